@@ -1,0 +1,64 @@
+# Everything runs from a virtual environment that these targets build by themselves; a second call is instant.
+#
+#   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
+#   make test PYTHON=python3.12     another interpreter, in an environment of its own (.venv-python3.12)
+
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV ?= .venv
+else
+VENV ?= .venv-$(notdir $(PYTHON))
+endif
+
+DISTS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard alphaweave-*/pyproject.toml)))
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO  := examples/demo.yaml
+
+.PHONY: demo test lint types bench docs wheels format coverage clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMP)
+	@mkdir -p output
+	$(BIN)/alphaweave run $(DEMO)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy $(DISTS:%=%/src) $(wildcard tools)
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: $(STAMP)
+	$(BIN)/python tools/build_docs.py $(ARGS)
+
+wheels: $(STAMP)
+	$(BIN)/python tools/check_wheels.py $(ARGS)
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: $(STAMP)
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report
+
+# Entry points are read at install time, so a changed pyproject.toml means installing again.
+$(STAMP): pyproject.toml constraints.txt $(DISTS:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 on PATH; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@echo "Setting up $(VENV) with $(PYTHON), once ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"  # the first that knows --group
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev $(DISTS:%=--editable ./%)
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-* output dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
