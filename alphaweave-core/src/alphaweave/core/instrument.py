@@ -1,0 +1,108 @@
+"""Instrument rules: what can be traded, in which steps, and how a request is rounded to them."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from attrs import field, frozen
+
+from alphaweave.core.money import CONTEXT, ZERO
+from alphaweave.core.order import OrderType, Side, TimeInForce
+
+__all__ = ["DEFAULT_PRICE_STEP", "DEFAULT_SIZE_STEP", "Instrument", "PriceStep"]
+
+DEFAULT_PRICE_STEP = Decimal("0.01")
+DEFAULT_SIZE_STEP = Decimal(1)
+
+
+@frozen
+class PriceStep:
+    """From this price upward (inclusive), prices are whole multiples of ``step``."""
+
+    start: Decimal
+    step: Decimal
+
+
+def _ascending(instance: object, attribute: object, value: tuple[PriceStep, ...]) -> None:
+    if not value or any(step.step <= 0 for step in value):
+        raise ValueError("price_steps needs at least one band, each with a step above zero")
+    if any(a.start >= b.start for a, b in zip(value, value[1:], strict=False)):
+        raise ValueError("price_steps must rise")
+
+
+@frozen(kw_only=True)
+class Instrument:
+    """The rules of one symbol.
+
+    Attributes:
+        symbol: the config's name; the only one known above the adapter.
+        venue_symbol: the broker's own name.
+        kind: ``equity``, ``spot``, ``fx``, ``future``, ``index`` or the adapter's own word.
+        base: the asset bought (None where positions are not balances, as for equities).
+        quote: the asset prices are written in.
+        settle: the asset cash moves in.
+        multiplier: units of ``settle`` per unit of price and size.
+        price_steps: tick sizes by price band, rising.
+        size_step: sizes are whole multiples of it.
+        min_size, max_size: smallest and largest order, in units; None is no bound.
+        min_notional: smallest order value, in quote currency.
+        fractional: sizes below one whole unit are allowed.
+        shortable: the position may become negative.
+        calendar: an exchange calendar's name, or ``24/7``; None when unknown.
+        order_types: the (type, time in force) pairs allowed; None means whatever the broker can do.
+        assumed: True when no source gave these rules and the defaults stand in for them.
+    """
+
+    symbol: str
+    venue_symbol: str
+    kind: str = "equity"
+    base: str | None = None
+    quote: str = "USD"
+    settle: str = "USD"
+    multiplier: Decimal = Decimal(1)
+    price_steps: tuple[PriceStep, ...] = field(
+        default=(PriceStep(ZERO, DEFAULT_PRICE_STEP),), validator=_ascending
+    )
+    size_step: Decimal = DEFAULT_SIZE_STEP
+    min_size: Decimal | None = None
+    max_size: Decimal | None = None
+    min_notional: Decimal | None = None
+    fractional: bool = False
+    shortable: bool = True
+    calendar: str | None = None
+    order_types: frozenset[tuple[OrderType, TimeInForce]] | None = None
+    assumed: bool = False
+
+    def price_step(self, price: Decimal) -> Decimal:
+        """The tick size that holds at ``price``."""
+        steps = self.price_steps
+        step = steps[0].step
+        for band in steps[1:]:
+            if price < band.start:
+                break
+            step = band.step
+        return step
+
+    def round_size(self, size: Decimal) -> Decimal:
+        """The largest allowed step not above ``size`` (sizes are rounded down, never up)."""
+        step = self.size_step
+        return CONTEXT.multiply(CONTEXT.divide(size, step).to_integral_value(ROUND_DOWN), step)
+
+    def round_price(self, price: Decimal, side: Side) -> Decimal:
+        """The passive neighbour on the tick grid: a buy is rounded down, a sell up."""
+        step = self.price_step(price)
+        mode = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
+        return CONTEXT.multiply(CONTEXT.divide(price, step).to_integral_value(mode), step)
+
+    def round_trigger(self, price: Decimal, side: Side) -> Decimal:
+        """A stop's neighbour that triggers later, not sooner: a buy stop goes up, a sell stop down."""
+        return self.round_price(price, side.opposite)
+
+    def nearest_price(self, price: Decimal) -> Decimal:
+        """The nearest tick: for a venue that prints a price it computed."""
+        step = self.price_step(price)
+        return CONTEXT.multiply(CONTEXT.divide(price, step).to_integral_value(ROUND_HALF_EVEN), step)
+
+    def notional(self, size: Decimal, price: Decimal) -> Decimal:
+        """Unsigned value in ``settle`` of ``size`` units at ``price``."""
+        return CONTEXT.multiply(CONTEXT.multiply(abs(size), price), self.multiplier)

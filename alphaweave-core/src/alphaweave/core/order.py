@@ -1,0 +1,247 @@
+"""What can be asked of a broker: orders, groups, changes, and the names they are known by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+__all__ = [
+    "GroupKind",
+    "OrderChange",
+    "OrderGroup",
+    "OrderRef",
+    "OrderRequest",
+    "OrderStatus",
+    "OrderType",
+    "Side",
+    "TimeInForce",
+    "Trail",
+]
+
+
+class Side(Enum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(Enum):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class TimeInForce(Enum):
+    """How long an order works. AT_OPEN and AT_CLOSE are the auctions of a session."""
+
+    DAY = "day"
+    GTC = "gtc"
+    GTD = "gtd"
+    IOC = "ioc"
+    FOK = "fok"
+    AT_OPEN = "at_open"
+    AT_CLOSE = "at_close"
+
+
+class OrderStatus(Enum):
+    """Where an order stands.
+
+    PENDING: decided and journaled, no answer yet. ACCEPTED: working at the broker (or held there until
+    its trigger or parent). PARTIALLY_FILLED: working, some of it done. UNKNOWN: its outcome is not
+    known and its full exposure stays reserved. The other five are terminal; DENIED never left this
+    machine, REJECTED was refused by the broker.
+    """
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    UNKNOWN = "unknown"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    DENIED = "denied"
+
+    @property
+    def terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        OrderStatus.FILLED,
+        OrderStatus.CANCELLED,
+        OrderStatus.EXPIRED,
+        OrderStatus.REJECTED,
+        OrderStatus.DENIED,
+    }
+)
+
+
+def _positive(instance: object, attribute: object, value: Decimal | None) -> None:
+    if value is not None and not value > 0:
+        name = getattr(attribute, "name", "value")
+        raise ValueError(f"{name} must be greater than zero, not {value}")
+
+
+@frozen
+class Trail:
+    """How far a trailing stop follows: an absolute ``amount`` in quote currency, or a ``percent``
+    of the best price seen (5 means 5 %). Exactly one is given."""
+
+    amount: Decimal | None = field(default=None, validator=_positive)
+    percent: Decimal | None = field(default=None, validator=_positive)
+
+    def __attrs_post_init__(self) -> None:
+        if (self.amount is None) == (self.percent is None):
+            raise ValueError("a trail has exactly one of amount and percent")
+
+
+@frozen
+class OrderRequest:
+    """One order as the contract words it; ``side`` gives the direction, sizes are positive.
+
+    Attributes:
+        symbol: the config's symbol.
+        quantity: units of the instrument; exactly one of it and ``quote_quantity`` is given.
+        quote_quantity: amount of quote currency to spend or to raise (market orders).
+        expire_at: UTC instant at which a GTD order ends.
+        limit_price, stop_price: quote currency per unit.
+        trail: for TRAILING_STOP.
+        post_only: refuse rather than take liquidity.
+        reduce_only: never open or enlarge a position.
+        extended_hours: may work outside the regular session.
+    """
+
+    symbol: str
+    side: Side
+    quantity: Decimal | None = field(default=None, validator=_positive)
+    quote_quantity: Decimal | None = field(default=None, validator=_positive)
+    type: OrderType = OrderType.MARKET
+    tif: TimeInForce = TimeInForce.DAY
+    expire_at: datetime | None = None
+    limit_price: Decimal | None = field(default=None, validator=_positive)
+    stop_price: Decimal | None = field(default=None, validator=_positive)
+    trail: Trail | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    extended_hours: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if (self.quantity is None) == (self.quote_quantity is None):
+            raise ValueError("an order has exactly one of quantity and quote_quantity")
+        wanted = _PRICES[self.type]
+        if (self.limit_price is not None) != wanted[0]:
+            raise ValueError(_complaint(self.type, "limit_price", wanted[0]))
+        if (self.stop_price is not None) != wanted[1]:
+            raise ValueError(_complaint(self.type, "stop_price", wanted[1]))
+        if (self.trail is not None) != wanted[2]:
+            raise ValueError(_complaint(self.type, "trail", wanted[2]))
+        if (self.expire_at is not None) != (self.tif is TimeInForce.GTD):
+            raise ValueError("expire_at belongs to time in force GTD, and GTD needs it")
+
+
+# (limit_price, stop_price, trail) that each type carries
+_PRICES: Mapping[OrderType, tuple[bool, bool, bool]] = MappingProxyType(
+    {
+        OrderType.MARKET: (False, False, False),
+        OrderType.LIMIT: (True, False, False),
+        OrderType.STOP: (False, True, False),
+        OrderType.STOP_LIMIT: (True, True, False),
+        OrderType.TRAILING_STOP: (False, False, True),
+    }
+)
+
+
+def _complaint(kind: OrderType, name: str, wanted: bool) -> str:
+    return f"a {kind.value} order {'needs' if wanted else 'has no'} {name}"
+
+
+class GroupKind(Enum):
+    BRACKET = "bracket"
+    OCO = "oco"
+
+
+@frozen
+class OrderGroup:
+    """Orders that belong together: one intent set, each leg with its own client id.
+
+    A BRACKET has an entry; its exits wait (held) until the entry is completely filled, then behave as
+    an OCO. An OCO has no entry: when one leg fills or is cancelled, the other is cancelled. For
+    exposure the two exits count as the larger of them, not as their sum.
+    """
+
+    kind: GroupKind
+    take_profit: OrderRequest
+    stop_loss: OrderRequest
+    entry: OrderRequest | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.entry is not None) != (self.kind is GroupKind.BRACKET):
+            raise ValueError("a bracket has an entry, an OCO has none")
+        if self.take_profit.side is not self.stop_loss.side:
+            raise ValueError("both exits of a group are on one side")
+        if self.entry is not None and self.entry.side is self.take_profit.side:
+            raise ValueError("the exits of a bracket are opposite to its entry")
+        if len({leg.symbol for leg in self.legs}) != 1:
+            raise ValueError("all legs of a group are in one symbol")
+
+    @property
+    def legs(self) -> tuple[OrderRequest, ...]:
+        """The legs in wire order: entry (if any), take profit, stop loss."""
+        exits = (self.take_profit, self.stop_loss)
+        return exits if self.entry is None else (self.entry, *exits)
+
+
+@frozen
+class OrderChange:
+    """What a replacement changes; None keeps the present value.
+
+    Attributes:
+        quantity: the new *total*, the filled part included.
+    """
+
+    quantity: Decimal | None = field(default=None, validator=_positive)
+    limit_price: Decimal | None = field(default=None, validator=_positive)
+    stop_price: Decimal | None = field(default=None, validator=_positive)
+    trail: Trail | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.quantity, self.limit_price, self.stop_price, self.trail) == (None, None, None, None):
+            raise ValueError("a replacement changes at least one thing")
+
+
+_NO_WIRE: Mapping[str, str] = MappingProxyType({})
+
+
+@frozen
+class OrderRef:
+    """The names of one order version.
+
+    Attributes:
+        client_order_id: AlphaWeave's own id; deterministic, unique for ever in the account.
+        symbol: the config's symbol (most brokers need it to look an order up).
+        broker_order_id: the broker's id once it is known.
+        wire: what ``Broker.prepare`` reserved for this version (an IBKR orderId, say). It was
+            committed with the intent and comes back unchanged for ever.
+    """
+
+    client_order_id: str
+    symbol: str
+    broker_order_id: str | None = None
+    wire: Mapping[str, str] = _NO_WIRE

@@ -1,0 +1,3 @@
+"""The contracts that an adapter implements."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Watching a run: the Monitor contract, recorders, metrics and reports."""
+
+__all__: list[str] = []
