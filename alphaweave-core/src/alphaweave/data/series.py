@@ -98,7 +98,7 @@ class Series:
         """How many rows are held, visible or not."""
         return len(self.end)
 
-    def append(
+    def append(  # noqa: PLR0917 - one bar, in the order every market writes it
         self,
         start: int,
         end: int,
