@@ -76,5 +76,7 @@ def parse_interval(text: str) -> Interval:
     if match is None or unit is None:
         raise ValueError(f"{text!r} is not a bar interval; write 30s, 1m, 5m, 1h, 1d, 1w or tick")
     if cleaned.endswith("M"):
-        raise ValueError(f"{text!r} could mean minutes or months; write 1m for a minute (months are not read)")
+        raise ValueError(
+            f"{text!r} could mean minutes or months; write 1m for a minute (months are not read)"
+        )
     return interval_of(int(match[1] or 1) * _UNITS[unit])
