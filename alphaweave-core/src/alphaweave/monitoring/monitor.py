@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
@@ -112,7 +113,9 @@ class OrderRecord:
     """An order after a change of its status.
 
     Attributes:
+        quantity: units asked for; None for an order sized in quote currency that has no fill yet.
         reason: a reason code for a denial, rejection or end; None otherwise.
+        adjustments: what rounding to the instrument's rules changed, in words.
     """
 
     timestamp: datetime
@@ -122,12 +125,14 @@ class OrderRecord:
     type: str
     tif: str
     status: str
-    quantity: str
-    filled: str
-    limit_price: str | None = None
-    stop_price: str | None = None
+    quantity: Decimal | None
+    filled: Decimal
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    average_price: float | None = None
     reason: str | None = None
     text: str = ""
+    adjustments: tuple[str, ...] = ()
 
 
 @frozen
