@@ -31,7 +31,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 types: $(STAMP)
-	$(BIN)/mypy $(DISTS:%=%/src) $(wildcard tools)
+	$(BIN)/mypy $(DISTS:%=%/src) conftest.py tools $(wildcard benchmarks examples)
+	@for tests in $(wildcard tests $(DISTS:%=%/tests)); do echo "mypy $$tests"; \
+		(cd $$tests && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --explicit-package-bases \
+			--cache-dir $(CURDIR)/.mypy_cache/$$tests .) || exit 1; done
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py $(ARGS)
@@ -40,7 +43,7 @@ docs: $(STAMP)
 	$(BIN)/python tools/build_docs.py $(ARGS)
 
 wheels: $(STAMP)
-	$(BIN)/python tools/check_wheels.py $(ARGS)
+	$(BIN)/python tools/check_wheels.py --demo $(DEMO) $(ARGS)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
