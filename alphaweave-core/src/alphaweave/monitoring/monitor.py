@@ -91,6 +91,9 @@ class TradeRecord:
             in quote currency per unit; None when there was no reference.
         pnl: realised by this fill after its fees, in the run's currency; None for a pure opening.
         position: signed quantity after the fill.
+        index: number of the slice in which it was booked; -1 when no slice was open.
+        notional: value traded in the run's currency, positive; None where it is ``price * size``, that is
+            without a contract multiplier and without a currency conversion.
     """
 
     timestamp: datetime
@@ -106,6 +109,7 @@ class TradeRecord:
     pnl: float | None = None
     strategy_tag: str | None = None
     index: int = -1
+    notional: float | None = None
 
 
 @frozen
@@ -179,7 +183,8 @@ class Monitor(Protocol):
 
     def on_run_start(self, meta: Mapping[str, Any]) -> None:
         """``meta`` has run_id, mode, strategy, symbols, capital, currency, broker, datafeed, interval,
-        config (secrets redacted); keys are only ever added."""
+        config (secrets redacted), and slices where the number of them is known beforehand; keys are
+        only ever added. A resumed run starts again with this call, after the monitor's ``set_state``."""
         ...
 
     def on_bar(self, snapshot: BarSnapshot) -> None:
