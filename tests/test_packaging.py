@@ -95,10 +95,7 @@ def test_distribution_is_complete(folder: Path) -> None:
     assert project["license-files"] == ["LICENSE"]
     assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert (folder / project["readme"]).stat().st_size > 0
-    package = (
-        folder / "src" / ("alphaweave" if folder.name == "alphaweave-core" else folder.name.replace("-", "_"))
-    )
-    assert (package / "py.typed").is_file()
+    assert (folder / "src" / package(folder) / "py.typed").is_file()
     assert list((folder / "tests").rglob("test_*.py"))
 
 

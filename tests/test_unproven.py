@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+ONLY = ("-p", "no:hypothesispytest", ".")  # importing hypothesis anew in each inner run takes a second
 
 TESTS = """
     import pytest
@@ -41,7 +42,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 def test_missing_program_is_reported_as_unproven(project: pytest.Pytester) -> None:
     """The summary has a count of its own, each reason with its tests, and the run still succeeds."""
     project.makepyfile(TESTS)
-    result = project.runpytest(".", "-v")
+    result = project.runpytest(*ONLY, "-v")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
         [
@@ -64,7 +65,7 @@ def test_missing_program_fails_when_everything_is_required(
     """ALPHAWEAVE_REQUIRE=all turns each unproven test into a failed one that names the program."""
     monkeypatch.setenv("ALPHAWEAVE_REQUIRE", "all")
     project.makepyfile(TESTS)
-    result = project.runpytest(".")
+    result = project.runpytest(*ONLY)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["*needs no-such-browser, which is not on PATH*", "*2 failed, 1 passed, 1 skipped in *"]
@@ -75,7 +76,7 @@ def test_missing_program_fails_when_everything_is_required(
 def test_present_program_leaves_the_summary_alone(project: pytest.Pytester) -> None:
     """Nothing is said when nothing is missing."""
     project.makepyfile("import pytest\n\n@pytest.mark.needs('sh')\ndef test_shell(): ...\n")
-    result = project.runpytest(".")
+    result = project.runpytest(*ONLY)
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*UNPROVEN*")
 
@@ -83,6 +84,6 @@ def test_present_program_leaves_the_summary_alone(project: pytest.Pytester) -> N
 def test_needs_without_a_program_is_refused(project: pytest.Pytester) -> None:
     """An empty marker is a mistake and says so."""
     project.makepyfile("import pytest\n\n@pytest.mark.needs()\ndef test_nothing(): ...\n")
-    result = project.runpytest(".")
+    result = project.runpytest(*ONLY)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*needs() names no program*"])
