@@ -1,0 +1,354 @@
+"""The rules of the risk chain: each judges one proposal against one limit, and says no in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Protocol
+
+from attrs import field, frozen
+
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import CONTEXT, ZERO, plain
+from alphaweave.core.order import OrderRequest, OrderType, Side, TimeInForce
+from alphaweave.live.adapters.capabilities import Capabilities, check_request
+
+__all__ = [
+    "AllowList",
+    "Denial",
+    "InstrumentValidity",
+    "MaxOrderNotional",
+    "MaxOrderQuantity",
+    "MaxPositionNotional",
+    "MaxPositionQuantity",
+    "Proposal",
+    "RiskRule",
+]
+
+_BUY = Side.BUY
+_add = CONTEXT.add
+_multiply = CONTEXT.multiply
+_remainder = CONTEXT.remainder
+_subtract = CONTEXT.subtract
+
+
+class Proposal:
+    """One order before it leaves, with what it would do to the position. Mutable; the kernel reuses one.
+
+    Attributes:
+        request: the order's terms. Without one nothing can be judged, and the chain denies.
+        quantity: units it may fill at worst; estimated for an order sized in quote currency.
+        price: conservative reference in quote currency (limit, stop or last); None when there is none.
+        notional: value at that price in settle currency; None leaves it to quantity, price and multiplier.
+        position: signed units held now.
+        worst_long, worst_short: signed position after every open, in-flight and UNKNOWN order of the
+            buy (sell) side has filled, before this one.
+        reduces: it strictly reduces the worst-case position.
+    """
+
+    __slots__ = (
+        "instrument",
+        "notional",
+        "position",
+        "price",
+        "quantity",
+        "reduces",
+        "request",
+        "side",
+        "symbol",
+        "worst_long",
+        "worst_short",
+    )
+
+    def __init__(
+        self,
+        symbol: str,
+        instrument: Instrument,
+        side: Side,
+        quantity: Decimal,
+        *,
+        request: OrderRequest | None = None,
+        price: Decimal | None = None,
+        notional: Decimal | None = None,
+        position: Decimal = ZERO,
+        worst_long: Decimal = ZERO,
+        worst_short: Decimal = ZERO,
+        reduces: bool = False,
+    ) -> None:
+        self.symbol = symbol
+        self.instrument = instrument
+        self.side = side
+        self.quantity = quantity
+        self.request = request
+        self.price = price
+        self.notional = notional
+        self.position = position
+        self.worst_long = worst_long
+        self.worst_short = worst_short
+        self.reduces = reduces
+
+
+@frozen
+class Denial:
+    """Why an order does not leave this machine.
+
+    Attributes:
+        code: stable, lower case, for machines.
+        error: what the rule raised, when the code is ``risk_rule_failed``.
+    """
+
+    code: str
+    text: str
+    error: Exception | None = field(default=None, eq=False)
+
+
+class RiskRule(Protocol):
+    """One rule. It is called on the kernel thread for every order, does no I/O and keeps no proposal.
+
+    Attributes:
+        code: the reason code of its denials.
+        applies_to_reductions: whether orders that strictly reduce the worst-case position are judged too.
+    """
+
+    code: str
+    applies_to_reductions: bool
+
+    def check(self, proposal: Proposal) -> Denial | str | None:
+        """None lets the order pass; a text denies it under the rule's code, a Denial under its own."""
+        ...
+
+
+def _no_reference(proposal: Proposal) -> Denial:
+    return Denial(
+        "no_reference_price", f"{proposal.symbol} has no price yet, so the order's value cannot be judged"
+    )
+
+
+def _order_notional(proposal: Proposal) -> Decimal | None:
+    if proposal.notional is not None:
+        return proposal.notional
+    if proposal.price is None:
+        return None
+    return proposal.instrument.notional(proposal.quantity, proposal.price)
+
+
+def _exposure(proposal: Proposal) -> Decimal:
+    """Units on the order's own side once it and everything open there has filled; below zero is none."""
+    if proposal.side is _BUY:
+        return _add(proposal.worst_long, proposal.quantity)
+    return _subtract(proposal.quantity, proposal.worst_short)
+
+
+# What check_request looks at besides a trail and a fraction: equal shapes get equal answers.
+_Shape = tuple[OrderType, TimeInForce, bool, bool, bool, bool]
+
+
+class _Facts:
+    """What is the same for every order in one symbol."""
+
+    __slots__ = ("fraction_judged", "grid", "instrument", "maximum", "minimum", "shapes", "step", "value")
+
+    def __init__(self, instrument: Instrument, capabilities: Capabilities) -> None:
+        self.instrument = instrument
+        self.step = instrument.size_step
+        self.minimum = instrument.min_size
+        self.maximum = instrument.max_size
+        self.value = instrument.min_notional
+        steps = instrument.price_steps
+        self.grid = steps[0].step if len(steps) == 1 else None
+        # Where a size that passed the step check cannot offend by its fraction, the shape alone decides.
+        both = capabilities.fractional and instrument.fractional
+        self.fraction_judged = both or not _remainder(self.step, Decimal(1))
+        self.shapes: list[_Shape] = []
+
+
+class InstrumentValidity:
+    """The order fits the instrument and the broker: sizes, price grid, features, short sales."""
+
+    code = "instrument_validity"
+    applies_to_reductions = True
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self._capabilities = capabilities
+        self._facts: dict[str, _Facts] = {}
+
+    def check(self, proposal: Proposal) -> Denial | str | None:
+        instrument = proposal.instrument
+        facts = self._facts.get(proposal.symbol)
+        if facts is None or facts.instrument is not instrument:
+            facts = self._facts[proposal.symbol] = _Facts(instrument, self._capabilities)
+        request = proposal.request
+        if request is None:
+            return "the proposal carries no order to judge"
+        if not proposal.quantity > ZERO:
+            return f"the quantity must be above zero, not {plain(proposal.quantity)}"
+        refusal = self._size(facts, proposal, request) or self._prices(facts, request)
+        if refusal is not None:
+            return refusal
+        if not _seen(facts.shapes, request):
+            unsupported = check_request(self._capabilities, instrument, request)
+            if unsupported is not None:
+                return Denial("unsupported", unsupported.text)
+            if request.trail is None and facts.fraction_judged:
+                facts.shapes.append(_shape(request))
+        if proposal.side is not _BUY:
+            return self._short(proposal)
+        return None
+
+    def _size(self, facts: _Facts, proposal: Proposal, request: OrderRequest) -> str | None:
+        size = request.quantity
+        if size is None:
+            size = proposal.quantity  # the venue sizes it: the estimate need not lie on the step
+        elif _remainder(size, facts.step):
+            return f"size {plain(size)} is no multiple of {plain(facts.step)}"
+        if facts.minimum is not None and size < facts.minimum:
+            return f"size {plain(size)} is below the smallest order, {plain(facts.minimum)}"
+        if facts.maximum is not None and size > facts.maximum:
+            return f"size {plain(size)} is above the largest order, {plain(facts.maximum)}"
+        if facts.value is not None:
+            # A bound on dust protects the venue, not the account: without a price the venue may say no.
+            value = request.quote_quantity
+            if value is None and proposal.price is not None:
+                value = _multiply(size, proposal.price)
+            if value is not None and value < facts.value:
+                return f"value {plain(value)} is below the smallest order, {plain(facts.value)}"
+        return None
+
+    def _prices(self, facts: _Facts, request: OrderRequest) -> str | None:
+        for name, price in (("limit", request.limit_price), ("stop", request.stop_price)):
+            if price is not None:
+                step = facts.grid or facts.instrument.price_step(price)
+                if _remainder(price, step):
+                    return f"{name} price {plain(price)} is no multiple of {plain(step)}"
+        return None
+
+    def _short(self, proposal: Proposal) -> Denial | None:
+        if self._capabilities.shorting and proposal.instrument.shortable:
+            return None
+        left = _subtract(proposal.worst_short, proposal.quantity)
+        if left >= ZERO:
+            return None
+        who = "this instrument" if self._capabilities.shorting else "this broker"
+        return Denial(
+            "short_not_allowed",
+            f"{who} allows no short position; with open sales filled it could reach {plain(left)}",
+        )
+
+
+def _shape(request: OrderRequest) -> _Shape:
+    return (
+        request.type,
+        request.tif,
+        request.quote_quantity is None,
+        request.post_only,
+        request.reduce_only,
+        request.extended_hours,
+    )
+
+
+def _seen(shapes: list[_Shape], request: OrderRequest) -> bool:
+    # By identity: hashing an enum member costs more than the whole scan.
+    kind, tif, by_units = request.type, request.tif, request.quote_quantity is None
+    for shape in shapes:
+        if (
+            shape[0] is kind
+            and shape[1] is tif
+            and shape[2] is by_units
+            and shape[3] is request.post_only
+            and shape[4] is request.reduce_only
+            and shape[5] is request.extended_hours
+        ):
+            return True
+    return False
+
+
+class AllowList:
+    """Only these symbols are traded."""
+
+    code = "allow_list"
+    applies_to_reductions = False
+
+    def __init__(self, symbols: frozenset[str]) -> None:
+        self._symbols = symbols
+
+    def check(self, proposal: Proposal) -> str | None:
+        if proposal.symbol in self._symbols:
+            return None
+        return f"{proposal.symbol} is not among the symbols this run may trade"
+
+
+class _Limit:
+    """A bound for every symbol, and tighter ones for some."""
+
+    applies_to_reductions = False
+
+    def __init__(self, general: Decimal | None, by_symbol: Mapping[str, Decimal]) -> None:
+        self._general = general
+        self._by_symbol = dict(by_symbol)
+        if general is not None:
+            self._by_symbol = {symbol: min(general, limit) for symbol, limit in by_symbol.items()}
+
+
+class MaxOrderQuantity(_Limit):
+    """Units in one order."""
+
+    code = "max_order_quantity"
+
+    def check(self, proposal: Proposal) -> str | None:
+        limit = self._by_symbol.get(proposal.symbol, self._general)
+        if limit is None or proposal.quantity <= limit:
+            return None
+        return f"quantity {plain(proposal.quantity)} is above the limit, {plain(limit)}"
+
+
+class MaxOrderNotional(_Limit):
+    """Value of one order, market orders too."""
+
+    code = "max_order_notional"
+
+    def check(self, proposal: Proposal) -> Denial | str | None:
+        limit = self._by_symbol.get(proposal.symbol, self._general)
+        if limit is None:
+            return None
+        notional = _order_notional(proposal)
+        if notional is None:
+            return _no_reference(proposal)
+        if notional <= limit:
+            return None
+        return f"order value {plain(notional)} is above the limit, {plain(limit)}"
+
+
+class MaxPositionQuantity(_Limit):
+    """Units held on one side when everything open there has filled."""
+
+    code = "max_position_quantity"
+
+    def check(self, proposal: Proposal) -> str | None:
+        limit = self._by_symbol.get(proposal.symbol, self._general)
+        if limit is None:
+            return None
+        exposure = _exposure(proposal)
+        if exposure <= limit:
+            return None
+        return f"the position could reach {plain(exposure)}, above the limit, {plain(limit)}"
+
+
+class MaxPositionNotional(_Limit):
+    """Value held on one side when everything open there has filled, at the reference price."""
+
+    code = "max_position_notional"
+
+    def check(self, proposal: Proposal) -> Denial | str | None:
+        limit = self._by_symbol.get(proposal.symbol, self._general)
+        if limit is None:
+            return None
+        price = proposal.price
+        if price is None:
+            return _no_reference(proposal)
+        exposure = _exposure(proposal)
+        if exposure <= ZERO:
+            return None
+        value = proposal.instrument.notional(exposure, price)
+        if value <= limit:
+            return None
+        return f"the position could be worth {plain(value)}, above the limit, {plain(limit)}"
