@@ -154,6 +154,19 @@ def test_saved_state_goes_on_where_it_was_taken(
     assert after.get_state() == whole.get_state()
 
 
+@pytest.mark.parametrize("period", [1, 2, 7])
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_state_goes_on_from_every_bar(kind: Callable[[int], Indicator], period: int) -> None:
+    """No cut of a short run is special: each continues bit for bit."""
+    bars = random_bars(40, seed=9)
+    whole = feed(kind(period), bars)
+    for cut in range(len(bars)):
+        before, after = kind(period), kind(period)
+        feed(before, bars[:cut])
+        after.set_state(before.get_state())
+        assert all(same(*pair) for pair in zip(feed(after, bars[cut:]), whole[cut:], strict=True))
+
+
 @given(bars=bar_lists, period=periods, kind=st.sampled_from(KINDS))
 def test_taking_a_state_changes_nothing(bars: Bars, period: int, kind: Callable[[int], Indicator]) -> None:
     """A state taken after every bar shares nothing with the indicator that goes on."""
