@@ -1,0 +1,118 @@
+"""Bars from a Parquet file. Needs pyarrow, which the extra ``[parquet]`` brings."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alphaweave.core.errors import DataError
+from alphaweave.data.columns import find_columns
+from alphaweave.data.report import Origin
+from alphaweave.data.stamps import DateOrder, Stamps, read_stamps
+from alphaweave.data.table import RawBars, Table
+
+__all__ = ["read_parquet", "read_parquet_header"]
+
+
+def read_parquet_header(path: Path) -> tuple[str, ...]:
+    """The names of the columns.
+
+    Raises:
+        DataError: pyarrow is not installed, or the file is not Parquet.
+    """
+    with _reading(path) as file:
+        return tuple(file.schema_arrow.names)
+
+
+def read_parquet(path: Path, named: Mapping[str, str] | None, order: DateOrder | None) -> Table:
+    """Read a file; the line of a row is its number, counted from 1.
+
+    Timestamps and dates are taken as they are, with the time zone of their type if it has one; texts
+    and whole numbers are read as those of a CSV file are.
+
+    Raises:
+        DataError: pyarrow is not installed, the file is not Parquet, a column is missing or holds
+            something else than numbers, a stamp is missing or is not a date.
+    """
+    with _reading(path) as file:
+        header = tuple(file.schema_arrow.names)
+        columns = find_columns(header, named, str(path), None)
+        optional = (columns.volume, columns.adj_close, columns.symbol)
+        needed = {*columns.time, *columns.prices, *(i for i in optional if i is not None)}
+        table = file.read(columns=[header[i] for i in sorted(needed)])
+        origin = Origin(str(path), range(1, table.num_rows + 1))
+
+        def numbers(position: int) -> array[float]:
+            return _numbers(table.column(header[position]), header[position], path)
+
+        stamps = [table.column(header[position]) for position in columns.time]
+        bars = RawBars(
+            origin=origin,
+            stamps=_stamps(stamps[0], origin, order)
+            if len(stamps) == 1
+            else read_stamps(list(map(" ".join, zip(*map(_texts, stamps), strict=True))), origin, order),
+            open=numbers(columns.open),
+            high=numbers(columns.high),
+            low=numbers(columns.low),
+            close=numbers(columns.close),
+            volume=None if columns.volume is None else numbers(columns.volume),
+            adj_close=None if columns.adj_close is None else numbers(columns.adj_close),
+        )
+        return Table(bars, None if columns.symbol is None else _texts(table.column(header[columns.symbol])))
+
+
+def _stamps(column: Any, origin: Origin, order: DateOrder | None) -> Stamps:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise origin.error(row, "a row without a date")
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if not pa.types.is_timestamp(column.type):
+        return read_stamps(_texts(column), origin, order)
+    if column.type.tz is None:
+        return Stamps(_nanoseconds(column), None)
+    return Stamps(_nanoseconds(pc.local_timestamp(column)), _nanoseconds(column))
+
+
+def _nanoseconds(column: Any) -> array[int]:
+    import pyarrow as pa
+
+    counts = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+    return array("q", counts.to_numpy().tobytes())
+
+
+def _numbers(column: Any, name: str, path: Path) -> array[float]:
+    import pyarrow as pa
+
+    try:
+        return array("d", column.cast(pa.float64()).to_numpy().tobytes())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(path, f"column {name!r} does not hold numbers: {error}") from None
+
+
+def _texts(column: Any) -> list[str]:
+    return ["" if value is None else str(value).strip() for value in column.to_pylist()]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise DataError(
+            path, "reading Parquet needs pyarrow; install it with pip install 'alphaweave-core[parquet]'"
+        ) from None
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except pa.ArrowException as error:
+        raise DataError(path, f"not a Parquet file that can be read: {error}") from None
+    except OSError as error:
+        raise DataError(path, error.strerror or f"cannot be read: {error}") from None
