@@ -41,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.monitoring.run",
     ),
     ("alphaweave.sim", "alphaweave.sim.*"),
-    ("alphaweave.live.risk*", "alphaweave.live.orders", "alphaweave.live.ledger"),
+    ("alphaweave.live.risk*", "alphaweave.live.orders", "alphaweave.live.ledger*"),
     ("alphaweave.live.kernel*",),
     ("alphaweave.live.journal", "alphaweave.live.state"),
     ("alphaweave.monitoring.dashboard*",),

@@ -1,0 +1,415 @@
+"""The ledger: exact books of one account, built from fills, fees and flows in whatever order they come.
+
+Each execution is entered once. What is known of it (its newest revision, a bust, late fees) only grows, and
+the books always show the effect of all that is known; so duplicates, corrections and late events end in the
+same books whichever way they arrive. Within a symbol, average price and realised profit follow the order of
+``executed_at``, ties in order of arrival.
+
+Sums are exact while they fit the 40 digits of `alphaweave.core.money.CONTEXT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from math import isnan, nan
+from typing import Any, Self
+
+from alphaweave.core.errors import InvariantViolation, StateCorrupt
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import CONTEXT, ZERO
+from alphaweave.live.ledger_codec import pack_execution, pack_position, unpack_execution, unpack_position
+from alphaweave.live.ledger_entries import Adjustment, Booking, BookingKind, Execution, Position
+from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
+
+__all__ = ["Booking", "BookingKind", "Execution", "Ledger", "Position"]
+
+_FILL, _CORRECTION, _BUST, _FEES = BookingKind
+_add, _subtract = CONTEXT.add, CONTEXT.subtract
+
+
+class Ledger:
+    """The books of one run in one account.
+
+    Attributes:
+        currency: the run's currency.
+        account: the broker's account id; empty until it matters.
+        balances: asset -> exact amount: opening cash, legs of fills, fees, flows.
+        positions: by symbol, created by its first fill or change.
+        cash: the balance in ``currency``, as a float.
+        executions: by execution key; two keys of one execution share an entry.
+        unpriced: assets (and symbols) that the last `equity` left out for want of a price.
+    """
+
+    __slots__ = (
+        "_amounts",
+        "_changes",
+        "_flows",
+        "_pricers",
+        "account",
+        "balances",
+        "cash",
+        "currency",
+        "executions",
+        "positions",
+        "unpriced",
+    )
+
+    def __init__(self, *, currency: str, cash: Decimal, account: str = "") -> None:
+        self.currency = currency
+        self.account = account
+        self.balances: dict[str, Decimal] = {currency: cash}
+        self.positions: dict[str, Position] = {}
+        self.cash = float(cash)
+        self.executions: dict[str, Execution] = {}
+        self.unpriced: tuple[str, ...] = ()
+        self._amounts: dict[str, float] = {}  # float mirrors of the other balances, made when asked for
+        self._pricers: dict[str, str] = {}  # asset -> symbol whose price is that asset in the run's currency
+        self._flows: dict[str, None] = {}
+        self._changes: dict[str, None] = {}
+
+    def book(self, fill: BrokerFill, instrument: Instrument) -> Booking | None:
+        """Enter an execution, or a higher revision of one that is known; None if it is a duplicate.
+
+        Raises:
+            InvariantViolation: the fill belongs to another account or symbol, contradicts what was
+                booked under its key, or the instrument's accounting terms have changed.
+        """
+        if fill.account != self.account:
+            self._check_account(fill.account)
+        position = self.positions.get(fill.symbol)
+        if position is None or position.instrument is not instrument:
+            position = self._open(fill.symbol, instrument)
+        key = fill.execution_key
+        if key in self.executions:
+            return self._receive(key, fill, fill.revision, position)
+        if fill.cumulative is not None:
+            signature = (fill.broker_order_id, fill.cumulative, fill.size, fill.price)
+            if position.signatures.setdefault(signature, key) != key:
+                return self._receive(key, fill, fill.revision, position)
+        self.executions[key] = execution = Execution(fill, fill.revision)
+        before = position.quantity
+        self._post(execution, fill, position)
+        return self._booking(_FILL, execution, position, before)
+
+    def correct(self, correction: FillCorrection, instrument: Instrument | None) -> Booking | None:
+        """Take an execution out of the books, or restate it; None if nothing changed.
+
+        A correction that overtakes its fill is remembered. ``instrument`` may be None for a bust.
+
+        Raises:
+            InvariantViolation: as `book`.
+        """
+        if correction.account != self.account:
+            self._check_account(correction.account)
+        key, fill, revision = correction.execution_key, correction.fill, correction.revision
+        if fill is not None:
+            if instrument is None:
+                raise InvariantViolation(f"execution {key} is restated, and its instrument is not given")
+            return self._receive(key, fill, max(revision, fill.revision), self._open(fill.symbol, instrument))
+        execution = self.executions.setdefault(key, Execution())
+        if revision < execution.revision:
+            return None
+        execution.revision = revision
+        execution.busted = True
+        return self._settle(execution)
+
+    def report_fees(self, report: FeeReport) -> Booking | None:
+        """Enter fees that came late, in place of earlier figures; None if nothing changed (yet).
+
+        A report that overtakes its fill is remembered. Of two reports the later received one counts.
+
+        Raises:
+            InvariantViolation: the report belongs to another account.
+        """
+        if report.account != self.account:
+            self._check_account(report.account)
+        execution = self.executions.setdefault(report.execution_key, Execution())
+        execution.learn_fees(report)
+        return self._settle(execution)
+
+    def flow(self, flow: CashFlow) -> bool:
+        """Enter money that moved without a fill; False if its key is known. Positions do not move.
+
+        Raises:
+            InvariantViolation: the flow belongs to another account.
+        """
+        if flow.account != self.account:
+            self._check_account(flow.account)
+        if flow.key in self._flows:
+            return False
+        self._flows[flow.key] = None
+        self._enter([(flow.amount.asset, flow.amount.amount)])
+        return True
+
+    def change_position(self, change: PositionChange) -> bool:
+        """Enter units that came or went without a fill; False if the key is known. Balances do not move.
+
+        A split keeps the cost of the position; other units come and go at its average price.
+
+        Raises:
+            InvariantViolation: the change belongs to another account.
+        """
+        if change.account != self.account:
+            self._check_account(change.account)
+        if change.key in self._changes:
+            return False
+        self._changes[change.key] = None
+        position = self.positions.get(change.symbol)
+        if position is None:
+            position = self.positions[change.symbol] = Position(
+                change.symbol, self.currency, None, Decimal(1)
+            )
+        position.insert(Adjustment(change))
+        position.rebuild()
+        return True
+
+    def add_instrument(self, instrument: Instrument) -> None:
+        """Let `equity` value a balance in this instrument's base asset before its first fill."""
+        if instrument.base is not None and instrument.quote == self.currency:
+            self._pricers.setdefault(instrument.base, instrument.symbol)
+
+    def equity(self, price_of: Callable[[str], float]) -> float:
+        """Cash and all that can be priced, in the run's currency; ``unpriced`` names the rest.
+
+        Args:
+            price_of: the last price of a symbol, NaN where there is none yet.
+        """
+        currency = self.currency
+        total = self.cash
+        missing: list[str] = []
+        elsewhere: dict[str, float] = {}
+        for symbol, position in self.positions.items():
+            if position.units and position.base is None:
+                price = price_of(symbol)
+                if isnan(price):
+                    missing.append(symbol)
+                elif position.asset == currency:
+                    total += position.units * price * position.factor
+                else:
+                    worth = position.units * price * position.factor
+                    elsewhere[position.asset] = elsewhere.get(position.asset, 0.0) + worth
+        if len(self.balances) > 1 or elsewhere:
+            for asset in {**self.balances, **elsewhere}:
+                amount = self._amount(asset) + elsewhere.get(asset, 0.0)
+                if asset == currency or not amount:
+                    continue
+                pricer = self._pricers.get(asset)
+                price = price_of(pricer) if pricer is not None else nan
+                if isnan(price):
+                    missing.append(asset)
+                else:
+                    total += amount * price
+        self.unpriced = tuple(missing)
+        return total
+
+    def snapshot(self) -> dict[str, Any]:
+        """The books as JSON: Decimals as text, times as nanoseconds since the epoch."""
+        keys: dict[int, list[str]] = {}
+        for key, execution in self.executions.items():
+            keys.setdefault(id(execution), []).append(key)
+        entries = [self.executions[own[0]] for own in keys.values()]
+        numbers = {identity: number for number, identity in enumerate(keys)}
+        return {
+            "currency": self.currency,
+            "account": self.account,
+            "balances": {asset: str(amount) for asset, amount in self.balances.items()},
+            "pricers": dict(self._pricers),
+            "flows": list(self._flows),
+            "changes": list(self._changes),
+            "executions": [pack_execution(entry, keys[id(entry)]) for entry in entries],
+            "positions": {symbol: pack_position(p, numbers) for symbol, p in self.positions.items()},
+        }
+
+    @classmethod
+    def restore(cls, snapshot: Mapping[str, Any]) -> Self:
+        """A ledger that goes on as the one that wrote the snapshot would have.
+
+        Raises:
+            StateCorrupt: the snapshot is not one, or its figures contradict each other.
+        """
+        try:
+            balances = {asset: Decimal(amount) for asset, amount in snapshot["balances"].items()}
+            currency = snapshot["currency"]
+            ledger = cls(currency=currency, cash=balances[currency], account=snapshot["account"])
+            ledger.balances = balances
+            ledger._pricers = dict(snapshot["pricers"])
+            ledger._flows = dict.fromkeys(snapshot["flows"])
+            ledger._changes = dict.fromkeys(snapshot["changes"])
+            entries = []
+            for packed in snapshot["executions"]:
+                keys, execution = unpack_execution(packed)
+                entries.append(execution)
+                ledger.executions.update(dict.fromkeys(keys, execution))
+            for symbol, packed in snapshot["positions"].items():
+                ledger.positions[symbol] = unpack_position(symbol, packed, entries)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise StateCorrupt(f"the ledger's snapshot cannot be read: {error!r}") from error
+        return ledger
+
+    def _check_account(self, account: str) -> None:
+        if self.account and account:
+            raise InvariantViolation(
+                f"the ledger of account {self.account} was handed an event of account {account}"
+            )
+
+    def _open(self, symbol: str, instrument: Instrument) -> Position:
+        """The position that an instrument is booked in, made if need be."""
+        if symbol != instrument.symbol:
+            raise InvariantViolation(f"a fill in {symbol} came with the instrument of {instrument.symbol}")
+        asset = instrument.settle if instrument.base is None else instrument.quote
+        terms = (asset, instrument.base, instrument.multiplier)
+        position = self.positions.get(symbol)
+        if position is None:
+            position = self.positions[symbol] = Position(symbol, *terms)
+        elif not any(isinstance(item, Execution) for item in position.history):
+            position.set_terms(*terms)
+        elif terms != (position.asset, position.base, position.multiplier):
+            raise InvariantViolation(
+                f"{symbol} was booked in {position.asset} with base {position.base} and multiplier "
+                f"{position.multiplier}; its instrument now says {asset}, {instrument.base}, "
+                f"{instrument.multiplier}. Start a new run, or correct the instrument"
+            )
+        position.instrument = instrument
+        self.add_instrument(instrument)
+        return position
+
+    def _receive(self, key: str, fill: BrokerFill, revision: int, position: Position) -> Booking | None:
+        """Take in a fill that is known already, restated, or bears a second key."""
+        execution = self.executions.get(key) or Execution()
+        execution.learn(fill, revision)
+        self.executions[key] = execution
+        bust = None
+        if fill.cumulative is not None:
+            signature = (fill.broker_order_id, fill.cumulative, fill.size, fill.price)
+            twin = self.executions[position.signatures.setdefault(signature, key)]
+            if twin is not execution:
+                execution, bust = self._unite(twin, execution, key)
+        return bust or self._settle(execution)
+
+    def _unite(self, one: Execution, other: Execution, key: str) -> tuple[Execution, Booking | None]:
+        """Two keys turned out to be one execution: keep the entry that knows the newer revision."""
+        keep, drop = one, other
+        if (other.revision, other.busted) > (one.revision, one.busted):
+            keep, drop = other, one
+        if drop.fill is not None:
+            keep.learn(drop.fill, drop.revision)
+        if drop.report is not None:
+            keep.learn_fees(drop.report)
+        if drop is other and other.position is None and other.report is None:
+            self.executions[key] = keep  # the common case: a second report, known by this key alone
+            return keep, None
+        for each, execution in self.executions.items():
+            if execution is drop:
+                self.executions[each] = keep
+        drop.busted = True
+        bust = self._settle(drop)
+        return keep, bust
+
+    def _settle(self, execution: Execution) -> Booking | None:
+        """Make the books show what is known of an execution."""
+        fill, position = execution.fill, execution.position
+        if fill is None or execution.busted:
+            if position is None:
+                return None
+            before = position.quantity
+            self._withdraw(execution, position)
+            return Booking(
+                _BUST,
+                execution.booked,
+                position_before=before,
+                position_after=position.quantity,
+                realised=None,
+                fees=ZERO,
+                raw_fees=(),
+            )
+        target = self.positions[fill.symbol]
+        before = target.quantity
+        if position is None:
+            self._post(execution, fill, target)
+            return self._booking(_FILL, execution, target, before)
+        booked = execution.booked
+        if not _same_terms(booked, fill):
+            self._withdraw(execution, position)
+            self._post(execution, fill, target)
+            return self._booking(_CORRECTION, execution, target, before, booked)
+        if execution.known_fees(fill) == execution.fees:
+            execution.booked = fill
+            return None
+        delta, charged = execution.delta, execution.charged
+        self._enter([(asset, amount.copy_negate()) for asset, amount in execution.legs])
+        execution.work_out(fill, position)
+        self._enter(execution.legs)
+        if execution.delta == delta:
+            position.realised = _add(position.realised, _subtract(charged, execution.charged))
+        else:
+            position.rebuild()
+        return self._booking(_FEES, execution, position, before)
+
+    def _post(self, execution: Execution, fill: BrokerFill, position: Position) -> None:
+        execution.work_out(fill, position)
+        execution.position = position
+        self._enter(execution.legs)
+        if position.insert(execution):
+            execution.apply(position)
+            position.units = float(position.quantity)
+        else:
+            position.rebuild()
+
+    def _withdraw(self, execution: Execution, position: Position) -> None:
+        self._enter([(asset, amount.copy_negate()) for asset, amount in execution.legs])
+        execution.position = None
+        position.history.remove(execution)
+        position.rebuild()
+
+    def _enter(self, legs: Sequence[tuple[str, Decimal]]) -> None:
+        balances, currency = self.balances, self.currency
+        for asset, amount in legs:
+            balances[asset] = _add(balances.get(asset, ZERO), amount)
+            if asset != currency:
+                self._amounts.pop(asset, None)
+        self.cash = float(balances[currency])
+
+    def _amount(self, asset: str) -> float:
+        amount = self._amounts.get(asset)
+        if amount is None:
+            amount = self._amounts[asset] = float(self.balances.get(asset, ZERO))
+        return amount
+
+    def _booking(
+        self,
+        kind: BookingKind,
+        execution: Execution,
+        position: Position,
+        before: Decimal,
+        replaced: BrokerFill | None = None,
+    ) -> Booking:
+        fees = ZERO
+        raw = execution.fees
+        if raw:
+            for fee in raw:
+                if fee.asset == self.currency:
+                    fees = _add(fees, fee.amount)
+        profit = execution.profit
+        if profit is not None:
+            profit = _subtract(profit, execution.charged)
+        return Booking(
+            kind,
+            execution.booked,
+            position_before=before,
+            position_after=position.quantity,
+            realised=profit,
+            fees=fees,
+            raw_fees=raw,
+            replaced=replaced,
+        )
+
+
+def _same_terms(one: BrokerFill, other: BrokerFill) -> bool:
+    return one is other or (one.symbol, one.side, one.size, one.price, one.executed_at) == (
+        other.symbol,
+        other.side,
+        other.size,
+        other.price,
+        other.executed_at,
+    )

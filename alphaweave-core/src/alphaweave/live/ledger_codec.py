@@ -1,0 +1,163 @@
+"""The ledger's entries as JSON and back: Decimals as text, times as nanoseconds since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.money import Money
+from alphaweave.core.order import Side
+from alphaweave.live.ledger_entries import Adjustment, Execution, Position
+from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
+
+__all__ = ["pack_execution", "pack_position", "unpack_execution", "unpack_position"]
+
+
+def pack_execution(execution: Execution, keys: Sequence[str]) -> list[Any]:
+    """Its keys, the newest revision, whether that was a bust, the fill, and late fees."""
+    fill, report = execution.fill, execution.report
+    return [
+        list(keys),
+        execution.revision,
+        execution.busted,
+        None if fill is None else _pack_fill(fill),
+        None if report is None else _pack_report(report),
+    ]
+
+
+def unpack_execution(packed: Sequence[Any]) -> tuple[list[str], Execution]:
+    """The reverse of `pack_execution`; the execution is not booked yet."""
+    keys, revision, busted, fill, report = packed
+    execution = Execution(None if fill is None else _unpack_fill(fill), int(revision))
+    execution.busted = bool(busted)
+    execution.report = None if report is None else _unpack_report(report)
+    return [str(key) for key in keys], execution
+
+
+def pack_position(position: Position, numbers: Mapping[int, int]) -> dict[str, Any]:
+    """A position; ``numbers`` says where the executions of its history (by ``id``) stand in the snapshot.
+
+    The quantity is the check of a restored history; average price and realised profit are for readers.
+    """
+    return {
+        "asset": position.asset,
+        "base": position.base,
+        "multiplier": str(position.multiplier),
+        "quantity": str(position.quantity),
+        "average_price": str(position.average_price),
+        "realised": str(position.realised),
+        "history": [
+            numbers[id(item)] if isinstance(item, Execution) else _pack_change(item.change)
+            for item in position.history
+        ],
+        "signatures": [
+            [order, str(cumulative), str(size), str(price), key]
+            for (order, cumulative, size, price), key in position.signatures.items()
+        ],
+    }
+
+
+def unpack_position(symbol: str, packed: Mapping[str, Any], executions: Sequence[Execution]) -> Position:
+    """The reverse of `pack_position`.
+
+    Raises:
+        ValueError: the history does not end in the quantity that was written.
+    """
+    position = Position(symbol, packed["asset"], packed["base"], Decimal(packed["multiplier"]))
+    for item in packed["history"]:
+        if isinstance(item, int):
+            execution = executions[item]
+            if execution.fill is None:
+                raise ValueError(f"{symbol}: execution {item} is in the history and has no fill")
+            execution.work_out(execution.fill, position)
+            execution.position = position
+            position.history.append(execution)
+        else:
+            position.history.append(Adjustment(_unpack_change(symbol, item)))
+    position.signatures = {
+        (order, Decimal(cumulative), Decimal(size), Decimal(price)): key
+        for order, cumulative, size, price, key in packed["signatures"]
+    }
+    position.rebuild()
+    if position.quantity != Decimal(packed["quantity"]):
+        raise ValueError(f"{symbol}: the history gives {position.quantity} units, not {packed['quantity']}")
+    return position
+
+
+def _pack_fees(fees: tuple[Money, ...] | None) -> list[list[str]] | None:
+    return None if fees is None else [[fee.asset, str(fee.amount)] for fee in fees]
+
+
+def _unpack_fees(packed: Sequence[Sequence[str]] | None) -> tuple[Money, ...] | None:
+    return None if packed is None else tuple(Money(asset, Decimal(amount)) for asset, amount in packed)
+
+
+def _pack_fill(fill: BrokerFill) -> list[Any]:
+    return [
+        fill.account,
+        fill.execution_key,
+        fill.broker_order_id,
+        fill.client_order_id,
+        fill.symbol,
+        fill.side.value,
+        str(fill.size),
+        str(fill.price),
+        to_ns(fill.executed_at),
+        to_ns(fill.received_at),
+        fill.revision,
+        None if fill.cumulative is None else str(fill.cumulative),
+        _pack_fees(fill.fees),
+        fill.foreign,
+    ]
+
+
+def _unpack_fill(packed: Sequence[Any]) -> BrokerFill:
+    account, key, order, client, symbol, side, size, price, executed, received, revision, *rest = packed
+    cumulative, fees, foreign = rest
+    return BrokerFill(
+        account=account,
+        execution_key=key,
+        broker_order_id=order,
+        client_order_id=client,
+        symbol=symbol,
+        side=Side(side),
+        size=Decimal(size),
+        price=Decimal(price),
+        executed_at=from_ns(executed),
+        received_at=from_ns(received),
+        revision=revision,
+        cumulative=None if cumulative is None else Decimal(cumulative),
+        fees=_unpack_fees(fees),
+        foreign=foreign,
+    )
+
+
+def _pack_report(report: FeeReport) -> list[Any]:
+    return [report.account, report.execution_key, _pack_fees(report.fees), to_ns(report.received_at)]
+
+
+def _unpack_report(packed: Sequence[Any]) -> FeeReport:
+    account, key, fees, received = packed
+    return FeeReport(account, key, _unpack_fees(fees) or (), from_ns(received))
+
+
+def _pack_change(change: PositionChange) -> list[Any]:
+    told = None if change.position is None else str(change.position)
+    return [
+        change.account,
+        change.key,
+        str(change.quantity),
+        to_ns(change.at),
+        told,
+        change.kind,
+        change.text,
+        change.foreign,
+    ]
+
+
+def _unpack_change(symbol: str, packed: Sequence[Any]) -> PositionChange:
+    account, key, quantity, at, told, kind, text, foreign = packed
+    position = None if told is None else Decimal(told)
+    return PositionChange(account, key, symbol, Decimal(quantity), from_ns(at), position, kind, text, foreign)

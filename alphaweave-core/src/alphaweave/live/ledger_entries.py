@@ -1,0 +1,324 @@
+"""What the ledger is made of: positions, the executions behind them, and what an event did to both."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from alphaweave.core.errors import InvariantViolation
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import CONTEXT, ZERO, Money, plain
+from alphaweave.core.order import Side
+from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
+
+__all__ = ["Adjustment", "Booking", "BookingKind", "Execution", "Position"]
+
+_BUY = Side.BUY
+_ONE = Decimal(1)
+_SHARES = CONTEXT.copy()
+# A share of a cost is cut to 28 digits, so that sums over shares stay within the 40 that are exact.
+_SHARES.prec = 28
+_add, _subtract, _multiply, _share = CONTEXT.add, CONTEXT.subtract, CONTEXT.multiply, _SHARES.divide
+
+
+class BookingKind(Enum):
+    """What an event did to the books."""
+
+    FILL = "fill"
+    CORRECTION = "correction"
+    BUST = "bust"
+    FEES = "fees"
+
+
+class Booking:
+    """What one event did to the books. Not to be changed.
+
+    Attributes:
+        kind: FILL: an execution is new in the books; CORRECTION: its terms changed; BUST: it is out of
+            them; FEES: only its fees changed.
+        fill: the execution as booked; for a BUST as it was booked.
+        replaced: the terms booked before, for a CORRECTION.
+        position_before, position_after: signed units around this event.
+        realised: profit of the part that the execution closed, after all its fees; None for a pure
+            opening and for a BUST. In the asset that cash moves in.
+        fees: the execution's fees that are in the run's currency, in total.
+        raw_fees: all its fees, as charged; None while they are not known.
+    """
+
+    __slots__ = (
+        "fees",
+        "fill",
+        "kind",
+        "position_after",
+        "position_before",
+        "raw_fees",
+        "realised",
+        "replaced",
+    )
+
+    def __init__(
+        self,
+        kind: BookingKind,
+        fill: BrokerFill,
+        *,
+        position_before: Decimal,
+        position_after: Decimal,
+        realised: Decimal | None,
+        fees: Decimal,
+        raw_fees: tuple[Money, ...] | None,
+        replaced: BrokerFill | None = None,
+    ) -> None:
+        self.kind = kind
+        self.fill = fill
+        self.position_before = position_before
+        self.position_after = position_after
+        self.realised = realised
+        self.fees = fees
+        self.raw_fees = raw_fees
+        self.replaced = replaced
+
+
+class Position:
+    """What the run holds of one symbol.
+
+    Attributes:
+        quantity: signed units; for a spot instrument less the fees taken in its base asset.
+        cost: signed cash paid for the open quantity, in ``asset``.
+        realised: profit of everything closed, less all fees in ``asset`` and in the base asset (these
+            at the price of their fill). Fees in a third asset only reduce that asset's balance.
+        units: ``quantity`` as a float.
+        asset: what cash moves in: the quote asset of a spot instrument, else the settle asset.
+        base: the asset a spot instrument buys, else None.
+    """
+
+    __slots__ = (
+        "asset",
+        "base",
+        "cost",
+        "factor",
+        "history",
+        "instrument",
+        "multiplier",
+        "quantity",
+        "realised",
+        "signatures",
+        "symbol",
+        "units",
+    )
+
+    def __init__(self, symbol: str, asset: str, base: str | None, multiplier: Decimal) -> None:
+        self.symbol = symbol
+        self.set_terms(asset, base, multiplier)
+        self.quantity = ZERO
+        self.cost = ZERO
+        self.realised = ZERO
+        self.units = 0.0
+        self.instrument: Instrument | None = None
+        self.history: list[Execution | Adjustment] = []
+        self.signatures: dict[tuple[str, Decimal, Decimal, Decimal], str] = {}
+
+    def set_terms(self, asset: str, base: str | None, multiplier: Decimal) -> None:
+        """Say how fills are booked; only before the first one."""
+        self.asset = asset
+        self.base = base
+        self.multiplier = _ONE if multiplier == _ONE else multiplier
+        self.factor = float(multiplier)
+
+    @property
+    def average_price(self) -> Decimal:
+        """Average price of the open quantity, in quote currency; zero when flat."""
+        if not self.quantity:
+            return ZERO
+        return _share(self.cost, _multiply(self.quantity, self.multiplier))
+
+    def trade(self, delta: Decimal, value: Decimal, price: Decimal) -> Decimal | None:
+        """Move by ``delta`` units worth ``value`` (same sign); the profit of what that closed, if any."""
+        held = self.quantity
+        if not delta:
+            return None
+        self.quantity = after = _add(held, delta)
+        if not held:
+            self.cost = value
+            return None
+        if (held > ZERO) is (delta > ZERO):
+            self.cost = _add(self.cost, value)
+            return None
+        if not after:
+            profit = _add(value, self.cost).copy_negate()
+            self.cost = ZERO
+        elif (after > ZERO) is (held > ZERO):
+            share = _share(_multiply(self.cost, delta), held)
+            profit = _subtract(share, value)
+            self.cost = _add(self.cost, share)
+        else:
+            opened = _multiply(_multiply(after, price), self.multiplier)
+            profit = _subtract(_subtract(opened, value), self.cost)
+            self.cost = opened
+        return profit
+
+    def insert(self, item: Execution | Adjustment) -> bool:
+        """Put an item at its place in the history; False if others come after it."""
+        history = self.history
+        if not history or history[-1].at <= item.at:
+            history.append(item)
+            return True
+        history.insert(bisect_right(history, item.at, key=_at), item)
+        return False
+
+    def rebuild(self) -> None:
+        """Work out quantity, cost and realised profit anew from the history."""
+        self.quantity = self.cost = self.realised = ZERO
+        for item in self.history:
+            item.apply(self)
+        self.units = float(self.quantity)
+
+
+class Execution:
+    """All that is known of one execution, and its effect on the books.
+
+    Attributes:
+        fill: its newest revision; None while only a bust or a fee report has come.
+        revision: the newest seen, -1 for none.
+        busted: the newest revision took it out.
+        report: the newest late fees.
+        position: where it is booked; None while it is not.
+    """
+
+    __slots__ = (
+        "at",
+        "booked",
+        "busted",
+        "charged",
+        "delta",
+        "fees",
+        "fill",
+        "legs",
+        "position",
+        "profit",
+        "report",
+        "revision",
+        "value",
+    )
+
+    # The effect, meaningful while booked.
+    at: datetime
+    booked: BrokerFill
+    charged: Decimal
+    delta: Decimal
+    fees: tuple[Money, ...] | None
+    legs: list[tuple[str, Decimal]]
+    profit: Decimal | None
+    value: Decimal
+
+    def __init__(self, fill: BrokerFill | None = None, revision: int = -1) -> None:
+        self.fill = fill
+        self.revision = revision
+        self.busted = False
+        self.report: FeeReport | None = None
+        self.position: Position | None = None
+
+    def known_fees(self, fill: BrokerFill) -> tuple[Money, ...] | None:
+        """A report outranks what the fill said, unless a later revision of the fill says it anew."""
+        report = self.report
+        if report is None:
+            return fill.fees
+        if fill.fees is not None and self.revision > 0 and fill.received_at > report.received_at:
+            return fill.fees
+        return report.fees
+
+    def learn(self, fill: BrokerFill, revision: int) -> None:
+        """Take in one more version of the fill."""
+        if revision > self.revision:
+            self.fill, self.revision, self.busted = fill, revision, False
+        elif revision == self.revision and self.fill is not None:
+            mine = self.fill
+            if (mine.symbol, mine.side, mine.size) != (fill.symbol, fill.side, fill.size):
+                raise InvariantViolation(
+                    f"execution {fill.execution_key} revision {revision} came as {_terms(mine)} and as "
+                    f"{_terms(fill)}; the adapter must give each execution a key of its own"
+                )
+            if mine.fees is None and fill.fees is not None:
+                self.fill = fill
+
+    def learn_fees(self, report: FeeReport) -> None:
+        """Keep the newest report."""
+        if self.report is None or _rank(report) > _rank(self.report):
+            self.report = report
+
+    def work_out(self, fill: BrokerFill, position: Position) -> None:
+        """Set the effect that ``fill`` has in ``position``."""
+        self.booked = fill
+        self.at = fill.executed_at
+        price = fill.price
+        multiplier = position.multiplier
+        delta = fill.size
+        value = _multiply(delta, price)
+        if multiplier is not _ONE:
+            value = _multiply(value, multiplier)
+        if fill.side is _BUY:
+            legs = [(position.asset, value.copy_negate())]
+        else:
+            legs = [(position.asset, value)]
+            delta = delta.copy_negate()
+            value = value.copy_negate()
+        base = position.base
+        if base is not None:
+            legs.append((base, delta))
+        charged = ZERO
+        self.fees = fees = fill.fees if self.report is None else self.known_fees(fill)
+        if fees:
+            for fee in fees:
+                amount = fee.amount
+                legs.append((fee.asset, amount.copy_negate()))
+                if fee.asset == position.asset:
+                    charged = _add(charged, amount)
+                elif fee.asset == base:
+                    worth = _multiply(_multiply(amount, price), multiplier)
+                    charged = _add(charged, worth)
+                    delta = _subtract(delta, amount)
+                    value = _subtract(value, worth)
+        self.charged = charged
+        self.delta = delta
+        self.legs = legs
+        self.value = value
+
+    def apply(self, position: Position) -> None:
+        """Enter the effect into the position."""
+        self.profit = profit = position.trade(self.delta, self.value, self.booked.price)
+        if profit is not None:
+            position.realised = _add(position.realised, _subtract(profit, self.charged))
+        elif self.charged:
+            position.realised = _subtract(position.realised, self.charged)
+
+
+def _at(item: Execution | Adjustment) -> datetime:
+    return item.at
+
+
+class Adjustment:
+    """A position change in a symbol's history."""
+
+    __slots__ = ("at", "change")
+
+    def __init__(self, change: PositionChange) -> None:
+        self.change = change
+        self.at = change.at
+
+    def apply(self, position: Position) -> None:
+        """A split keeps the cost. Other units come and go at the average price: no profit is invented."""
+        held = position.quantity
+        position.quantity = after = _add(held, self.change.quantity)
+        if not after or not held or (after > ZERO) is not (held > ZERO):
+            position.cost = ZERO
+        elif self.change.kind != "split":
+            position.cost = _share(_multiply(position.cost, after), held)
+
+
+def _rank(report: FeeReport) -> tuple[datetime, list[tuple[str, Decimal]]]:
+    return report.received_at, sorted((fee.asset, fee.amount) for fee in report.fees)
+
+
+def _terms(fill: BrokerFill) -> str:
+    return f"{fill.side.value} {plain(fill.size)} {fill.symbol} at {plain(fill.price)}"
