@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 
 from attrs import field, frozen
 
@@ -26,7 +27,7 @@ class PriceStep:
 def _ascending(instance: object, attribute: object, value: tuple[PriceStep, ...]) -> None:
     if not value or any(step.step <= 0 for step in value):
         raise ValueError("price_steps needs at least one band, each with a step above zero")
-    if any(a.start >= b.start for a, b in zip(value, value[1:], strict=False)):
+    if any(low.start >= high.start for low, high in pairwise(value)):
         raise ValueError("price_steps must rise")
 
 

@@ -21,7 +21,9 @@ Number = int | float | str | Decimal
 
 # 40 digits hold a notional of 10^15 at 18 decimals with room for a product; a result that would need
 # more is rounded half even, and anything that is not a number raises instead of spreading.
-CONTEXT = Context(prec=40, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped])
+CONTEXT = Context(
+    prec=40, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow, Clamped]
+)
 
 ZERO = Decimal(0)
 

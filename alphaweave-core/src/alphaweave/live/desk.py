@@ -1,0 +1,421 @@
+"""The trading desk: what a strategy reads, and how what it asks for becomes an order.
+
+Every request takes the same way: sizes and prices to exact decimals, rounding by the instrument's
+rules (each adjustment is reported), the risk chain, then an order and its intent. A refusal anywhere
+on that way is a DENIED handle with a reason; nothing is raised into the strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from alphaweave.core.errors import Unsupported
+from alphaweave.core.money import ZERO, Number, decimal_of
+from alphaweave.core.order import (
+    GroupKind,
+    OrderChange,
+    OrderGroup,
+    OrderRef,
+    OrderRequest,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from alphaweave.live.adapters.capabilities import check_change, check_request
+from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.notes import denial_record
+from alphaweave.live.orders import DeniedOrder, Group, Order, SymbolBook
+from alphaweave.live.risk import Denial, Proposal
+from alphaweave.live.rounding import Refused, limit_on_grid, sized, stop_on_grid, trail_of
+from alphaweave.live.view import MarketView
+from alphaweave.strategy.events import GroupHandle, OrderHandle
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["TradingDesk"]
+
+_USUAL_TIF = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC)
+
+
+class TradingDesk(MarketView):
+    """The kernel's face towards the strategy (`alphaweave.strategy.desk.Desk`)."""
+
+    def order(self, order_id: str) -> OrderHandle | None:
+        order = self._kernel.orders.get(order_id)
+        return None if order is None else OrderHandle(order, self)
+
+    def open_orders(self, symbol: str | None) -> tuple[OrderHandle, ...]:
+        books = self._kernel.books.values() if symbol is None else (self._book(symbol),)
+        return tuple(OrderHandle(order, self) for book in books for order in book.orders.values())
+
+    # Requests.
+
+    def place(
+        self,
+        symbol: str | None,
+        size: Number | None,
+        kind: OrderType,
+        tif: TimeInForce | str | None,
+        *,
+        value: Number | None = None,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        trail: tuple[Number | None, Number | None] | None = None,
+        expire_at: datetime | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        extended_hours: bool = False,
+    ) -> OrderHandle:
+        book = self._book(symbol)
+        adjustments: list[str] = []
+        try:
+            self._may_trade()
+            side, quantity, quote_quantity = sized(book.instrument, size, value, adjustments)
+            request = OrderRequest(
+                symbol=book.symbol,
+                side=side,
+                quantity=quantity,
+                quote_quantity=quote_quantity,
+                type=kind,
+                tif=self._tif(book, kind, tif),
+                expire_at=expire_at,
+                limit_price=limit_on_grid(book.instrument, limit_price, side, adjustments),
+                stop_price=stop_on_grid(book.instrument, stop_price, side, adjustments),
+                trail=None if trail is None else trail_of(*trail),
+                post_only=post_only,
+                reduce_only=reduce_only,
+                extended_hours=extended_hours,
+            )
+            return self._submit(book, request, tuple(adjustments))
+        except Refused as refusal:
+            return self._deny(book, kind, refusal.reason, refusal.text)
+        except (TypeError, ValueError) as error:
+            return self._deny(book, kind, "invalid_order", str(error))
+
+    def place_target(
+        self, symbol: str | None, target: float | Decimal, tif: TimeInForce | str | None
+    ) -> OrderHandle:
+        book = self._book(symbol)
+        try:
+            self._may_trade()
+            goal = self._target_quantity(book, float(target))
+            change = goal - book.quantity - book.intended
+            instrument = book.instrument
+            quantity = instrument.round_size(abs(change))
+            if not quantity:
+                at = DeniedOrder("", book.symbol, "at_target", "the position is already at its target")
+                return OrderHandle(at, self)
+            request = OrderRequest(
+                symbol=book.symbol,
+                side=Side.BUY if change > 0 else Side.SELL,
+                quantity=quantity,
+                tif=self._tif(book, OrderType.MARKET, tif),
+            )
+            return self._submit(book, request, ())
+        except Refused as refusal:
+            return self._deny(book, OrderType.MARKET, refusal.reason, refusal.text)
+        except (TypeError, ValueError) as error:
+            return self._deny(book, OrderType.MARKET, "invalid_order", str(error))
+
+    def place_group(
+        self,
+        symbol: str | None,
+        size: Number,
+        *,
+        bracket: bool,
+        take_profit: Number,
+        stop_loss: Number,
+        stop_limit: Number | None,
+        limit_price: Number | None,
+        tif: TimeInForce | str | None,
+    ) -> GroupHandle:
+        book = self._book(symbol)
+        instrument = book.instrument
+        adjustments: list[str] = []
+        kind = OrderType.LIMIT if limit_price is not None else OrderType.MARKET
+        try:
+            self._may_trade()
+            side, quantity, _ = sized(instrument, size, None, adjustments)
+            exit_side = side.opposite if bracket else side
+            stop_kind = OrderType.STOP if stop_limit is None else OrderType.STOP_LIMIT
+            entry = None
+            if bracket:
+                entry = OrderRequest(
+                    symbol=book.symbol,
+                    side=side,
+                    quantity=quantity,
+                    type=kind,
+                    tif=self._tif(book, kind, tif),
+                    limit_price=limit_on_grid(instrument, limit_price, side, adjustments),
+                )
+            group = OrderGroup(
+                kind=GroupKind.BRACKET if bracket else GroupKind.OCO,
+                entry=entry,
+                take_profit=OrderRequest(
+                    symbol=book.symbol,
+                    side=exit_side,
+                    quantity=quantity,
+                    type=OrderType.LIMIT,
+                    tif=self._exit_tif(book, OrderType.LIMIT, tif),
+                    limit_price=limit_on_grid(instrument, take_profit, exit_side, adjustments),
+                ),
+                stop_loss=OrderRequest(
+                    symbol=book.symbol,
+                    side=exit_side,
+                    quantity=quantity,
+                    type=stop_kind,
+                    tif=self._exit_tif(book, stop_kind, tif),
+                    stop_price=stop_on_grid(instrument, stop_loss, exit_side, adjustments),
+                    limit_price=limit_on_grid(instrument, stop_limit, exit_side, adjustments),
+                ),
+            )
+            return self._submit_group(book, group, tuple(adjustments))
+        except Refused as refusal:
+            return self._deny_group(book, bracket, refusal.reason, refusal.text)
+        except (TypeError, ValueError) as error:
+            return self._deny_group(book, bracket, "invalid_order", str(error))
+
+    def cancel(self, order_id: str) -> None:
+        order = self._kernel.orders.get(order_id)
+        if order is None or self._kernel.stopped:
+            return
+        if not order.handed_over:
+            self._kernel.withdraw(order, "withdrawn")
+            return
+        self._kernel.effects.append(CancelOrder(order.ref))
+
+    def replace(
+        self,
+        order_id: str,
+        size: Number | None,
+        limit_price: Number | None,
+        stop_price: Number | None,
+    ) -> bool:
+        kernel = self._kernel
+        order = kernel.orders.get(order_id)
+        if order is None:
+            return False
+        instrument = order.book.instrument
+        adjustments: list[str] = []
+        try:
+            self._may_trade()
+            if order.change is not None:
+                raise Refused("replace_pending", "a replacement of this order is still on its way")
+            if not order.handed_over:
+                raise Refused("not_sent", "the order has not been handed over yet; cancel it instead")
+            quantity = None
+            if size is not None:
+                quantity = instrument.round_size(abs(decimal_of(size)))
+                if quantity <= order.filled:
+                    raise Refused("below_filled", f"{order.filled} units are filled already")
+            change = OrderChange(
+                quantity=quantity,
+                limit_price=limit_on_grid(instrument, limit_price, order.side, adjustments),
+                stop_price=stop_on_grid(instrument, stop_price, order.side, adjustments),
+            )
+            self._check_replacement(order, change)
+        except Refused as refusal:
+            order.text = refusal.text
+            return False
+        except (TypeError, ValueError, Unsupported) as error:
+            order.text = str(error)
+            return False
+        order.version += 1
+        new_id = kernel.ids.make(f"replace:{order.id}", 0, order.version)
+        new_ref = OrderRef(new_id, order.symbol)
+        order.change = change
+        order.change_ref = new_ref
+        order.adjustments += tuple(adjustments)
+        kernel.orders[new_id] = order
+        kernel.effects.append(ReplaceOrder(order.ref, new_ref, change))
+        order.reserve()
+        return True
+
+    # Within.
+
+    def _may_trade(self) -> None:
+        kernel = self._kernel
+        if kernel.warming or kernel.index < 0:
+            raise Refused("warmup", "orders are refused before the warm-up is over")
+        if kernel.stopped:
+            raise Refused("stopped", "the run is stopping")
+
+    def _tif(self, book: SymbolBook, kind: OrderType, tif: TimeInForce | str | None) -> TimeInForce:
+        if tif is not None:
+            return TimeInForce(tif)
+        usual = book.usual_tif.get(kind)
+        if usual is None:
+            declared = self._kernel.capabilities.order_types
+            narrowed = book.instrument.order_types
+            for usual in _USUAL_TIF:
+                if (kind, usual) in declared and (narrowed is None or (kind, usual) in narrowed):
+                    break
+            else:
+                usual = TimeInForce.DAY
+            book.usual_tif[kind] = usual
+        return usual
+
+    def _exit_tif(self, book: SymbolBook, kind: OrderType, tif: TimeInForce | str | None) -> TimeInForce:
+        """Exits protect a position, which lasts: GTC unless the strategy says otherwise."""
+        if tif is None and (kind, TimeInForce.GTC) in self._kernel.capabilities.order_types:
+            return TimeInForce.GTC
+        return self._tif(book, kind, tif)
+
+    def _target_quantity(self, book: SymbolBook, target: float) -> Decimal:
+        if not isfinite(target):
+            raise Refused("invalid_order", f"the target is {target}")
+        if target == 0.0:
+            return ZERO
+        kernel = self._kernel
+        price = book.last()
+        if price is None:
+            raise Refused("no_reference_price", f"{book.symbol} has had no bar yet")
+        equity = kernel.equity()
+        cap = kernel.settings.capital
+        if cap is not None and equity > cap:
+            equity = cap
+        if equity <= 0.0:
+            return ZERO
+        units = abs(target) * equity / (price * book.multiplier)
+        goal = book.instrument.round_size(Decimal(repr(units)))
+        return goal if target > 0.0 else -goal
+
+    def _submit(self, book: SymbolBook, request: OrderRequest, adjustments: tuple[str, ...]) -> OrderHandle:
+        kernel = self._kernel
+        last = book.last()
+        _require(self._check(book, request, last))
+        wire = kernel.settings.prepare
+        if wire is None:
+            ref = OrderRef(kernel.next_id(), book.symbol)
+        else:
+            ref = OrderRef(kernel.next_id(), book.symbol, None, self._prepared(request))
+        order = Order(book, ref, request, decided_at=kernel.now, reference=last, adjustments=adjustments)
+        kernel.effects.append(SubmitOrder(ref, request))
+        kernel.admit(order)
+        return OrderHandle(order, self)
+
+    def _submit_group(self, book: SymbolBook, group: OrderGroup, adjustments: tuple[str, ...]) -> GroupHandle:
+        kernel = self._kernel
+        last = book.last()
+        refusal = check_request(kernel.capabilities, book.instrument, group)
+        if refusal is not None:
+            raise Refused("unsupported", refusal.text)
+        if group.entry is not None:
+            _require(self._check(book, group.entry, last))
+        entered = ZERO if group.entry is None else (group.entry.quantity or ZERO) * group.entry.side.sign
+        for leg in (group.take_profit, group.stop_loss):
+            _require(self._check(book, leg, last, entered))
+        wire = self._prepared(group) if kernel.settings.prepare is not None else {}
+        orders = []
+        for number, leg in enumerate(group.legs):
+            mark = f"{number}."
+            own = {key[len(mark) :]: value for key, value in wire.items() if key.startswith(mark)}
+            ref = OrderRef(kernel.next_id(), book.symbol, None, own)
+            orders.append(
+                Order(book, ref, leg, decided_at=kernel.now, reference=last, adjustments=adjustments)
+            )
+        *entry, take_profit, stop_loss = orders
+        Group(group.kind, take_profit, stop_loss, entry[0] if entry else None)
+        kernel.effects.append(SubmitGroup(tuple(order.ref for order in orders), group))
+        for order in orders:
+            kernel.admit(order)
+        handles = [OrderHandle(order, self) for order in orders]
+        return GroupHandle(handles[0] if entry else None, handles[-2], handles[-1])
+
+    def _check(
+        self, book: SymbolBook, request: OrderRequest, last: float | None, entered: Decimal = ZERO
+    ) -> Denial | None:
+        """Ask the risk chain; ``entered`` is what an entry of the same group will have added before."""
+        side = request.side
+        price = request.limit_price or request.stop_price
+        if price is None and last is not None:
+            price = Decimal(repr(last))
+        quantity = request.quantity
+        if quantity is None:
+            quantity = ZERO
+            if price and request.quote_quantity is not None:
+                quantity = book.instrument.round_size(
+                    request.quote_quantity / (price * book.instrument.multiplier)
+                )
+        position = book.quantity + entered
+        worst_long = position + book.open_buy
+        worst_short = position - book.open_sell
+        if side is Side.BUY:
+            reduces = position < 0 and quantity <= -worst_long
+        else:
+            reduces = position > 0 and quantity <= worst_short
+        return self._kernel.chain.check(
+            Proposal(
+                book.symbol,
+                book.instrument,
+                side,
+                quantity,
+                request=request,
+                price=price,
+                position=position,
+                worst_long=worst_long,
+                worst_short=worst_short,
+                reduces=reduces,
+            )
+        )
+
+    def _check_replacement(self, order: Order, change: OrderChange) -> None:
+        """What the new version could add is judged like an order of its own.
+
+        Raises:
+            Refused: the risk chain denies it.
+            Unsupported: the broker cannot replace these fields.
+        """
+        refusal = check_change(self._kernel.capabilities, order.symbol, change)
+        if refusal is not None:
+            raise refusal
+        left = (change.quantity or order.quantity or ZERO) - order.filled
+        old = order.request
+        request = OrderRequest(
+            symbol=order.symbol,
+            side=order.side,
+            quantity=left,
+            type=old.type,
+            tif=old.tif,
+            expire_at=old.expire_at,
+            limit_price=change.limit_price or old.limit_price,
+            stop_price=change.stop_price or old.stop_price,
+            trail=old.trail,
+            reduce_only=old.reduce_only,
+        )
+        reserved = order.reserved
+        # Its own reservation steps aside for the question, or the order would be counted twice.
+        order.set_reserved(ZERO)
+        denial = self._check(order.book, request, order.book.last())
+        order.set_reserved(reserved)
+        _require(denial)
+
+    def _prepared(self, request: OrderRequest | OrderGroup) -> Mapping[str, str]:
+        prepare = self._kernel.settings.prepare
+        if prepare is None:
+            return {}
+        try:
+            return prepare(request)
+        except Unsupported as error:
+            raise Refused("unsupported", error.text or str(error)) from error
+
+    def _deny(self, book: SymbolBook, kind: OrderType, reason: str, text: str) -> OrderHandle:
+        kernel = self._kernel
+        order = DeniedOrder(kernel.next_id(), book.symbol, reason, text)
+        kernel.denials += 1
+        kernel.notes.append(denial_record(order, kind, kernel.when()))
+        return OrderHandle(order, self)
+
+    def _deny_group(self, book: SymbolBook, bracket: bool, reason: str, text: str) -> GroupHandle:
+        handle = self._deny(book, OrderType.LIMIT, reason, text)
+        return GroupHandle(handle if bracket else None, handle, handle)
+
+
+def _require(denial: Denial | None) -> None:
+    if denial is not None:
+        raise Refused(denial.code, denial.text)

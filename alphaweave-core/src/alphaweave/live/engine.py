@@ -1,0 +1,302 @@
+"""The engine: a strategy, its data and a venue, run from the first slice to the last.
+
+`LiveEngine.replay` is the synchronous driver over history. It saves and restores everything, so that a
+run that was stopped after any slice and resumed is the run that was never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+
+from attrs import field, frozen
+
+from alphaweave.core.clock import from_ns
+from alphaweave.core.errors import AlphaweaveError, RunRefused, StateMismatch, StrategyError
+from alphaweave.core.instrument import Instrument
+from alphaweave.data.series import Series
+from alphaweave.data.timeline import Timeline
+from alphaweave.live.adapters.base import RunMode
+from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.fanout import Fanout, MonitorFailure
+from alphaweave.live.kernel import Kernel, KernelSettings
+from alphaweave.live.kernel_state import capture_kernel, restore_kernel
+from alphaweave.live.ledger import Ledger
+from alphaweave.live.orders import SymbolBook
+from alphaweave.live.replay import ReplayDriver
+from alphaweave.live.risk import RiskSettings, build_chain
+from alphaweave.live.state import LiveState
+from alphaweave.live.values import decode, encode
+from alphaweave.monitoring.monitor import Monitor, RunSummary
+from alphaweave.sim.venue import SimVenue
+from alphaweave.strategy.strategy import Strategy
+
+__all__ = ["EngineSettings", "LiveEngine"]
+
+
+@frozen(kw_only=True)
+class EngineSettings:
+    """What the engine needs to know of a run.
+
+    Attributes:
+        run_id: stable over restarts; part of every client order id.
+        strategy: how the run calls the strategy, ``module:Class``.
+        cash: opening cash of the account, in ``currency``.
+        capital: cap on the equity used for sizing; None is no cap.
+        warmup: slices before the first decision.
+        meta: what monitors are told at the start, besides what is here.
+    """
+
+    run_id: str
+    strategy: str
+    cash: Decimal
+    currency: str = "USD"
+    account: str = "sim"
+    interval: str = "1d"
+    warmup: int = 0
+    capital: Decimal | None = None
+    mode: RunMode = RunMode.REPLAY
+    risk: RiskSettings = field(factory=RiskSettings)
+    meta: Mapping[str, Any] = field(factory=dict)
+
+
+class LiveEngine:
+    """Runs one strategy once.
+
+    Attributes:
+        summary: how the run ended; None before that.
+        monitor_failures: monitors that raised and were put aside.
+    """
+
+    def __init__(
+        self, settings: EngineSettings, monitors: Mapping[str, Monitor] | Sequence[Monitor] = ()
+    ) -> None:
+        named = monitors if isinstance(monitors, Mapping) else dict(_named(monitors))
+        self.settings = settings
+        self.summary: RunSummary | None = None
+        self._monitors = dict(named)
+        self._fanout = Fanout(tuple(named.values()))
+        self._driver: ReplayDriver | None = None
+        self._strategy: Strategy | None = None
+        self._series: Mapping[str, Series] = {}
+
+    @property
+    def monitor_failures(self) -> tuple[MonitorFailure, ...]:
+        return tuple(self._fanout.failures)
+
+    def request_stop(self) -> None:
+        """End the run after the present slice; safe to call from a signal handler."""
+        if self._driver is not None:
+            self._driver.request_stop()
+
+    def replay(
+        self,
+        strategy: Strategy,
+        series: Mapping[str, Series],
+        *,
+        venue: SimVenue,
+        instruments: Mapping[str, Instrument],
+        capabilities: Capabilities,
+        state: LiveState | None = None,
+        until: int | None = None,
+    ) -> RunSummary:
+        """Run over history.
+
+        Args:
+            strategy: a fresh instance.
+            series: symbol -> bars; their cursors are set by the run.
+            venue: fresh; what trades are made at.
+            instruments: symbol -> rules, for every symbol of ``series``.
+            capabilities: what the venue's broker declares.
+            state: go on from there.
+            until: number of slices after which to stop; None is the end of the data.
+
+        Raises:
+            StrategyError: the strategy raised. The summary says ``failed``, and there is no state to
+                save: what was saved before stays the place to go on from.
+            StateMismatch: ``state`` does not fit the strategy, the data or the instruments.
+            RunRefused: an instrument settles in another currency than the run's.
+        """
+        self._check(series, instruments)
+        timeline = Timeline(tuple(series.values()))
+        kernel = self._kernel(strategy, series, instruments, capabilities)
+        venue.board = series
+        driver = ReplayDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
+        self._driver = driver
+        self._strategy = strategy
+        self._series = series
+        self._fanout.start(self._meta(series, timeline, resumed=state is not None))
+        outcome = "failed"
+        error: str | None = None
+        try:
+            kernel.start()
+            self._check_state_of(strategy)
+            if state is not None:
+                self._restore(state, kernel, driver, venue)
+            finished = driver.run(until)
+            outcome = "finished" if finished else "stopped"
+            if finished:
+                driver.finish()
+        except AlphaweaveError as failure:
+            error = str(failure)
+            raise
+        finally:
+            self.summary = self._summary(driver, outcome, error)
+            self._fanout.end(self.summary)
+        return self.summary
+
+    def state(self) -> LiveState:
+        """The run as it stands after the last slice.
+
+        Raises:
+            StateError: the strategy's state cannot be saved.
+            RunRefused: there has been no run, or it failed within a slice.
+        """
+        driver, strategy = self._driver, self._strategy
+        if driver is None or strategy is None or self.summary is None:
+            raise RunRefused("there is no state before a run")
+        if self.summary.outcome == "failed":
+            raise RunRefused("a run that failed within a slice has no state to go on from")
+        kernel = driver.kernel
+        return LiveState(
+            run_id=self.settings.run_id,
+            strategy=self.settings.strategy,
+            state_version=strategy.state_version,
+            timestamp=from_ns(kernel.now).isoformat() if kernel.index >= 0 else None,
+            position=driver.position,
+            kernel=capture_kernel(kernel),
+            strategy_state=encode(strategy.get_state(), "get_state()"),
+            venue=driver.venue.snapshot(),
+            feed={symbol: _seen(series) for symbol, series in self._series.items()},
+            monitors={
+                name: monitor.get_state()
+                for name, monitor in self._monitors.items()
+                if hasattr(monitor, "get_state")
+            },
+        )
+
+    # Within.
+
+    def _kernel(
+        self,
+        strategy: Strategy,
+        series: Mapping[str, Series],
+        instruments: Mapping[str, Instrument],
+        capabilities: Capabilities,
+    ) -> Kernel:
+        settings = self.settings
+        return Kernel(
+            strategy=strategy,
+            settings=KernelSettings(
+                run_id=settings.run_id,
+                strategy=settings.strategy,
+                account=settings.account,
+                interval=settings.interval,
+                warmup=settings.warmup,
+                capital=None if settings.capital is None else float(settings.capital),
+            ),
+            books={symbol: SymbolBook(instruments[symbol], one) for symbol, one in series.items()},
+            ledger=Ledger(currency=settings.currency, cash=settings.cash, account=settings.account),
+            chain=build_chain(settings.risk, tuple(series), capabilities),
+            capabilities=capabilities,
+        )
+
+    def _check(self, series: Mapping[str, Series], instruments: Mapping[str, Instrument]) -> None:
+        for symbol in series:
+            rules = instruments[symbol]
+            settle = rules.quote if rules.kind == "spot" else rules.settle
+            if settle != self.settings.currency:
+                raise RunRefused(
+                    f"{symbol} settles in {settle}, the run's currency is {self.settings.currency}; one run "
+                    "has one currency: set run.currency, or leave the symbol to another run"
+                )
+
+    def _check_state_of(self, strategy: Strategy) -> None:
+        """State that could not be restored is refused before the first bar, not after the last."""
+        saved = encode(strategy.get_state(), "get_state()")
+        if not saved:
+            return
+        strategy.set_state(decode(saved))
+        if encode(strategy.get_state(), "get_state()") != saved:
+            name = type(strategy).__qualname__
+            raise StrategyError(
+                f"{name}.set_state does not bring back what get_state returned; a restart would trade on "
+                "other values than the run that was stopped",
+                strategy=name,
+                callback="set_state",
+            )
+
+    def _restore(self, state: LiveState, kernel: Kernel, driver: ReplayDriver, venue: SimVenue) -> None:
+        strategy = kernel.strategy
+        if set(state.feed) != set(self._series):
+            raise StateMismatch(
+                f"the state was saved with {', '.join(sorted(state.feed))}, the run has "
+                f"{', '.join(sorted(self._series))}; resume with the same instruments"
+            )
+        for symbol, one in self._series.items():
+            rows = state.feed[symbol]["rows"]
+            one.cursor.count = rows
+            if len(one) < rows or _seen(one) != state.feed[symbol]:
+                raise StateMismatch(
+                    f"the bars of {symbol} are not those that the state was saved with; resume on the same "
+                    "data (later bars may be added), or start anew"
+                )
+        restore_kernel(kernel, state.kernel)
+        venue.restore(state.venue)
+        driver.position = state.position
+        saved = decode(state.strategy_state)
+        if state.state_version != strategy.state_version:
+            saved = strategy.migrate_state(saved, state.state_version)
+        strategy.set_state(saved)
+        for name, monitor in self._monitors.items():
+            if name in state.monitors and hasattr(monitor, "set_state"):
+                monitor.set_state(state.monitors[name])
+
+    def _meta(self, series: Mapping[str, Series], timeline: Timeline, *, resumed: bool) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "run_id": settings.run_id,
+            "mode": settings.mode.value,
+            "strategy": settings.strategy,
+            "symbols": tuple(series),
+            "capital": float(settings.cash),
+            "currency": settings.currency,
+            "interval": settings.interval,
+            "warmup": settings.warmup,
+            "slices": len(timeline),
+            "resumed": resumed,
+            **settings.meta,
+        }
+
+    def _summary(self, driver: ReplayDriver, outcome: str, error: str | None) -> RunSummary:
+        kernel = driver.kernel
+        first = min((one.end[0] for one in self._series.values() if len(one)), default=None)
+        return RunSummary(
+            run_id=self.settings.run_id,
+            outcome=outcome,
+            slices=driver.position,
+            orders=kernel.orders_placed,
+            fills=kernel.fills,
+            denials=kernel.denials,
+            rule_evaluations=kernel.chain.evaluations,
+            equity=kernel.equity(),
+            cash=kernel.ledger.cash,
+            started_at=None if first is None else from_ns(first),
+            ended_at=from_ns(kernel.now) if kernel.index >= 0 else None,
+            error=error,
+        )
+
+
+def _named(monitors: Sequence[Monitor]) -> list[tuple[str, Monitor]]:
+    return [(f"{type(monitor).__name__}-{number}", monitor) for number, monitor in enumerate(monitors)]
+
+
+def _seen(series: Series) -> dict[str, Any]:
+    """The rows a run has seen of a series, and a digest of all their figures."""
+    rows = series.cursor.count
+    digest = blake2b(digest_size=16)
+    for column in (series.end, series.open, series.high, series.low, series.close, series.volume):
+        digest.update(column[:rows].tobytes())
+    return {"rows": rows, "digest": digest.hexdigest()}

@@ -1,0 +1,121 @@
+"""From the engine to the monitors: each is told everything, and none can harm the run or another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from alphaweave.core.clock import from_ns
+from alphaweave.live.effects import MetricRecord, Note
+from alphaweave.monitoring.monitor import (
+    Alert,
+    BarColumns,
+    BarSnapshot,
+    ColumnMonitor,
+    Monitor,
+    OrderRecord,
+    RunSummary,
+    TradeRecord,
+)
+
+__all__ = ["Fanout", "MonitorFailure"]
+
+
+@frozen(eq=False)
+class MonitorFailure:
+    """A monitor raised; it was told nothing more."""
+
+    monitor: Monitor
+    callback: str
+    error: Exception
+
+    def __str__(self) -> str:
+        name = type(self.monitor).__name__
+        return f"monitor {name} failed in {self.callback}: {type(self.error).__name__}: {self.error}"
+
+
+class Fanout:
+    """Delivers to monitors in order. One that raises is put aside and remembered.
+
+    Attributes:
+        monitors: those still listening.
+        failures: those put aside, and why.
+        wants_columns: whether every monitor takes whole columns, so that slices may be collected.
+    """
+
+    def __init__(self, monitors: Sequence[Monitor]) -> None:
+        self.monitors = list(monitors)
+        self.failures: list[MonitorFailure] = []
+        self.wants_columns = all(isinstance(monitor, ColumnMonitor) for monitor in monitors)
+
+    def start(self, meta: Mapping[str, Any]) -> None:
+        self._each("on_run_start", lambda monitor: monitor.on_run_start(meta))
+
+    def end(self, summary: RunSummary) -> None:
+        self._each("on_run_end", lambda monitor: monitor.on_run_end(summary))
+
+    def bars(self, columns: BarColumns) -> None:
+        """Hand over consecutive slices, as columns or one by one."""
+        for monitor in tuple(self.monitors):
+            try:
+                if isinstance(monitor, ColumnMonitor):
+                    monitor.on_bars(columns)
+                else:
+                    for snapshot in _snapshots(columns):
+                        monitor.on_bar(snapshot)
+            except Exception as error:  # a monitor's failure must never become the run's
+                self._put_aside(monitor, "on_bar", error)
+
+    def notes(self, notes: Sequence[Note]) -> None:
+        """Hand over what the kernel noted, in order."""
+        for note in notes:
+            for monitor in tuple(self.monitors):
+                try:
+                    if isinstance(note, TradeRecord):
+                        monitor.on_trade(note)
+                    elif isinstance(note, OrderRecord):
+                        monitor.on_order(note)
+                    elif isinstance(note, MetricRecord):
+                        monitor.on_metric(note.name, note.value, note.timestamp)
+                    elif isinstance(note, Alert):
+                        monitor.on_alert(note)
+                except Exception as error:  # as above
+                    self._put_aside(monitor, type(note).__name__, error)
+
+    def _each(self, name: str, call: Callable[[Monitor], None]) -> None:
+        for monitor in tuple(self.monitors):
+            try:
+                call(monitor)
+            except Exception as error:  # as above
+                self._put_aside(monitor, name, error)
+
+    def _put_aside(self, monitor: Monitor, callback: str, error: Exception) -> None:
+        self.monitors.remove(monitor)
+        self.failures.append(MonitorFailure(monitor, callback, error))
+
+
+def _snapshots(columns: BarColumns) -> list[BarSnapshot]:
+    positions = dict(columns.positions_before)
+    changes = list(columns.positions)
+    snapshots = []
+    for row, end in enumerate(columns.ends):
+        while changes and changes[0][0] <= row:
+            _, symbol, quantity = changes.pop(0)
+            positions[symbol] = quantity
+        prices = {symbol: closes[row] for symbol, closes in columns.closes.items()}
+        snapshots.append(
+            BarSnapshot(
+                timestamp=from_ns(end),
+                index=columns.first_index + row,
+                # a symbol without a bar yet has NaN, the only value that differs from itself
+                prices={symbol: price for symbol, price in prices.items() if price == price},  # noqa: PLR0124
+                equity=columns.equity[row],
+                cash=columns.cash[row],
+                gross=columns.gross[row],
+                net=columns.net[row],
+                positions={symbol: quantity for symbol, quantity in positions.items() if quantity},
+            )
+        )
+    return snapshots

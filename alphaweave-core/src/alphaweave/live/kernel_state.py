@@ -1,0 +1,182 @@
+"""The kernel's part of a saved state: counters, books, open orders, indicators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from alphaweave.core.errors import StateMismatch
+from alphaweave.core.order import GroupKind, OrderChange, OrderRef, OrderStatus, Trail
+from alphaweave.live.kernel import Kernel
+from alphaweave.live.orders import Group, Order, request_from_state, request_to_state
+
+__all__ = ["capture_kernel", "restore_kernel"]
+
+
+def capture_kernel(kernel: Kernel) -> dict[str, Any]:
+    """The kernel between two slices, as JSON values."""
+    orders: list[Order] = []
+    for book in kernel.books.values():
+        orders.extend(book.orders.values())
+    groups: dict[int, Group] = {}
+    for order in orders:
+        if order.group is not None:
+            groups.setdefault(id(order.group), order.group)
+    # A group's finished legs still bound what its open ones may do.
+    for group in groups.values():
+        orders.extend(leg for leg in group.legs if leg not in orders)
+    number = {id(order): position for position, order in enumerate(orders)}
+    return {
+        "index": kernel.index,
+        "now": kernel.now,
+        "booked": kernel.booked,
+        "orders_placed": kernel.orders_placed,
+        "denials": kernel.denials,
+        "fills": kernel.fills,
+        "rule_evaluations": kernel.chain.evaluations,
+        "ledger": kernel.ledger.snapshot(),
+        "orders": [_order(order) for order in orders],
+        "groups": [
+            {"kind": group.kind.value, "legs": [number[id(leg)] for leg in group.legs]}
+            for group in groups.values()
+        ],
+        "indicators": [
+            {"key": list(key), "state": indicator.get_state()}
+            for key, indicator in kernel.desk.indicators.items()
+        ],
+    }
+
+
+def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
+    """Bring a kernel that has just been started (``init`` has run) to where ``state`` was captured.
+
+    Raises:
+        StateMismatch: the state holds a symbol or an indicator that this run does not have.
+        StateCorrupt: the ledger or an indicator refuses its part.
+    """
+    kernel.index = state["index"]
+    kernel.now = state["now"]
+    kernel.booked = state["booked"]
+    kernel.orders_placed = state["orders_placed"]
+    kernel.denials = state["denials"]
+    kernel.fills = state["fills"]
+    kernel.chain.evaluations = state["rule_evaluations"]
+    kernel.warming = kernel.index + 1 < kernel.settings.warmup
+    kernel.ledger.restore(state["ledger"])
+    for symbol in kernel.ledger.positions:
+        if symbol not in kernel.books:
+            raise StateMismatch(
+                f"the state holds a position in {symbol}, which is not among the config's instruments"
+            )
+        kernel.refresh(kernel.books[symbol])
+    for entry in state["indicators"]:
+        kind, symbol, period = entry["key"]
+        if symbol not in kernel.books:
+            raise StateMismatch(
+                f"the state holds an indicator of {symbol}, which is not among the config's instruments"
+            )
+        kernel.desk.indicator(kind, symbol, period).set_state(entry["state"])
+    orders = [_restored(kernel, entry) for entry in state["orders"]]
+    for entry in state["groups"]:
+        *first, take_profit, stop_loss = (orders[position] for position in entry["legs"])
+        Group(GroupKind(entry["kind"]), take_profit, stop_loss, first[0] if first else None)
+    for order in orders:
+        if order.is_open:
+            order.book.orders[order.id] = order
+            for ref in (order.ref, order.change_ref):
+                if ref is not None:
+                    kernel.orders[ref.client_order_id] = order
+            kernel.orders[order.id] = order
+            order.reserve()
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "ref": _ref(order.ref),
+        "request": request_to_state(order.request),
+        "status": order.status.value,
+        "filled": str(order.filled),
+        "filled_value": str(order.filled_value),
+        "reason": order.reason,
+        "text": order.text,
+        "decided_at": order.decided_at,
+        "reference": order.reference,
+        "adjustments": list(order.adjustments),
+        "version": order.version,
+        "ending": None
+        if order.ending is None
+        else [order.ending[0].value, order.ending[1], order.ending[2], str(order.ending[3])],
+        "change": None if order.change is None else _change(order.change),
+        "change_ref": None if order.change_ref is None else _ref(order.change_ref),
+    }
+
+
+def _restored(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
+    request = request_from_state(entry["request"])
+    book = kernel.books.get(request.symbol)
+    if book is None:
+        raise StateMismatch(
+            f"the state holds an order in {request.symbol}, which is not among the config's instruments"
+        )
+    order = Order(
+        book,
+        OrderRef(entry["id"], request.symbol),
+        request,
+        decided_at=entry["decided_at"],
+        reference=entry["reference"],
+        adjustments=tuple(entry["adjustments"]),
+    )
+    order.ref = OrderRef(**entry["ref"])
+    order.status = OrderStatus(entry["status"])
+    order.filled = Decimal(entry["filled"])
+    order.filled_value = Decimal(entry["filled_value"])
+    order.reason = entry["reason"]
+    order.text = entry["text"]
+    order.version = entry["version"]
+    order.handed_over = True
+    if entry["ending"] is not None:
+        status, reason, text, cumulative = entry["ending"]
+        order.ending = (OrderStatus(status), reason, text, Decimal(cumulative))
+    if entry["change"] is not None:
+        order.change = _change_from(entry["change"])
+        order.change_ref = OrderRef(**entry["change_ref"])
+    return order
+
+
+def _ref(ref: OrderRef) -> dict[str, Any]:
+    return {
+        "client_order_id": ref.client_order_id,
+        "symbol": ref.symbol,
+        "broker_order_id": ref.broker_order_id,
+        "wire": dict(ref.wire),
+    }
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _change(change: OrderChange) -> dict[str, Any]:
+    trail = change.trail
+    return {
+        "quantity": _text(change.quantity),
+        "limit_price": _text(change.limit_price),
+        "stop_price": _text(change.stop_price),
+        "trail": None if trail is None else [_text(trail.amount), _text(trail.percent)],
+    }
+
+
+def _change_from(entry: Mapping[str, Any]) -> OrderChange:
+    trail = entry["trail"]
+    return OrderChange(
+        quantity=_amount(entry["quantity"]),
+        limit_price=_amount(entry["limit_price"]),
+        stop_price=_amount(entry["stop_price"]),
+        trail=None if trail is None else Trail(_amount(trail[0]), _amount(trail[1])),
+    )

@@ -1,0 +1,78 @@
+"""What monitors are told of orders and fills."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from alphaweave.core.money import ZERO
+from alphaweave.core.order import OrderStatus, OrderType
+from alphaweave.live.ledger import Booking
+from alphaweave.live.orders import DeniedOrder, Order
+from alphaweave.live.reports import BrokerFill
+from alphaweave.monitoring.monitor import OrderRecord, TradeRecord
+
+__all__ = ["denial_record", "order_record", "trade_record"]
+
+
+def order_record(order: Order, when: datetime) -> OrderRecord:
+    """An order as it stands."""
+    request = order.request
+    return OrderRecord(
+        when,
+        order.id,
+        order.symbol,
+        order.side.value,
+        request.type.value,
+        request.tif.value,
+        order.status.value,
+        order.quantity,
+        order.filled,
+        request.limit_price,
+        request.stop_price,
+        order.average_price(),
+        order.reason,
+        order.text,
+        order.adjustments,
+    )
+
+
+def denial_record(order: DeniedOrder, kind: OrderType, when: datetime) -> OrderRecord:
+    """A request that never became an order."""
+    return OrderRecord(
+        when,
+        order.id,
+        order.symbol,
+        "",
+        kind.value,
+        "",
+        OrderStatus.DENIED.value,
+        None,
+        ZERO,
+        reason=order.reason,
+        text=order.text,
+    )
+
+
+def trade_record(
+    fill: BrokerFill, booking: Booking, order: Order | None, position: float, index: int
+) -> TradeRecord:
+    """A fill as the ledger booked it, with what it slipped against the price it was decided on."""
+    price = float(fill.price)
+    slippage = None
+    if order is not None and order.reference is not None:
+        slippage = (price - order.reference) * fill.side.sign
+    return TradeRecord(
+        fill.executed_at,
+        fill.symbol,
+        fill.side.value,
+        price,
+        float(fill.size),
+        float(booking.fees),
+        order.id if order is not None else (fill.client_order_id or fill.broker_order_id),
+        fill.execution_key,
+        position,
+        slippage,
+        None if booking.realised is None else float(booking.realised),
+        None,
+        index,
+    )

@@ -1,0 +1,392 @@
+"""The kernel's own orders: what was decided, what the broker said of it, what it may still do.
+
+An order is logical: one id for ever, a chain of versions, each with its own client id. Fills are the
+only truth about what was traded; an update only says whether more may come. Any order of arrival is
+legal, so every transition asks "what is known now", never "what came before".
+
+Exposure is kept per symbol (`SymbolBook`): what every order that may still fill could add to the
+position at worst. The exits of a group count as the larger of the two, and only as far as the entry
+that they protect is filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import ZERO, plain
+from alphaweave.core.order import (
+    GroupKind,
+    OrderChange,
+    OrderRef,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    Trail,
+)
+from alphaweave.data.series import Series
+
+__all__ = ["DeniedOrder", "Group", "Order", "SymbolBook", "request_from_state", "request_to_state"]
+
+_PENDING = OrderStatus.PENDING
+_ACCEPTED = OrderStatus.ACCEPTED
+_PARTIAL = OrderStatus.PARTIALLY_FILLED
+_FILLED = OrderStatus.FILLED
+_UNKNOWN = OrderStatus.UNKNOWN
+# Orders of these types are meant to trade now; a stop may never do.
+_INTENDS_TO_TRADE = (OrderType.MARKET, OrderType.LIMIT)
+
+
+class SymbolBook:
+    """One symbol as the kernel works with it.
+
+    Attributes:
+        quantity, units: the signed position, exact and as a float.
+        open_buy, open_sell: units that open orders could still buy or sell at worst.
+        intended: signed units that market and limit orders outside groups still mean to trade.
+        orders: open orders by id, oldest first.
+    """
+
+    __slots__ = (
+        "closes",
+        "cursor",
+        "instrument",
+        "intended",
+        "multiplier",
+        "open_buy",
+        "open_sell",
+        "orders",
+        "quantity",
+        "series",
+        "symbol",
+        "units",
+        "usual_tif",
+    )
+
+    def __init__(self, instrument: Instrument, series: Series) -> None:
+        self.symbol = instrument.symbol
+        self.instrument = instrument
+        self.multiplier = float(instrument.multiplier)
+        self.series = series
+        self.cursor = series.cursor
+        self.closes = series.close
+        self.quantity = ZERO
+        self.units = 0.0
+        self.open_buy = ZERO
+        self.open_sell = ZERO
+        self.intended = ZERO
+        self.orders: dict[str, Order] = {}
+        self.usual_tif: dict[OrderType, TimeInForce] = {}
+
+    def last(self) -> float | None:
+        """The last known close, or None before the first bar."""
+        count = self.cursor.count
+        return self.closes[count - 1] if count else None
+
+
+class Order:
+    """One order, mutable, owned by the kernel.
+
+    Attributes:
+        id: the client id of its first version, and its name for ever.
+        ref: the names of the version that works now.
+        change, change_ref: a replacement on its way, whose outcome is not known yet.
+        reserved: units counted in the book's open_buy or open_sell for it.
+        reference: the last price when it was decided, for slippage.
+        ending: how it ends once fills that the broker has counted arrive: (status, reason, text, units).
+        handed_over: whether its intent has left the kernel.
+    """
+
+    __slots__ = (
+        "adjustments",
+        "book",
+        "change",
+        "change_ref",
+        "decided_at",
+        "ending",
+        "filled",
+        "filled_value",
+        "group",
+        "handed_over",
+        "id",
+        "intends",
+        "quantity",
+        "reason",
+        "ref",
+        "reference",
+        "request",
+        "reserved",
+        "side",
+        "status",
+        "symbol",
+        "text",
+        "version",
+    )
+
+    def __init__(
+        self,
+        book: SymbolBook,
+        ref: OrderRef,
+        request: OrderRequest,
+        *,
+        decided_at: int,
+        reference: float | None,
+        adjustments: tuple[str, ...] = (),
+    ) -> None:
+        self.book = book
+        self.id = ref.client_order_id
+        self.ref = ref
+        self.request = request
+        self.symbol = request.symbol
+        self.side = request.side
+        self.quantity = request.quantity
+        self.status = _PENDING
+        self.filled = ZERO
+        self.filled_value = ZERO
+        self.reason: str | None = None
+        self.text = ""
+        self.decided_at = decided_at
+        self.reference = reference
+        self.adjustments = adjustments
+        self.version = 0
+        self.group: Group | None = None
+        self.ending: tuple[OrderStatus, str | None, str, Decimal] | None = None
+        self.change: OrderChange | None = None
+        self.change_ref: OrderRef | None = None
+        self.reserved = ZERO
+        self.intends = request.type in _INTENDS_TO_TRADE
+        self.handed_over = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self.status.terminal
+
+    def average_price(self) -> float | None:
+        """Average fill price in quote currency, None before the first fill."""
+        return float(self.filled_value / self.filled) if self.filled else None
+
+    def remaining(self) -> Decimal:
+        """Units that may still fill: the larger of the two totals while a replacement is on its way.
+
+        An order sized in quote currency has none that are known; see `estimate`.
+        """
+        if self.ending is not None:
+            return self.ending[3] - self.filled
+        quantity = self.quantity if self.quantity is not None else self.estimate()
+        change = self.change
+        if change is not None and change.quantity is not None and change.quantity > quantity:
+            quantity = change.quantity
+        left = quantity - self.filled
+        return left if left > 0 else ZERO
+
+    def estimate(self) -> Decimal:
+        """Units that a quote-quantity order buys at the price it was decided on."""
+        quote = self.request.quote_quantity
+        if quote is None or not self.reference:
+            return self.filled
+        return self.book.instrument.round_size(
+            quote / (Decimal(repr(self.reference)) * self.book.instrument.multiplier)
+        )
+
+    def accept(self) -> bool:
+        """The broker has it. A late word changes nothing that is known better."""
+        if self.status is _PENDING or self.status is _UNKNOWN:
+            self.status = _PARTIAL if self.filled else _ACCEPTED
+            return True
+        return False
+
+    def fill(self, size: Decimal, price: Decimal) -> None:
+        """Book an execution (a negative size takes one back). A terminal order becomes FILLED if that
+        completes it, and otherwise stays ended."""
+        self.filled += size
+        self.filled_value += size * price
+        quantity = self.quantity
+        if quantity is not None and self.filled >= quantity:
+            self.status = _FILLED
+        elif not self.status.terminal:
+            self.status = _PARTIAL if self.filled else _ACCEPTED
+            ending = self.ending
+            if ending is not None and self.filled >= ending[3]:
+                self.status, self.reason, self.text, _ = ending
+                self.ending = None
+
+    def end(self, status: OrderStatus, reason: str | None, text: str, cumulative: Decimal | None) -> bool:
+        """The broker says that the order is over once ``cumulative`` units are filled.
+
+        While fills that the broker counts have not arrived, the order stays open and reserves them.
+        """
+        if self.status.terminal:
+            return False
+        if status is _FILLED and cumulative is None:
+            cumulative = self.quantity
+        if cumulative is not None and cumulative > self.filled:
+            self.ending = (status, reason, text, cumulative)
+            return False
+        self.status = status
+        self.reason = reason
+        self.text = text
+        return True
+
+    def adopt_change(self) -> None:
+        """The replacement works now: its terms and its names are the order's."""
+        change = self.change
+        if change is None or self.change_ref is None:
+            return
+        old = self.request
+        self.request = OrderRequest(
+            symbol=old.symbol,
+            side=old.side,
+            quantity=change.quantity or old.quantity,
+            quote_quantity=old.quote_quantity,
+            type=old.type,
+            tif=old.tif,
+            expire_at=old.expire_at,
+            limit_price=change.limit_price or old.limit_price,
+            stop_price=change.stop_price or old.stop_price,
+            trail=change.trail or old.trail,
+            post_only=old.post_only,
+            reduce_only=old.reduce_only,
+            extended_hours=old.extended_hours,
+        )
+        self.quantity = self.request.quantity
+        self.ref = self.change_ref
+        self.change = None
+        self.change_ref = None
+        if self.quantity is not None and self.filled >= self.quantity:
+            self.status = _FILLED
+
+    def reserve(self) -> None:
+        """Bring the book's open exposure up to date after any change of this order."""
+        if self.group is not None:
+            self.group.reserve()
+        else:
+            self.set_reserved(self.remaining() if not self.status.terminal else ZERO)
+
+    def set_reserved(self, amount: Decimal) -> None:
+        """Count ``amount`` units for this order in its book."""
+        delta = amount - self.reserved
+        if not delta:
+            return
+        self.reserved = amount
+        book = self.book
+        if self.side is Side.BUY:
+            book.open_buy += delta
+            if self.intends:
+                book.intended += delta
+        else:
+            book.open_sell += delta
+            if self.intends:
+                book.intended -= delta
+
+
+class DeniedOrder:
+    """What a refused request leaves behind: enough for its handle to say why."""
+
+    __slots__ = ("adjustments", "filled", "id", "quantity", "reason", "status", "symbol", "text")
+
+    def __init__(self, order_id: str, symbol: str, reason: str, text: str) -> None:
+        self.id = order_id
+        self.symbol = symbol
+        self.status = OrderStatus.DENIED
+        self.reason: str | None = reason
+        self.text = text
+        self.quantity: Decimal | None = None
+        self.filled = ZERO
+        self.adjustments: tuple[str, ...] = ()
+
+    def average_price(self) -> float | None:
+        return None
+
+
+class Group:
+    """The legs of a bracket or an OCO."""
+
+    __slots__ = ("entry", "kind", "stop_loss", "take_profit")
+
+    def __init__(
+        self, kind: GroupKind, take_profit: Order, stop_loss: Order, entry: Order | None = None
+    ) -> None:
+        self.kind = kind
+        self.entry = entry
+        self.take_profit = take_profit
+        self.stop_loss = stop_loss
+        for leg in self.legs:
+            leg.group = self
+        # Exits wait for the market; they are not what the strategy means to trade now.
+        take_profit.intends = stop_loss.intends = False
+
+    @property
+    def legs(self) -> tuple[Order, ...]:
+        exits = (self.take_profit, self.stop_loss)
+        return exits if self.entry is None else (self.entry, *exits)
+
+    def reserve(self) -> None:
+        """Count the entry for itself and the exits as the larger one, bounded by what was entered."""
+        entry = self.entry
+        profit = self.take_profit
+        loss = self.stop_loss
+        worst = max(
+            profit.remaining() if not profit.status.terminal else ZERO,
+            loss.remaining() if not loss.status.terminal else ZERO,
+        )
+        if entry is not None:
+            entry.set_reserved(entry.remaining() if not entry.status.terminal else ZERO)
+            left = entry.filled - profit.filled - loss.filled
+            worst = min(worst, max(left, ZERO))
+        profit.set_reserved(worst)
+
+
+def request_to_state(request: OrderRequest) -> dict[str, Any]:
+    """An order request as JSON values; sizes and prices as plain text."""
+    state: dict[str, Any] = {
+        "symbol": request.symbol,
+        "side": request.side.value,
+        "type": request.type.value,
+        "tif": request.tif.value,
+    }
+    for name in ("quantity", "quote_quantity", "limit_price", "stop_price"):
+        value = getattr(request, name)
+        if value is not None:
+            state[name] = plain(value)
+    if request.trail is not None:
+        amount, percent = request.trail.amount, request.trail.percent
+        state["trail"] = {
+            "amount": None if amount is None else plain(amount),
+            "percent": None if percent is None else plain(percent),
+        }
+    if request.expire_at is not None:
+        state["expire_at"] = request.expire_at.isoformat()
+    for name in ("post_only", "reduce_only", "extended_hours"):
+        if getattr(request, name):
+            state[name] = True
+    return state
+
+
+def request_from_state(state: Mapping[str, Any]) -> OrderRequest:
+    """The inverse of `request_to_state`."""
+
+    def amount(value: str | None) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+    trail = state.get("trail")
+    expire_at = state.get("expire_at")
+    return OrderRequest(
+        symbol=state["symbol"],
+        side=Side(state["side"]),
+        type=OrderType(state["type"]),
+        tif=TimeInForce(state["tif"]),
+        quantity=amount(state.get("quantity")),
+        quote_quantity=amount(state.get("quote_quantity")),
+        limit_price=amount(state.get("limit_price")),
+        stop_price=amount(state.get("stop_price")),
+        trail=None if trail is None else Trail(amount(trail["amount"]), amount(trail["percent"])),
+        expire_at=None if expire_at is None else datetime.fromisoformat(expire_at),
+        post_only=state.get("post_only", False),
+        reduce_only=state.get("reduce_only", False),
+        extended_hours=state.get("extended_hours", False),
+    )

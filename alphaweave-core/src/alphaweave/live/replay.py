@@ -1,0 +1,176 @@
+"""The replay driver: history through the kernel and a simulated venue, in a plain loop.
+
+For each slice: the venue matches what rests there against the new bars, and the kernel hears of the
+fills while it still sees the slice before; then the kernel sees the slice and the strategy decides;
+then what was decided goes to the venue. No event loop, no thread, no clock.
+"""
+
+from __future__ import annotations
+
+from alphaweave.core.errors import (
+    CancelRejected,
+    ReplaceRejected,
+    StrategyError,
+)
+from alphaweave.data.timeline import Timeline
+from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.fanout import Fanout
+from alphaweave.live.kernel import Kernel
+from alphaweave.live.recorder import Recorder
+from alphaweave.live.reports import BrokerFill
+from alphaweave.live.view import Lane
+from alphaweave.sim.venue import SimVenue
+
+__all__ = ["ReplayDriver"]
+
+_CHUNK = 4096
+_MOST_EVENTS_IN_A_SLICE = 100_000
+
+
+class ReplayDriver:
+    """Runs a kernel over recorded bars.
+
+    Attributes:
+        position: slices done so far, those of earlier runs included.
+        total: slices there are.
+    """
+
+    def __init__(self, *, kernel: Kernel, venue: SimVenue, timeline: Timeline, fanout: Fanout) -> None:
+        self.kernel = kernel
+        self.venue = venue
+        self.fanout = fanout
+        self.position = 0
+        self.total = len(timeline)
+        self._timeline = timeline
+        self._stop: list[bool] = []
+        lanes = {id(group): kernel.lanes[id(group.cursor)] for group in timeline.groups}
+        if timeline.groups_at is None:
+            self._lanes_at: list[tuple[Lane, ...]] | None = None
+            self._all_lanes = tuple(lanes.values())
+        else:
+            shared: dict[int, tuple[Lane, ...]] = {}
+            self._lanes_at = []
+            for groups in timeline.groups_at:
+                known = shared.get(id(groups))
+                if known is None:
+                    known = shared[id(groups)] = tuple(lanes[id(group)] for group in groups)
+                self._lanes_at.append(known)
+            self._all_lanes = ()
+
+    def request_stop(self) -> None:
+        """End the run after the present slice; safe to call from a signal handler."""
+        self._stop.append(True)
+
+    def run(self, until: int | None = None) -> bool:
+        """Process slices up to number ``until`` (exclusive; None: to the end).
+
+        Returns:
+            Whether the end of the data was reached, rather than ``until`` or a requested stop.
+
+        Raises:
+            StrategyError: a callback raised. Everything before it is recorded.
+        """
+        last = self.total if until is None else min(until, self.total)
+        chunk = _CHUNK if self.fanout.wants_columns else 1
+        recorder = Recorder(self.kernel)
+        try:
+            while self.position < last and not self._stop:
+                self._run_chunk(min(self.position + chunk, last), recorder)
+                self.fanout.bars(recorder.take())
+        except BaseException:
+            if len(recorder):
+                self.fanout.bars(recorder.take())
+            self._deliver()
+            raise
+        return self.position >= self.total
+
+    def finish(self) -> None:
+        """Let the strategy stop."""
+        self.kernel.stop()
+        self.kernel.effects.clear()
+        self._deliver()
+
+    def _run_chunk(self, last: int, recorder: Recorder) -> None:
+        kernel = self.kernel
+        venue = self.venue
+        stop = self._stop
+        on_slice = kernel.on_slice
+        record = recorder.record
+        working = venue.working
+        effects = kernel.effects
+        notes = kernel.notes
+        first = self.position
+        ends = self._timeline.ends[first:last]
+        lanes = self._all_lanes
+        lanes_at = self._lanes_at
+        for offset, end in enumerate(ends):
+            if working:
+                venue.on_slice(end)
+                if venue.events:
+                    self._pump()
+            if lanes_at is not None:
+                lanes = lanes_at[first + offset]
+            on_slice(end, lanes)
+            if effects:
+                self._hand_over()
+            record(end)
+            if notes:
+                self._deliver()
+            self.position = first + offset + 1
+            if stop:
+                break
+
+    def _deliver(self) -> None:
+        notes = self.kernel.notes
+        self.fanout.notes(notes)
+        notes.clear()
+
+    def _pump(self) -> None:
+        """Tell the kernel what the venue reported, and hand on what it then decides, until all is quiet."""
+        kernel = self.kernel
+        venue = self.venue
+        heard = 0
+        while venue.events:
+            for event in venue.take():
+                if isinstance(event, BrokerFill):
+                    kernel.on_fill(event)
+                else:
+                    kernel.on_update(event)
+                heard += 1
+            if heard > _MOST_EVENTS_IN_A_SLICE:
+                name = type(kernel.strategy).__qualname__
+                raise StrategyError(
+                    f"{name} keeps trading from on_fill or on_order: {heard} events in one slice; "
+                    "place an order there only under a condition that ends",
+                    strategy=name,
+                    callback="on_fill",
+                )
+            if kernel.effects:
+                self._send()
+
+    def _hand_over(self) -> None:
+        self._send()
+        if self.venue.events:
+            self._pump()
+
+    def _send(self) -> None:
+        kernel = self.kernel
+        venue = self.venue
+        now = kernel.now
+        effects = kernel.effects[:]
+        kernel.effects.clear()
+        for effect in effects:
+            if isinstance(effect, SubmitOrder):
+                venue.submit(effect.ref, effect.request, now)
+            elif isinstance(effect, CancelOrder):
+                try:
+                    venue.cancel(effect.ref.client_order_id, now)
+                except CancelRejected as error:
+                    kernel.on_cancel_rejected(effect.ref, str(error))
+            elif isinstance(effect, SubmitGroup):
+                venue.submit_group(effect.refs, effect.group, now)
+            elif isinstance(effect, ReplaceOrder):
+                try:
+                    venue.replace(effect.ref.client_order_id, effect.new_ref, effect.change, now)
+                except ReplaceRejected as error:
+                    kernel.on_replace_rejected(effect.new_ref, str(error))

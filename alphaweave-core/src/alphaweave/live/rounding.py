@@ -1,0 +1,90 @@
+"""From what a strategy wrote to what an instrument allows: exact sizes, prices on the tick grid.
+
+Quantities go down to the size step; limit prices go to the passive side; stops go to the side that
+triggers later. Whatever that changes is reported in words.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import Number, decimal_of, plain
+from alphaweave.core.order import Side, Trail
+
+__all__ = ["Refused", "limit_on_grid", "sized", "stop_on_grid", "trail_of"]
+
+
+class Refused(Exception):
+    """Carries a denial from where it is found to where the handle is made; never leaves the kernel."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+def sized(
+    instrument: Instrument, size: Number | None, value: Number | None, adjustments: list[str]
+) -> tuple[Side, Decimal | None, Decimal | None]:
+    """Side, quantity and quote quantity of a signed size (units) or value (quote currency).
+
+    Raises:
+        Refused: both or neither is given, it is zero, or nothing is left of it after rounding.
+        TypeError, ValueError: it is no finite number.
+    """
+    if (size is None) == (value is None):
+        raise Refused("invalid_order", "give exactly one of size and value")
+    if size is None:
+        signed = decimal_of(value)  # type: ignore[arg-type]
+        if not signed:
+            raise Refused("zero_size", "the value is zero")
+        return (Side.BUY if signed > 0 else Side.SELL), None, abs(signed)
+    signed = decimal_of(size)
+    if not signed:
+        raise Refused("zero_size", "the size is zero")
+    asked = abs(signed)
+    quantity = instrument.round_size(asked)
+    if not quantity:
+        raise Refused(
+            "below_size_step",
+            f"{plain(asked)} is less than one size step of {plain(instrument.size_step)}",
+        )
+    if quantity != asked:
+        adjustments.append(f"size {plain(asked)} rounded down to {plain(quantity)}")
+    return (Side.BUY if signed > 0 else Side.SELL), quantity, None
+
+
+def limit_on_grid(
+    instrument: Instrument, price: Number | None, side: Side, adjustments: list[str]
+) -> Decimal | None:
+    """A limit price on the tick grid, on the passive side; None stays None."""
+    if price is None:
+        return None
+    asked = decimal_of(price)
+    rounded = instrument.round_price(asked, side)
+    return _reported("limit price", asked, rounded, adjustments)
+
+
+def stop_on_grid(
+    instrument: Instrument, price: Number | None, side: Side, adjustments: list[str]
+) -> Decimal | None:
+    """A stop price on the tick grid, on the side that triggers later; None stays None."""
+    if price is None:
+        return None
+    asked = decimal_of(price)
+    rounded = instrument.round_trigger(asked, side)
+    return _reported("stop price", asked, rounded, adjustments)
+
+
+def trail_of(amount: Number | None, percent: Number | None) -> Trail:
+    """A trail of exactly one of an amount and a percentage."""
+    return Trail(
+        None if amount is None else decimal_of(amount), None if percent is None else decimal_of(percent)
+    )
+
+
+def _reported(what: str, asked: Decimal, rounded: Decimal, adjustments: list[str]) -> Decimal:
+    if rounded != asked:
+        adjustments.append(f"{what} {plain(asked)} rounded to {plain(rounded)}")
+    return rounded

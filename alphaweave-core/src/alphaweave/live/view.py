@@ -1,0 +1,118 @@
+"""What a strategy reads: prices, positions, history and indicators, as of the present slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from math import nan
+from typing import TYPE_CHECKING
+
+from alphaweave.core.errors import StrategyError
+from alphaweave.data.series import Cursor, Window
+from alphaweave.indicators.atr import ATR
+from alphaweave.indicators.base import BarIndicator, CloseIndicator, Indicator
+from alphaweave.indicators.ema import EMA
+from alphaweave.indicators.rsi import RSI
+from alphaweave.indicators.sma import SMA
+from alphaweave.live.effects import MetricRecord
+from alphaweave.live.orders import SymbolBook
+
+if TYPE_CHECKING:
+    from alphaweave.live.kernel import Kernel
+
+__all__ = ["Lane", "MarketView"]
+
+_INDICATORS: dict[str, type[Indicator]] = {"sma": SMA, "ema": EMA, "rsi": RSI, "atr": ATR}
+
+
+class Lane:
+    """Series that advance together, and the indicators that they feed."""
+
+    __slots__ = ("bar_feeds", "close_feeds", "cursor")
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.close_feeds: list[tuple[Callable[[float], float], Sequence[float]]] = []
+        self.bar_feeds: list[
+            tuple[Callable[[float, float, float], float], Sequence[float], Sequence[float], Sequence[float]]
+        ] = []
+
+
+class MarketView:
+    """The reading half of the trading desk. Nothing in it can show a row past the cursors.
+
+    Attributes:
+        indicators: by (kind, symbol, period), in the order in which the strategy made them.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._books: dict[str | None, SymbolBook] = {}
+        self._books.update(kernel.books)
+        self.symbols = tuple(kernel.books)
+        if len(self.symbols) == 1:
+            self._books[None] = kernel.books[self.symbols[0]]
+        self.indicators: dict[tuple[str, str, int], Indicator] = {}
+
+    def equity(self) -> float:
+        return self._kernel.equity()
+
+    def cash(self) -> float:
+        return self._kernel.ledger.cash
+
+    def close(self, symbol: str | None = None) -> float:
+        book = self._books.get(symbol) or self._book(symbol)
+        count = book.cursor.count
+        return book.closes[count - 1] if count else nan
+
+    def position(self, symbol: str | None = None) -> float:
+        return (self._books.get(symbol) or self._book(symbol)).units
+
+    def now(self) -> datetime:
+        return self._kernel.when()
+
+    def is_fresh(self, symbol: str | None = None) -> bool:
+        book = self._book(symbol)
+        count = book.cursor.count
+        return count > 0 and book.series.end[count - 1] == self._kernel.now
+
+    def history(self, symbol: str | None, n: int | None) -> Window:
+        book = self._book(symbol)
+        return book.series.window(book.cursor.count if n is None else n)
+
+    def indicator(self, kind: str, symbol: str | None, period: int) -> Indicator:
+        """The one indicator of this kind, symbol and period; a new one is fed what is already known."""
+        book = self._book(symbol)
+        key = (kind, book.symbol, period)
+        known = self.indicators.get(key)
+        if known is not None:
+            return known
+        indicator = _INDICATORS[kind](period)
+        series = book.series
+        lane = self._kernel.lanes[id(book.cursor)]
+        seen = range(book.cursor.count)
+        if isinstance(indicator, CloseIndicator):
+            lane.close_feeds.append((indicator.update, series.close))
+            for row in seen:
+                indicator.update(series.close[row])
+        elif isinstance(indicator, BarIndicator):
+            lane.bar_feeds.append((indicator.update, series.high, series.low, series.close))
+            for row in seen:
+                indicator.update(series.high[row], series.low[row], series.close[row])
+        self.indicators[key] = indicator
+        return indicator
+
+    def log_metric(self, name: str, value: float) -> None:
+        self._kernel.notes.append(MetricRecord(name, float(value), self._kernel.when()))
+
+    def _book(self, symbol: str | None) -> SymbolBook:
+        book = self._books.get(symbol)
+        if book is None:
+            have = ", ".join(self.symbols)
+            what = "a symbol is needed" if symbol is None else f"{symbol!r} is not in this run"
+            raise StrategyError(
+                f"{what}; its symbols are {have}. Add it under `instruments:`",
+                strategy=type(self._kernel.strategy).__qualname__,
+                callback="",
+            )
+        return book

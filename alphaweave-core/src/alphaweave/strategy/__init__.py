@@ -1,0 +1,3 @@
+"""What a user writes: a Strategy."""
+
+__all__: list[str] = []
