@@ -1,0 +1,226 @@
+"""The venue's books: cash, positions, holdings, and what may still be bought with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from alphaweave.core.clock import from_ns
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import CONTEXT, ZERO
+from alphaweave.live.reports import Balance, BrokerAccountState
+from alphaweave.sim.market import Market
+from alphaweave.sim.settings import VenueSettings
+
+__all__ = ["Account", "is_spot"]
+
+_add = CONTEXT.add
+_subtract = CONTEXT.subtract
+_multiply = CONTEXT.multiply
+
+
+def is_spot(instrument: Instrument) -> bool:
+    """Whether buying it adds to a balance instead of opening a position."""
+    return instrument.kind == "spot" and instrument.base is not None
+
+
+class Account:
+    """Exact books of one account.
+
+    Attributes:
+        cash: of the account's currency.
+        positions: symbol -> signed units, without zeros.
+        holdings: base asset of spot instruments -> units, without zeros.
+    """
+
+    __slots__ = (
+        "_gross", "_instruments", "_keys", "_last", "_market", "_matching", "_pricing", "_settings",
+        "_spot", "_value", "_valued_at", "cash", "currency", "holdings", "name", "positions",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0917 - wiring
+        self,
+        name: str,
+        currency: str,
+        cash: Decimal,
+        instruments: Mapping[str, Instrument],
+        market: Market,
+        settings: VenueSettings,
+    ) -> None:
+        self.name = name
+        self.currency = currency
+        self._instruments = instruments
+        self._market = market
+        self._settings = settings
+        self.cash = cash
+        self.positions: dict[str, Decimal] = {}
+        self.holdings: dict[str, Decimal] = {}
+        # pricing symbol -> its last execution price, for what is held while its market is not visible
+        self._last: dict[str, Decimal] = {}
+        self._keys: dict[str, tuple[dict[str, Decimal], str]] = {}
+        # symbol -> the symbol that prices what it holds: of several with one base asset, the first
+        self._pricing: dict[str, str] = {}
+        first: dict[str, str] = {}
+        for symbol, instrument in instruments.items():
+            if is_spot(instrument):
+                assert instrument.base is not None
+                self._keys[symbol] = (self.holdings, instrument.base)
+                self._pricing[symbol] = first.setdefault(instrument.base, symbol)
+            else:
+                self._keys[symbol] = (self.positions, symbol)
+                self._pricing[symbol] = symbol
+        self._spot = first
+        self._matching: int | None = None
+        self._valued_at: int | None = None
+        self._gross = ZERO
+        self._value = ZERO
+
+    def position(self, symbol: str) -> Decimal:
+        """Signed units held of ``symbol``, or of its base asset."""
+        book, key = self._keys[symbol]
+        return book.get(key, ZERO)
+
+    def begin_matching(self, end: int) -> None:
+        """Value everything at prices known before the bars ending at ``end`` closed."""
+        self._matching = end
+        self._valued_at = None
+
+    def end_matching(self) -> None:
+        """Value everything at the last closes again."""
+        self._matching = None
+        self._valued_at = None
+
+    def refusal(
+        self,
+        instrument: Instrument,
+        buy: bool,
+        units: Decimal,
+        price: Decimal | None,
+        now: int,
+        *,
+        fill: bool,
+    ) -> str | None:
+        """Why ``units`` may not be traded at ``price``: a reason code, or None if they may.
+
+        What reduces a position is always allowed. ``price`` is None while nothing is known of it; the
+        test of funds then waits for the fill. ``fill``: the trade happens at this price now, so that
+        the symbol's own position is valued at it.
+        """
+        symbol = instrument.symbol
+        held = self.position(symbol)
+        if buy:
+            closing = min(units, held.copy_negate()) if held < 0 else ZERO
+        else:
+            closing = min(units, held) if held > 0 else ZERO
+        if closing == units:
+            return None
+        if not buy:
+            if is_spot(instrument):
+                return "insufficient_funds"
+            if not (self._settings.allow_short and instrument.shortable):
+                return "short_not_allowed"
+        if price is None or not self._settings.check_funds:
+            return None
+        self._value_all(now)
+        gross, value = self._gross, self._value
+        own = price
+        if held:
+            own = self._mark(self._pricing[symbol])
+            if fill:
+                moved = _multiply(_multiply(held, _subtract(price, own)), instrument.multiplier)
+                value = _add(value, moved)
+                gross = _add(gross, moved if held > 0 else moved.copy_negate())
+                own = price
+        opened = _multiply(_subtract(units, closing), price)
+        change = _multiply(_subtract(opened, _multiply(closing, own)), instrument.multiplier)
+        allowed = _multiply(self._settings.leverage, _add(self.cash, value))
+        return "insufficient_funds" if _add(gross, change) > allowed else None
+
+    def book(  # noqa: PLR0917 - the figures of one execution
+        self,
+        instrument: Instrument,
+        buy: bool,
+        size: Decimal,
+        notional: Decimal,
+        price: Decimal,
+        fee: Decimal,
+    ) -> None:
+        """Book one execution; ``notional`` is unsigned, in the account's currency."""
+        symbol = instrument.symbol
+        book, key = self._keys[symbol]
+        held = book.get(key, ZERO)
+        after = _add(held, size) if buy else _subtract(held, size)
+        if self._valued_at is not None:
+            unit = _multiply(self._mark(self._pricing[symbol]), instrument.multiplier)
+            self._value = _add(self._value, _multiply(_subtract(after, held), unit))
+            grown = _subtract(after.copy_abs(), held.copy_abs())
+            self._gross = _add(self._gross, _multiply(grown, unit))
+        if after:
+            book[key] = after
+        else:
+            del book[key]
+        cash = _subtract(self.cash, notional) if buy else _add(self.cash, notional)
+        self.cash = _subtract(cash, fee) if fee else cash
+        self._last[self._pricing[symbol]] = price
+
+    def state(self, now: int) -> BrokerAccountState:
+        """The account at the last prices known."""
+        self._valued_at = None
+        self._value_all(now)
+        equity = _add(self.cash, self._value)
+        free = _subtract(_multiply(self._settings.leverage, equity), self._gross)
+        balances = {self.currency: self.cash, **self.holdings}
+        return BrokerAccountState(
+            account_id=self.name,
+            as_of=from_ns(now),
+            base_currency=self.currency,
+            balances={asset: Balance(total, total, ZERO) for asset, total in balances.items()},
+            positions=dict(self.positions),
+            equity=equity,
+            buying_power=max(free, ZERO),
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Cash, positions, holdings and last execution prices, as text."""
+        return {
+            "cash": str(self.cash),
+            "positions": _texts(self.positions),
+            "holdings": _texts(self.holdings),
+            "last": _texts(self._last),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back what `snapshot` gave."""
+        self.cash = Decimal(snapshot["cash"])
+        for book, name in ((self.positions, "positions"), (self.holdings, "holdings"), (self._last, "last")):
+            book.clear()
+            book.update((key, Decimal(text)) for key, text in snapshot[name].items())
+        self.end_matching()
+
+    def _mark(self, symbol: str) -> Decimal:
+        if self._matching is None:
+            price = self._market.last_close(symbol)
+        else:
+            price = self._market.price_before(symbol, self._matching)
+        return self._last[symbol] if price is None else price
+
+    def _value_all(self, now: int) -> None:
+        # Prices stand still while time does, so one valuation serves every order of an instant.
+        if self._valued_at == now:
+            return
+        gross = value = ZERO
+        for symbol, units in self.positions.items():
+            worth = _multiply(_multiply(units, self._mark(symbol)), self._instruments[symbol].multiplier)
+            value = _add(value, worth)
+            gross = _add(gross, worth.copy_abs())
+        for asset, units in self.holdings.items():
+            symbol = self._spot[asset]
+            worth = _multiply(_multiply(units, self._mark(symbol)), self._instruments[symbol].multiplier)
+            value = _add(value, worth)
+            gross = _add(gross, worth.copy_abs())
+        self._valued_at, self._gross, self._value = now, gross, value
+
+
+def _texts(book: Mapping[str, Decimal]) -> dict[str, str]:
+    return {key: str(value) for key, value in book.items()}

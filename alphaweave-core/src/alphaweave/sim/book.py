@@ -1,0 +1,170 @@
+"""The life of orders at the venue: acceptance, end, what the end of one does to others, and its events."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+
+from alphaweave.core.clock import from_ns
+from alphaweave.core.money import CONTEXT
+from alphaweave.core.order import OrderRef, OrderStatus
+from alphaweave.live.reports import BrokerFill, OrderUpdate
+from alphaweave.sim.orders import SimGroup, SimOrder
+
+__all__ = ["OrderBook"]
+
+
+class OrderBook:
+    """Every order of the venue, and the events it has to tell.
+
+    Attributes:
+        working: the orders that are not ended, by place, in the order of matching.
+        by_client: every order version still known, by client order id.
+        groups: brackets and OCOs that still have a working leg, by id.
+        events: what happened and was not taken yet.
+        fills: nanoseconds and execution, oldest first.
+        complete_from: no fill booked at or after this instant (ns) is missing from ``fills``.
+        now: the instant of the call being served, nanoseconds.
+        issued: how many order versions were given an id of the venue's.
+    """
+
+    __slots__ = (
+        "_at", "_at_ns", "_history", "by_client", "complete_from", "ended", "events", "fills", "groups",
+        "issued", "now", "working",
+    )  # fmt: skip
+
+    def __init__(self, history: int | None) -> None:
+        self._history = history
+        self._at_ns = 0
+        self._at = from_ns(0)
+        self.ended: deque[str] = deque()
+        self.working: dict[int, SimOrder] = {}
+        self.by_client: dict[str, SimOrder] = {}
+        self.groups: dict[int, SimGroup] = {}
+        self.events: list[BrokerFill | OrderUpdate] = []
+        self.fills: deque[tuple[int, BrokerFill]] = deque()
+        self.complete_from = 0
+        self.now = 0
+        self.issued = 0
+
+    def at(self) -> datetime:
+        """``now`` as a datetime, made once for each instant."""
+        if self._at_ns != self.now:
+            self._at_ns, self._at = self.now, from_ns(self.now)
+        return self._at
+
+    def named(self, ref: OrderRef) -> OrderRef:
+        """``ref`` with the next order id of the venue's own."""
+        self.issued += 1
+        return OrderRef(ref.client_order_id, ref.symbol, f"sim-{self.issued}", ref.wire)
+
+    def accept(self, order: SimOrder) -> None:
+        """Take an order in."""
+        self.working[order.seq] = order
+        self.by_client[order.ref.client_order_id] = order
+        self._tell(order, "held" if order.held else None)
+
+    def reject(self, order: SimOrder, reason: str, text: str) -> None:
+        """Refuse an order that was never taken in."""
+        self.by_client[order.ref.client_order_id] = order
+        order.status, order.text = OrderStatus.REJECTED, text
+        self._tell(order, reason)
+        self._forget(order)
+
+    def replace(self, old: SimOrder, new: SimOrder) -> None:
+        """Put a new version in the place of the old one."""
+        old.status = OrderStatus.CANCELLED
+        self._tell(old, "replaced", new.ref.client_order_id)
+        self._forget(old)
+        self.accept(new)
+
+    def executed(
+        self, order: SimOrder, fill: BrokerFill, exits_from: tuple[int, int], *, complete: bool
+    ) -> None:
+        """Tell an execution already counted in ``order``, and let the rest of its group feel it.
+
+        ``exits_from``: for an entry, from when on its stop and its target can match if this ends it.
+        """
+        self.events.append(fill)
+        self.fills.append((self.now, fill))
+        if self._history is not None and len(self.fills) > self._history:
+            self.complete_from = self.fills.popleft()[0] + 1
+        if complete:
+            self.end(order, OrderStatus.FILLED, None, exits_from)
+            return
+        order.status = OrderStatus.PARTIALLY_FILLED
+        self._tell(order, None)
+        if order.group:
+            group = self.groups[order.group]
+            sibling = self.working.get(group.sibling(order.seq))
+            if order.seq != group.entry and sibling is not None and sibling.quantity is not None:
+                left = min(sibling.remaining, order.remaining)
+                sibling.quantity = CONTEXT.add(sibling.filled, left)
+
+    def end(
+        self,
+        order: SimOrder,
+        status: OrderStatus,
+        reason: str | None,
+        exits_from: tuple[int, int] | None = None,
+        text: str = "",
+    ) -> None:
+        """End a working order; the rest of its group follows."""
+        order.status, order.text = status, text
+        order.held = False
+        del self.working[order.seq]
+        self._tell(order, reason)
+        self._forget(order)
+        if not order.group:
+            return
+        group = self.groups[order.group]
+        if order.seq != group.entry:
+            sibling = self.working.get(group.sibling(order.seq))
+            if sibling is not None:
+                self.end(sibling, OrderStatus.CANCELLED, reason if reason == "entry_ended" else "oco")
+            elif group.entry is None or group.entry not in self.working:
+                del self.groups[order.group]
+            return
+        stop = self.working.get(group.stop_loss)
+        target = self.working.get(group.take_profit)
+        if stop is None or target is None:
+            del self.groups[order.group]
+        elif order.filled == 0:
+            self.end(target, OrderStatus.CANCELLED, "entry_ended")
+        else:
+            stop_from, target_from = exits_from or (self.now, self.now)
+            self._release(stop, order, stop_from)
+            self._release(target, order, target_from)
+
+    def _release(self, leg: SimOrder, entry: SimOrder, eligible_from: int) -> None:
+        """Let a held exit work, for no more than its entry bought."""
+        assert leg.quantity is not None
+        leg.held = False
+        leg.reason = None
+        leg.eligible_from = eligible_from
+        leg.quantity = min(leg.quantity, entry.filled)
+        if leg.request.trail is not None:
+            leg.best = entry.last_price
+
+    def _tell(self, order: SimOrder, reason: str | None, replaced_by: str | None = None) -> None:
+        order.reason = reason
+        at = self.at()
+        self.events.append(
+            OrderUpdate(
+                order.ref,
+                order.status,
+                at,
+                order.filled,
+                order.average_price,
+                reason,
+                order.text,
+                at,
+                replaced_by,
+            )
+        )
+
+    def _forget(self, order: SimOrder) -> None:
+        if self._history is not None:
+            self.ended.append(order.ref.client_order_id)
+            if len(self.ended) > self._history:
+                del self.by_client[self.ended.popleft()]

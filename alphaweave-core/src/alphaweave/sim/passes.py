@@ -1,0 +1,139 @@
+"""One pass over the working orders when bars arrive: time in force, then matching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.order import OrderStatus, TimeInForce
+from alphaweave.sim.account import Account
+from alphaweave.sim.book import OrderBook
+from alphaweave.sim.execution import Executor
+from alphaweave.sim.market import BarView, Market
+from alphaweave.sim.matching import Hit, Place, follow, match_order, one_shot
+from alphaweave.sim.orders import SimGroup, SimOrder
+
+__all__ = ["Passes"]
+
+
+class Passes:
+    """Takes every working order, in the order of submission, to the bar of its symbol."""
+
+    __slots__ = ("_account", "_book", "_executor", "_gap_improves", "_instruments", "_market")
+
+    def __init__(
+        self,
+        market: Market,
+        book: OrderBook,
+        account: Account,
+        executor: Executor,
+        instruments: Mapping[str, Instrument],
+        *,
+        gap_improves: bool,
+    ) -> None:
+        self._market = market
+        self._book = book
+        self._account = account
+        self._executor = executor
+        self._instruments = instruments
+        self._gap_improves = gap_improves
+
+    def run(self, end: int) -> None:
+        """Match against the bars that end at ``end``."""
+        self._account.begin_matching(end)
+        bars: dict[str, BarView | None] = {}
+        # Both exits of a group are looked at together, when the first of them comes up.
+        seen: set[int] = set()
+        working = self._book.working
+        for order in list(working.values()):
+            if order.held or order.seq not in working:
+                continue
+            symbol = order.ref.symbol
+            if symbol in bars:
+                bar = bars[symbol]
+            else:
+                bar = bars[symbol] = self._market.bar_ending(symbol, end)
+            if bar is None:
+                continue
+            if order.group:
+                group = self._book.groups[order.group]
+                if order.seq != group.entry:
+                    if group.id not in seen:
+                        seen.add(group.id)
+                        self._exits(group, bar)
+                    continue
+            if self._ready(order, bar):
+                self._apply(order, bar, self._hit(order, bar))
+        self._account.end_matching()
+
+    def _exits(self, group: SimGroup, bar: BarView) -> None:
+        """Both exits of a group in one bar: which of them the bar gives, when it could give either."""
+        working = self._book.working
+        stop, target = working[group.stop_loss], working[group.take_profit]
+        # One that expires takes the other with it.
+        target_ready = self._ready(target, bar)
+        stop_ready = stop.seq in working and self._ready(stop, bar)
+        target_hit = self._hit(target, bar) if target_ready and target.seq in working else None
+        stop_hit = self._hit(stop, bar) if stop_ready else None
+        if target_hit is not None and (
+            stop_hit is None or (target_hit.place is Place.OPEN and stop_hit.place is not Place.OPEN)
+        ):
+            self._apply(target, bar, target_hit)
+        if stop_ready and stop.seq in working:
+            self._apply(stop, bar, stop_hit)
+
+    def _ready(self, order: SimOrder, bar: BarView) -> bool:
+        """Whether the order can match in this bar; it may expire here instead."""
+        tif = order.request.tif
+        if tif is TimeInForce.GTC:
+            return bar.opens >= order.eligible_from
+        session = self._market.session(bar.end)
+        if tif is TimeInForce.GTD:
+            assert order.expires is not None
+            if bar.start >= order.expires:
+                self._expire(order, "expire_at", bar)
+                return False
+        elif tif is TimeInForce.DAY and order.session is not None and session > order.session:
+            self._expire(order, "day_ended", bar)
+            return False
+        if bar.opens < order.eligible_from:
+            if tif is TimeInForce.AT_OPEN:
+                order.session = session
+            return False
+        if tif is TimeInForce.DAY:
+            order.session = session
+        elif tif is TimeInForce.AT_OPEN:
+            return order.session is None or session > order.session
+        return True
+
+    def _expire(self, order: SimOrder, reason: str, bar: BarView) -> None:
+        self._book.end(order, OrderStatus.EXPIRED, reason, (bar.opens, bar.opens))
+
+    def _hit(self, order: SimOrder, bar: BarView) -> Hit | None:
+        return match_order(order, bar, self._instruments[order.ref.symbol], gap_improves=self._gap_improves)
+
+    def _apply(self, order: SimOrder, bar: BarView, hit: Hit | None) -> None:
+        tif = order.request.tif
+        if hit is None:
+            if one_shot(tif):
+                self._end_one_shot(order, bar, filled_here=False)
+            elif order.request.trail is not None:
+                follow(order, bar)
+            return
+        order.triggered = True
+        if hit.match is not None:
+            before = order.filled
+            self._executor.execute(order, bar, hit.match)
+            if one_shot(tif) and order.seq in self._book.working:
+                self._end_one_shot(order, bar, filled_here=order.filled > before)
+
+    def _end_one_shot(self, order: SimOrder, bar: BarView, *, filled_here: bool) -> None:
+        tif = order.request.tif
+        if tif is TimeInForce.IOC:
+            reason = "ioc_remainder"
+        elif tif is TimeInForce.FOK:
+            reason = "fok_not_filled"
+        else:
+            reason = "auction_ended"
+        at_open = filled_here and tif is not TimeInForce.AT_CLOSE
+        self._book.end(order, OrderStatus.EXPIRED, reason, (bar.opens if at_open else bar.end, bar.end))

@@ -1,0 +1,385 @@
+"""The simulated venue: orders in, events out. Synchronous, without I/O and without a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from attrs import evolve
+from cattrs import BaseValidationError
+
+from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.errors import (
+    CancelRejected,
+    OrderRejected,
+    OrderState,
+    ReplaceRejected,
+    StateCorrupt,
+    StateMismatch,
+    StateSchemaTooNew,
+)
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.order import (
+    OrderChange,
+    OrderGroup,
+    OrderRef,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from alphaweave.data.series import Series
+from alphaweave.live.reports import BrokerAccountState, BrokerFill, BrokerOrder, OrderUpdate
+from alphaweave.sim.account import Account
+from alphaweave.sim.admission import Admission, Refusal
+from alphaweave.sim.book import OrderBook
+from alphaweave.sim.execution import Executor
+from alphaweave.sim.market import Market
+from alphaweave.sim.matching import Match, Place, one_shot
+from alphaweave.sim.orders import SimGroup, SimOrder, broker_order
+from alphaweave.sim.passes import Passes
+from alphaweave.sim.settings import VenueSettings
+from alphaweave.sim.snapshot import restore_book, snapshot_book
+
+__all__ = ["SimVenue"]
+
+
+class SimVenue:
+    """A venue that matches orders against bars, by the rules of ``docs/simulation.md``.
+
+    Instants are nanoseconds since the epoch, UTC, and never go back from call to call. Prices may move
+    (a cursor of the board, that is) only between calls with different instants, or before ``on_slice``.
+
+    Attributes:
+        working: the orders that are not ended; falsy when there are none, and ``on_slice`` may then be
+            left out.
+    """
+
+    __slots__ = (
+        "_account", "_admission", "_book", "_cancels", "_executor", "_latency", "_market", "_passes",
+        "_refused", "_settings", "_submissions", "_unkind", "working",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        instruments: Mapping[str, Instrument],
+        board: Mapping[str, Series] | None = None,
+        settings: VenueSettings,
+        cash: Decimal,
+        currency: str,
+        account: str = "sim",
+        seed: int = 0,
+    ) -> None:
+        self._settings = settings
+        self._latency = settings.latency_ns
+        self._market = Market({} if board is None else board, settings.session_timezone)
+        self._book = OrderBook(settings.history)
+        self._account = Account(account, currency, cash, instruments, self._market, settings)
+        self._admission = Admission(instruments, self._market, self._account, settings, currency)
+        self._executor = Executor(account, self._account, self._book, instruments, settings, Random(seed))
+        self._passes = Passes(
+            self._market,
+            self._book,
+            self._account,
+            self._executor,
+            instruments,
+            gap_improves=settings.limit_fill == "open_or_limit",
+        )
+        self._refused = {fault.nth: fault.reason for fault in settings.faults if fault.kind == "reject_order"}
+        self._unkind = {fault.nth: fault.reason for fault in settings.faults if fault.kind == "cancel_reject"}
+        self._submissions = 0
+        self._cancels = 0
+        self.working = self._book.working
+
+    @property
+    def board(self) -> Mapping[str, Series]:
+        """The market it sees: symbol -> series; the row before ``cursor.count`` is the current bar."""
+        return self._market.board
+
+    @board.setter
+    def board(self, board: Mapping[str, Series]) -> None:
+        self._market.board = board
+
+    @property
+    def events(self) -> list[BrokerFill | OrderUpdate]:
+        """What happened since the last `take`, in order."""
+        return self._book.events
+
+    @property
+    def fills_complete_from(self) -> int:
+        """`fills` has every fill booked at or after this instant (ns); later than 0 only when
+        ``settings.history`` made it forget some."""
+        return self._book.complete_from
+
+    def take(self) -> list[BrokerFill | OrderUpdate]:
+        """Hand over what happened since the last call."""
+        events = self._book.events
+        self._book.events = []
+        return events
+
+    def submit(self, ref: OrderRef, request: OrderRequest, now: int) -> None:
+        """Take an order; what becomes of it is told by events, a refusal too.
+
+        Raises:
+            OrderRejected: the client order id was used before.
+        """
+        book = self._book
+        book.now = now
+        refusal = self._scripted(ref) or self._admission.order(request, now)
+        order = self._order(ref, request, now)
+        if refusal is not None:
+            book.reject(order, refusal.reason, refusal.text)
+            return
+        book.accept(order)
+        if request.type is OrderType.MARKET and self._settings.fill_at == "last":
+            self._fill_at_last(order)
+
+    def submit_group(self, refs: Sequence[OrderRef], group: OrderGroup, now: int) -> None:
+        """Take a bracket or an OCO, whole or not at all; ``refs`` are in the order of ``group.legs``.
+
+        Raises:
+            OrderRejected: a client order id was used before.
+        """
+        book = self._book
+        book.now = now
+        legs = group.legs
+        # Every leg counts as a submission, also after one was refused.
+        scripted = [self._scripted(ref) for ref in refs]
+        refusal = next(filter(None, scripted), None) or self._admission.group(group, now)
+        orders = [self._order(ref, leg, now) for ref, leg in zip(refs, legs, strict=True)]
+        if refusal is not None:
+            for order in orders:
+                book.reject(order, refusal.reason, refusal.text)
+            return
+        entry = orders[0] if group.entry is not None else None
+        made = SimGroup(orders[-1].seq, None if entry is None else entry.seq, orders[-2].seq, orders[-1].seq)
+        book.groups[made.id] = made
+        for order in orders:
+            order.group = made.id
+            order.held = entry is not None and order is not entry
+            book.accept(order)
+        if entry is not None and entry.request.type is OrderType.MARKET and self._settings.fill_at == "last":
+            self._fill_at_last(entry)
+
+    def cancel(self, client_order_id: str, now: int) -> None:
+        """End an order; an exit of a group takes the other exit with it.
+
+        Raises:
+            CancelRejected: no such order is working, or a scripted fault refuses it.
+        """
+        self._book.now = now
+        order = self._book.by_client.get(client_order_id)
+        if order is None:
+            raise CancelRejected(
+                f"no order {client_order_id} here: look it up, it may never have arrived",
+                code="unknown_order",
+            )
+        if order.status.terminal:
+            raise CancelRejected(
+                f"order {client_order_id} has ended already ({order.status.value})", code="not_working"
+            )
+        self._cancels += 1
+        reason = self._unkind.get(self._cancels)
+        if reason is not None:
+            raise CancelRejected(
+                f"the cancel of {client_order_id} is refused by a scripted fault", code=reason
+            )
+        self._book.end(order, OrderStatus.CANCELLED, "requested")
+
+    def cancel_all(self, symbols: Sequence[str] | None, now: int) -> None:
+        """End every working order in ``symbols`` (None: all of them).
+
+        Raises:
+            CancelRejected: a scripted fault refused at least one; all others are ended.
+        """
+        refusal: CancelRejected | None = None
+        for order in list(self.working.values()):
+            if order.seq in self.working and (symbols is None or order.ref.symbol in symbols):
+                try:
+                    self.cancel(order.ref.client_order_id, now)
+                except CancelRejected as error:
+                    refusal = error
+        if refusal is not None:
+            raise refusal
+
+    def replace(self, client_order_id: str, new_ref: OrderRef, change: OrderChange, now: int) -> None:
+        """End a version of an order and put a changed one in its place.
+
+        Raises:
+            ReplaceRejected: refused; ``order_state`` says whether the order still works.
+            OrderRejected: the new client order id was used before.
+        """
+        book = self._book
+        book.now = now
+        old = book.by_client.get(client_order_id)
+        if old is None or old.status.terminal:
+            raise ReplaceRejected(
+                f"no order {client_order_id} is working here", order_state=OrderState.GONE, code="not_working"
+            )
+        request = self._changed(old, change)
+        units = None if request.quantity is None else request.quantity - old.filled
+        refusal = self._admission.order(request, now, units=units, exposed=not old.held)
+        if refusal is not None:
+            raise _kept(old, refusal.reason, refusal.text)
+        new = self._order(new_ref, request, now)
+        new.seq = old.seq
+        for name in _CARRIED:
+            setattr(new, name, getattr(old, name))
+        if change.quantity is not None:
+            new.quantity = change.quantity
+        book.replace(old, new)
+
+    def on_slice(self, end: int) -> None:
+        """Match the working orders against the bars that end at ``end``; call it before anyone acts on
+        those bars."""
+        self._book.now = end
+        if self.working:
+            self._passes.run(end)
+
+    def order(self, client_order_id: str) -> BrokerOrder | None:
+        """One order version, ended ones too as far as ``settings.history`` goes."""
+        order = self._book.by_client.get(client_order_id)
+        return None if order is None else broker_order(order, self._book.at(), from_ns(order.submitted))
+
+    def open_orders(self) -> list[BrokerOrder]:
+        """Every order that is not ended, held exits too, in the order of matching."""
+        at = self._book.at()
+        return [broker_order(order, at, from_ns(order.submitted)) for order in self.working.values()]
+
+    def fills(self, since: int) -> list[BrokerFill]:
+        """Executions booked at or after ``since``, oldest first."""
+        return [fill for booked, fill in self._book.fills if booked >= since]
+
+    def account_state(self, now: int) -> BrokerAccountState:
+        """Balances, positions and equity at the last prices."""
+        return self._account.state(now)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything needed to go on later, as JSON-able values."""
+        version, internal, gauss = self._executor.rng.getstate()
+        return {
+            "version": _VERSION,
+            "account_id": self._account.name,
+            "currency": self._account.currency,
+            "rng": [version, list(internal), gauss],
+            "executions": self._executor.executions,
+            "submissions": self._submissions,
+            "cancels": self._cancels,
+            "account": self._account.snapshot(),
+            "book": snapshot_book(self._book),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on where `snapshot` was taken; the settings and instruments must be the same.
+
+        Raises:
+            StateSchemaTooNew: a newer version of AlphaWeave wrote it.
+            StateMismatch: it is another account's.
+            StateCorrupt: a part is missing or cannot be read. The venue is of no use then.
+        """
+        try:
+            if snapshot["version"] > _VERSION:
+                raise StateSchemaTooNew(
+                    f"the simulated venue's state has version {snapshot['version']}, and this AlphaWeave reads "
+                    f"up to {_VERSION}: upgrade alphaweave-core"
+                )
+            owner = (snapshot["account_id"], snapshot["currency"])
+            if owner != (self._account.name, self._account.currency):
+                raise StateMismatch(
+                    f"the state is of the simulated account {owner[0]} in {owner[1]}, this venue is "
+                    f"{self._account.name} in {self._account.currency}"
+                )
+            version, internal, gauss = snapshot["rng"]
+            self._executor.rng.setstate((version, tuple(internal), gauss))
+            self._executor.executions = snapshot["executions"]
+            self._submissions = snapshot["submissions"]
+            self._cancels = snapshot["cancels"]
+            self._account.restore(snapshot["account"])
+            restore_book(self._book, snapshot["book"])
+        except (KeyError, TypeError, ValueError, ArithmeticError, BaseValidationError) as error:
+            raise StateCorrupt(f"the simulated venue's state cannot be read: {error!r}") from error
+
+    def _order(self, ref: OrderRef, request: OrderRequest, now: int) -> SimOrder:
+        book = self._book
+        if ref.client_order_id in book.by_client:
+            raise OrderRejected(
+                f"client order id {ref.client_order_id} was used before: every order version needs its own",
+                code="duplicate_client_order_id",
+            )
+        named = book.named(ref)
+        order = SimOrder(
+            book.issued,
+            named,
+            request,
+            request.side is Side.BUY,
+            request.quantity,
+            now,
+            now + self._latency,
+        )
+        if request.quantity is None:
+            order.quote_left = request.quote_quantity
+        tif = request.tif
+        if tif is TimeInForce.GTD:
+            assert request.expire_at is not None
+            order.expires = to_ns(request.expire_at)
+        elif tif is TimeInForce.AT_OPEN:
+            bar = self._market.last_bar(request.symbol)
+            order.session = None if bar is None else self._market.session(bar.end)
+        if request.trail is not None:
+            order.best = self._market.last_close(request.symbol)
+        return order
+
+    def _scripted(self, ref: OrderRef) -> Refusal | None:
+        self._submissions += 1
+        if not self._refused:
+            return None
+        reason = self._refused.get(self._submissions)
+        return None if reason is None else Refusal(reason, "refused by a scripted fault")
+
+    def _fill_at_last(self, order: SimOrder) -> None:
+        bar = self._market.last_bar(order.ref.symbol)
+        tif = order.request.tif
+        if bar is None or tif is TimeInForce.AT_OPEN or tif is TimeInForce.AT_CLOSE:
+            return
+        self._executor.execute(order, bar, Match(bar.close, Place.LAST, False, True))
+        if one_shot(tif) and order.seq in self.working:
+            self._book.end(order, OrderStatus.EXPIRED, "ioc_remainder")
+
+    def _changed(self, old: SimOrder, change: OrderChange) -> OrderRequest:
+        """The request with the change in it."""
+        request = old.request
+        wanted: dict[str, Any] = {}
+        for name in ("quantity", "limit_price", "stop_price", "trail"):
+            value = getattr(change, name)
+            if value is None:
+                continue
+            if getattr(request, name) is None:
+                raise _kept(old, "unsupported_change", f"this order has no {name}")
+            if old.triggered and name in {"stop_price", "trail"}:
+                raise _kept(old, "already_triggered", "its stop has been reached")
+            wanted[name] = value
+        if change.quantity is not None and change.quantity <= old.filled:
+            raise _kept(old, "quantity_filled", f"{old.filled} are filled already")
+        return evolve(request, **wanted)
+
+
+_VERSION = 1
+
+# What a new version takes over from the one it replaces.
+_CARRIED = (
+    "quantity", "status", "filled", "value", "quote_left", "triggered", "best", "session", "expires",
+    "group", "held", "last_price", "fee_due", "fee_paid",
+)  # fmt: skip
+
+
+def _kept(order: SimOrder, reason: str, text: str) -> ReplaceRejected:
+    return ReplaceRejected(
+        f"order {order.ref.client_order_id} stays as it is: {text}",
+        order_state=OrderState.ALIVE,
+        code=reason,
+        text=text,
+    )
