@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphaweave.core.clock import to_ns
-from alphaweave.monitoring import InMemoryMonitor, RunMonitor
+from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import BarColumns
+from alphaweave.monitoring.run import RunMonitor
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 

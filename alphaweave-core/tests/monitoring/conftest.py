@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alphaweave.core.clock import to_ns
-from alphaweave.monitoring import InMemoryMonitor
+from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import (
     Alert,
     BarColumns,

@@ -11,7 +11,8 @@ import pytest
 from attrs import evolve
 
 from alphaweave.core.errors import DataError
-from alphaweave.monitoring import InMemoryMonitor, RunMonitor
+from alphaweave.monitoring.memory import InMemoryMonitor
+from alphaweave.monitoring.run import RunMonitor
 
 MONDAY = datetime(2024, 3, 4, 21, tzinfo=UTC)
 

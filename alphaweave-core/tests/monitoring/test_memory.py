@@ -13,7 +13,7 @@ import pytest
 
 from alphaweave.core.clock import to_ns
 from alphaweave.core.errors import StateCorrupt, StateSchemaTooNew
-from alphaweave.monitoring import InMemoryMonitor
+from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import BarColumns, BarSnapshot, ColumnMonitor, RunSummary
 
 NOON = datetime(2024, 3, 4, 12, tzinfo=UTC)

@@ -13,9 +13,10 @@ import pytest
 from attrs import evolve
 
 from alphaweave.core.clock import to_ns
-from alphaweave.monitoring import InMemoryMonitor, RunMonitor
+from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.metrics import infer_periods_per_year
 from alphaweave.monitoring.monitor import BarColumns, TradeRecord
+from alphaweave.monitoring.run import RunMonitor
 
 MONDAY = datetime(2024, 3, 4, 21, tzinfo=UTC)
 
