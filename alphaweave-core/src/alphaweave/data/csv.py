@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice, repeat
 from pathlib import Path
@@ -29,6 +29,8 @@ _DELIMITERS: Final = ",;\t|"
 _HEADER_LINES: Final = 16
 # Long enough to amortise a call, short enough that the cells of a chunk stay in the cache.
 _CHUNK: Final = 1 << 18
+# More different numbers than this are on no grid; remembering them would only cost memory.
+_FLOATS: Final = 100_000
 _NO_NUMBER: Final = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--"})
 _DRESSED: Final = re.compile(r"([+-]?)\$?(\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:\.\d*)?)")
 _SUFFIXED: Final = re.compile(r"(\d+(?:\.\d*)?)([KMB])", re.IGNORECASE)
@@ -86,6 +88,14 @@ def read_csv(path: Path, named: Mapping[str, str] | None, order: DateOrder | Non
     return Table(bars, cells.symbols if columns.symbol is not None else None, layout.named)
 
 
+class _Floats(dict[str, float]):
+    """Numbers read before: prices repeat on their tick grid, and a look-up beats a conversion."""
+
+    def __missing__(self, text: str) -> float:
+        number = self[text] = float(text)
+        return number
+
+
 class _Cells:
     """The fields of the rows, by column."""
 
@@ -133,29 +143,29 @@ def _second_header(row: Sequence[str]) -> set[str] | None:
 
 
 def _read_plain(path: Path, layout: _Layout, columns: Columns) -> _Cells | None:
-    """Read a file without quotes, blanks or holes, a chunk at a time; None if it is not as plain."""
+    """Read a file without quotes or holes, a chunk at a time; None if it is not as plain."""
     delimiter, width = layout.delimiter, len(layout.header)
     cells = _Cells(columns, ())
-    # Whatever a plain split or a plain float would read differently from the careful reader.
-    odd = ('"', "_", f"{delimiter} ", f" {delimiter}", "\n ", " \n")
+    floats = _Floats()
+    number: Callable[[str], float] = floats.__getitem__
     with path.open(encoding=_ENCODING) as handle:
         for _ in range(layout.skip):
             next(handle)
         while lines := handle.readlines(_CHUNK):
             text = "".join(lines)
-            if set(map(str.count, lines, repeat(delimiter))) != {width - 1} or any(
-                map(text.__contains__, odd)
-            ):
+            if '"' in text or "_" in text or set(map(str.count, lines, repeat(delimiter))) != {width - 1}:
                 return None
             flat = text.removesuffix("\n").replace("\n", delimiter).split(delimiter)
             try:
                 for position, column in cells.numbers.items():
-                    column.extend(map(float, flat[position::width]))
+                    column.extend(map(number, flat[position::width]))
             except ValueError:
                 return None
+            if len(floats) > _FLOATS:
+                number = float
             cells.stamps.extend(_joined(*(flat[position::width] for position in columns.time)))
             if columns.symbol is not None:
-                cells.symbols.extend(flat[columns.symbol :: width])
+                cells.symbols.extend(map(str.strip, flat[columns.symbol :: width]))
     cells.lines = range(layout.skip + 1, layout.skip + 1 + len(cells.stamps))
     return cells
 

@@ -32,7 +32,7 @@ from attrs import evolve
 from alphaweave.core.errors import DataError
 from alphaweave.core.interval import Interval
 from alphaweave.data.report import Adjustment, Note
-from alphaweave.data.series import Series
+from alphaweave.data.series import Cursor, Series
 from alphaweave.data.spans import Rules, key_text, keys_of, most_common_interval, spans_of
 from alphaweave.data.table import RawBars
 
@@ -60,17 +60,9 @@ def settle(symbol: str, raw: RawBars, rules: Rules, note: Note) -> Series:
     interval = rules.interval or most_common_interval(raw.stamps, raw.origin)
     raw, keys = _without_repeats(raw, keys_of(raw.stamps, raw.origin, interval, rules), interval, note)
     start, end = spans_of(keys, raw.origin, interval, rules, note)
-    return Series.from_columns(
-        symbol,
-        interval.text,
-        start=start,
-        end=end,
-        open=raw.open,
-        high=raw.high,
-        low=raw.low,
-        close=raw.close,
-        volume=raw.volume or (),
-    )
+    volume = raw.volume or array("d")
+    # from_columns would check again what the rules above have just made sure of.
+    return Series(symbol, interval.text, Cursor(), start, end, raw.open, raw.high, raw.low, raw.close, volume)
 
 
 def _fill_volume(raw: RawBars, note: Note) -> None:

@@ -28,6 +28,7 @@ _USUAL: Final = frozenset(
     | {3600 * n for n in (1, 2, 3, 4, 6, 8, 12)}
     | {DAY_SECONDS, 7 * DAY_SECONDS}
 )
+_SAMPLE: Final = 10_000
 # After so many bars that are all further apart than the interval, the interval is wrong.
 _ENOUGH: Final = 30
 
@@ -67,12 +68,12 @@ class Rules:
 
 
 def most_common_interval(stamps: Stamps, origin: Origin) -> Interval:
-    """The interval that stamps in rising order are most often apart.
+    """The interval that stamps in rising order are most often apart, as their first 10,000 tell.
 
     Raises:
         DataError: for a single stamp, or a spacing that is no usual interval.
     """
-    times = stamps.raw
+    times = stamps.raw[:_SAMPLE]
     spacings = Counter(map(sub, islice(times, 1, None), times))
     # Equal stamps are repeats, and a clock set back looks like a step back: neither is a spacing.
     counts = sorted((-count, spacing) for spacing, count in spacings.items() if spacing > 0)
@@ -99,7 +100,7 @@ def keys_of(stamps: Stamps, origin: Origin, interval: Interval, rules: Rules) ->
     if interval.days is None:
         length = _nanoseconds(interval)
         instants = stamps.to_instants(rules.zone, origin)
-        return array("q", [time - length for time in instants]) if at_end else instants
+        return array("q", map((-length).__add__, instants)) if at_end else instants
     wall = stamps.to_wall(rules.zone)
     if not at_end:
         return array("q", [time // DAY_NS for time in wall])
@@ -123,11 +124,10 @@ def spans_of(
     """
     days = interval.days
     length = _nanoseconds(interval) if days is None else days
-    spacings = Counter(map(sub, islice(keys, 1, None), keys))
+    spacings = set(map(sub, islice(keys, 1, None), keys))
     closest = min(spacings, default=length)
-    # Longer bars are often labelled with the first session in them, so that their labels are not
-    # equally spaced: only their usual spacing must fit.
-    if (closest if days is None else _usual(spacings, length)) < length:
+    # Longer bars are often labelled with the first session in them, so that their labels stray.
+    if closest < (length if days is None else (length + 1) // 2):
         row = next(row for row in range(1, len(keys)) if keys[row] - keys[row - 1] < length)
         raise origin.error(
             row, f"this bar starts before the {interval} bar of line {origin.lines[row - 1]} ends"
@@ -138,9 +138,10 @@ def spans_of(
             f"{origin.symbol}: no two bars are as close as {interval}; the closest are "
             f"{_length_text(closest if days is None else closest * DAY_NS)} apart",
         )
-    _note_gaps(keys, spacings, origin, interval, note)
+    if spacings:
+        _note_gaps(keys, max(spacings), origin, interval, note)
     if days is None:
-        return keys, array("q", [key + length for key in keys])
+        return keys, array("q", map(length.__add__, keys))
     midnight = rules.zone.midnight
     start = array("q", map(midnight, keys))
     end = array("q", [midnight(key + days) for key in keys])
@@ -152,31 +153,23 @@ def spans_of(
     return start, end
 
 
-def _usual(spacings: Counter[int], default: int) -> int:
-    return max(spacings, key=lambda spacing: spacings[spacing], default=default)
-
-
-def _note_gaps(
-    keys: array[int], spacings: Counter[int], origin: Origin, interval: Interval, note: Note
-) -> None:
-    if len(keys) < 2:
-        return
+def _note_gaps(keys: array[int], longest: int, origin: Origin, interval: Interval, note: Note) -> None:
     days = interval.days
-    longest = max(spacings)
-    row = next(row for row in range(1, len(keys)) if keys[row] - keys[row - 1] == longest)
-    between = f"the longest gap is {key_text(keys[row - 1], interval)} to {key_text(keys[row], interval)}"
-    if days == 1:
-        missing, kind = _missing_days(keys)
-        if missing:
-            found = f"{missing} {kind} without a bar, holidays included"
-            note(Adjustment(origin.path, None, f"{origin.symbol}: {found}; kept as gaps; {between}"))
-        return
     length = _nanoseconds(interval) if days is None else days
     # Half an interval more is how far the labels of longer bars may stray.
-    limit = length if days is None else length + length // 2
-    gaps = sum(count for spacing, count in spacings.items() if spacing > limit)
-    if gaps:
-        found = f"{gaps} gaps of more than {interval}, closed hours included"
+    limit = length if days is None or days == 1 else length + length // 2
+    if longest <= limit:
+        return
+    spacings = list(map(sub, islice(keys, 1, None), keys))
+    row = spacings.index(longest)
+    between = f"the longest gap is {key_text(keys[row], interval)} to {key_text(keys[row + 1], interval)}"
+    if days == 1:
+        missing, kind = _missing_days(keys)
+        found = f"{missing} {kind} without a bar, holidays included"
+    else:
+        missing = sum(map(limit.__lt__, spacings))
+        found = f"{missing} gaps of more than {interval}, closed hours included"
+    if missing:
         note(Adjustment(origin.path, None, f"{origin.symbol}: {found}; kept as gaps; {between}"))
 
 

@@ -101,6 +101,8 @@ def read_stamps(texts: Sequence[str], origin: Origin, order: DateOrder | None = 
     """
     if not texts:
         return Stamps(array("q"), None)
+    if texts[0] != texts[0].strip():
+        texts = list(map(str.strip, texts))
     number = _NUMBER.fullmatch(texts[0])
     if number and len(number[1]) not in _COMPACT_DIGITS:
         return Stamps(None, _read_epochs(texts, origin))
@@ -181,7 +183,7 @@ def _read_epochs(texts: Sequence[str], origin: Origin) -> array[int]:
 def _padded(texts: Sequence[str], form: re.Pattern[str], origin: Origin) -> list[str]:
     """The texts with every date padded to one width, so that dates and times can be cut apart."""
     padded = []
-    for row, text in enumerate(texts):
+    for row, text in enumerate(map(str.strip, texts)):
         match = form.match(text)
         if match is None or not _CLOCK.fullmatch(text, match.end()):
             raise _unreadable(text, row, origin)
