@@ -73,6 +73,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.plugin_loader",
         "alphaweave.live.plugins",
         "alphaweave.live.registry",
+        "alphaweave.live.replay_plugin",
     ),
     ("alphaweave.live.config*", "alphaweave.live.secrets"),
     ("alphaweave.live.backtest", "alphaweave.live.runner"),
