@@ -50,6 +50,4 @@ def agree(name: str, floor: Outcome, other: Outcome) -> None:
     if not abs(other.equity - floor.equity) <= EQUITY_TOLERANCE * abs(floor.equity):
         raise Disagreement(f"{name}: final equity {other.equity!r}, but the floor has {floor.equity!r}")
     if other.denials:
-        raise Disagreement(
-            f"{name}: {other.denials} orders were refused; the workload is made so that none is"
-        )
+        raise Disagreement(f"{name}: {other.denials} orders were refused; the workload gives no reason to")

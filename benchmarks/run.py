@@ -1,8 +1,8 @@
 """AlphaWeave beside the bare loop: `make bench`, or `make bench ARGS="--only W1 --rounds 9"`.
 
-Both run the same workloads in one process, in turn, round after round; the ratio is the median of the rounds'
-ratios, since on a shared machine only runs side by side compare. The run ends with an error if the two did not
-trade alike, or if a gate was missed.
+Both run the same workloads in one process, in turn, round after round; the ratio is the median of the
+rounds' ratios, since on a shared machine only runs side by side compare. The run ends with an error if the
+two did not trade alike, or if a gate was missed.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def probe(what: str, engine: str, path: Path) -> dict[str, Any]:
 
 
 def write_csv(workload: Workload, path: Path) -> None:
-    """Write the bars of one symbol as a file from a vendor would have them; a row's time is its bar's start."""
+    """Write the bars of one symbol as a vendor's file has them; a row's time is its bar's start."""
     (columns,) = workload.columns.values()
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

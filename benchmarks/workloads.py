@@ -94,8 +94,10 @@ def save(workload: Workload, folder: Path) -> None:
     shape = {"rows": len(workload.end), "symbols": list(workload.columns)}
     (folder / "about.json").write_text(json.dumps({**about, **shape}))
     with (folder / "columns").open("wb") as file:
-        for column in (workload.end, *(c for columns in workload.columns.values() for c in columns)):
-            column.tofile(file)
+        workload.end.tofile(file)
+        for columns in workload.columns.values():
+            for column in columns:
+                column.tofile(file)
 
 
 def load(folder: Path) -> Workload:

@@ -1,0 +1,92 @@
+"""The benchmarks' data, floor and check: a comparison of unequal work must not pass for one of speed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+MODULES = ("workloads", "outcome", "floor", "run")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[SimpleNamespace]:
+    """The modules as `python benchmarks/run.py` imports them, gone again afterwards."""
+    sys.path.insert(0, str(BENCHMARKS))
+    modules: dict[str, ModuleType] = {name: importlib.import_module(name) for name in MODULES}
+    yield SimpleNamespace(**modules)
+    sys.path.remove(str(BENCHMARKS))
+    for name in MODULES:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(("name", "fills"), [("W1", 19_300), ("W2", 3_700), ("W2d", 21_400), ("W3", 990)])
+def test_a_workload_trades_as_often_as_it_is_defined_to(
+    bench: SimpleNamespace, name: str, fills: int
+) -> None:
+    """The floor's fills are those of the definition, so that ratios stay comparable over time."""
+    workload = bench.workloads.make(name)
+    outcome = bench.floor.prepare(workload)()
+    assert outcome.fills == pytest.approx(fills, rel=0.005)
+    assert outcome.marks == len(workload.end)
+
+
+def test_the_floor_trades_on_the_next_open_and_pays_its_fees(bench: SimpleNamespace) -> None:
+    """W4 worked out a second time, from averages over whole columns."""
+    workload = bench.workloads.make("W4")
+    opened, _, _, close, _ = (np.array(column) for column in workload.columns["AAA"])
+    windows = np.lib.stride_tricks.sliding_window_view
+    above = windows(close, 10).mean(axis=1)[20:] - windows(close, 30).mean(axis=1) > 1e-6
+    cash, held, fills = 10_000_000.0, 0, 0
+    for row in range(29, len(close) - 1):
+        target = held
+        if above[row - 29] != bool(held):
+            target = int(0.95 * cash // close[row]) if above[row - 29] else 0
+        if target != held:
+            notional = (target - held) * opened[row + 1]
+            cash -= notional + 1e-6 * abs(notional)
+            held = target
+            fills += 1
+    outcome = bench.floor.prepare(workload)()
+    assert outcome.fills == fills > 0
+    assert outcome.equity == pytest.approx(cash + held * close[-1], rel=1e-12)
+
+
+def test_w4_and_w2d_begin_as_the_whole(bench: SimpleNamespace) -> None:
+    """The short workloads are cut from the long ones, not drawn anew."""
+    for short, whole in (("W4", "W1"), ("W2d", "W2")):
+        part, full = bench.workloads.make(short), bench.workloads.make(whole)
+        assert part.end == full.end[: len(part.end)]
+        for symbol, columns in part.columns.items():
+            assert columns == tuple(column[: len(part.end)] for column in full.columns[symbol])
+
+
+@pytest.mark.parametrize("name", ["W4", "W2d", "W3"])
+def test_a_saved_workload_loads_as_it_was(bench: SimpleNamespace, tmp_path: Path, name: str) -> None:
+    """A measured process reads exactly what the timed one made."""
+    workload = bench.workloads.make(name)
+    bench.workloads.save(workload, tmp_path)
+    assert bench.workloads.load(tmp_path) == workload
+
+
+@pytest.mark.parametrize(
+    "change", [{"fills": 11}, {"equity": 100.001}, {"equity": float("nan")}, {"marks": 4}, {"denials": 1}]
+)
+def test_a_run_that_did_other_work_than_the_floor_stops_the_benchmark(
+    bench: SimpleNamespace, change: dict[str, float]
+) -> None:
+    """Fills, equity, marks and denials are compared in every round."""
+    outcome = bench.outcome.Outcome
+    same = {"fills": 10, "equity": 100.0, "marks": 5}
+    runs = {"floor": lambda: outcome(**same), "alphaweave": lambda: outcome(**{**same, **change})}
+    workload = bench.workloads.make("W4")
+    with pytest.raises(bench.outcome.Disagreement, match="^W4: "):
+        bench.run.measure(workload, runs, 1)
+    within = {"floor": runs["floor"], "alphaweave": lambda: outcome(10, 100.00005, 5)}
+    assert len(bench.run.measure(workload, within, 3).seconds["alphaweave"]) == 3
