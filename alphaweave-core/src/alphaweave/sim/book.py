@@ -47,6 +47,12 @@ class OrderBook:
         self.now = 0
         self.issued = 0
 
+    def tick(self, now: int) -> int:
+        """Move ``now`` forward; it never goes back."""
+        if now > self.now:
+            self.now = now
+        return self.now
+
     def at(self) -> datetime:
         """``now`` as a datetime, made once for each instant."""
         if self._at_ns != self.now:

@@ -89,47 +89,65 @@ class Market:
     """The board and its calendar.
 
     Attributes:
-        board: symbol -> series; the row before ``cursor.count`` is the current bar.
+        board: symbol -> series.
+        seen: the end of the latest bars matched against, nanoseconds.
     """
 
-    __slots__ = ("_ordinal", "_ordinal_of", "_utc", "_zone", "board")
+    __slots__ = ("_ordinal", "_ordinal_of", "_utc", "_zone", "board", "seen")
 
     def __init__(self, board: Mapping[str, Series], session_timezone: str) -> None:
         self.board = board
+        self.seen = 0
         self._zone = ZoneInfo(session_timezone)
         self._utc = session_timezone == "UTC"
         self._ordinal_of = -1
         self._ordinal = 0
+
+    def row(self, series: Series) -> int:
+        """The current row of ``series``, -1 before its first bar.
+
+        A driver may call ``on_slice`` for bars that its cursor does not show yet, so that fills are
+        booked while a strategy still sees the slice before: here, those bars are current from then on.
+        """
+        following = series.cursor.count
+        ends = series.end
+        if following < len(ends) and ends[following] <= self.seen:
+            return following
+        return following - 1
 
     def bar_ending(self, symbol: str, end: int) -> BarView | None:
         """The current bar of ``symbol`` if it ends at ``end``."""
         series = self.board.get(symbol)
         if series is None:
             return None
-        row = series.cursor.count - 1
+        row = self.row(series)
         return BarView(series, row) if row >= 0 and series.end[row] == end else None
 
     def last_bar(self, symbol: str) -> BarView | None:
         """The current bar of ``symbol``, whenever it ended."""
         series = self.board.get(symbol)
-        if series is None or series.cursor.count < 1:
+        if series is None:
             return None
-        return BarView(series, series.cursor.count - 1)
+        row = self.row(series)
+        return BarView(series, row) if row >= 0 else None
 
     def last_close(self, symbol: str) -> Decimal | None:
         """The last price known of ``symbol``."""
         series = self.board.get(symbol)
-        if series is None or series.cursor.count < 1:
+        if series is None:
             return None
-        return Decimal(repr(series.close[series.cursor.count - 1]))
+        row = self.row(series)
+        return Decimal(repr(series.close[row])) if row >= 0 else None
 
     def price_before(self, symbol: str, end: int) -> Decimal | None:
         """The last price known before the bar ending at ``end`` closed: the close of the bar before it,
         or its own open if it is the first."""
         series = self.board.get(symbol)
-        if series is None or series.cursor.count < 1:
+        if series is None:
             return None
-        row = series.cursor.count - 1
+        row = self.row(series)
+        if row < 0:
+            return None
         if series.end[row] != end:
             return Decimal(repr(series.close[row]))
         return Decimal(repr(series.close[row - 1] if row else series.open[row]))

@@ -50,8 +50,8 @@ __all__ = ["SimVenue"]
 class SimVenue:
     """A venue that matches orders against bars, by the rules of ``docs/simulation.md``.
 
-    Instants are nanoseconds since the epoch, UTC, and never go back from call to call. Prices may move
-    (a cursor of the board, that is) only between calls with different instants, or before ``on_slice``.
+    Instants are nanoseconds since the epoch, UTC; one that lies before an earlier call's counts as that
+    one. Prices may move (a cursor of the board, that is) only when time does, or before ``on_slice``.
 
     Attributes:
         working: the orders that are not ended; falsy when there are none, and ``on_slice`` may then be
@@ -128,7 +128,7 @@ class SimVenue:
             OrderRejected: the client order id was used before.
         """
         book = self._book
-        book.now = now
+        now = book.tick(now)
         refusal = self._scripted(ref) or self._admission.order(request, now)
         order = self._order(ref, request, now)
         if refusal is not None:
@@ -145,7 +145,7 @@ class SimVenue:
             OrderRejected: a client order id was used before.
         """
         book = self._book
-        book.now = now
+        now = book.tick(now)
         legs = group.legs
         # Every leg counts as a submission, also after one was refused.
         scripted = [self._scripted(ref) for ref in refs]
@@ -171,7 +171,7 @@ class SimVenue:
         Raises:
             CancelRejected: no such order is working, or a scripted fault refuses it.
         """
-        self._book.now = now
+        self._book.tick(now)
         order = self._book.by_client.get(client_order_id)
         if order is None:
             raise CancelRejected(
@@ -214,7 +214,7 @@ class SimVenue:
             OrderRejected: the new client order id was used before.
         """
         book = self._book
-        book.now = now
+        now = book.tick(now)
         old = book.by_client.get(client_order_id)
         if old is None or old.status.terminal:
             raise ReplaceRejected(
@@ -236,7 +236,8 @@ class SimVenue:
     def on_slice(self, end: int) -> None:
         """Match the working orders against the bars that end at ``end``; call it before anyone acts on
         those bars."""
-        self._book.now = end
+        self._book.tick(end)
+        self._market.seen = end
         if self.working:
             self._passes.run(end)
 
@@ -265,6 +266,7 @@ class SimVenue:
             "version": _VERSION,
             "account_id": self._account.name,
             "currency": self._account.currency,
+            "seen": self._market.seen,
             "rng": [version, list(internal), gauss],
             "executions": self._executor.executions,
             "submissions": self._submissions,
@@ -284,7 +286,7 @@ class SimVenue:
         try:
             if snapshot["version"] > _VERSION:
                 raise StateSchemaTooNew(
-                    f"the simulated venue's state has version {snapshot['version']}, and this AlphaWeave reads "
+                    f"the simulated venue's state has version {snapshot['version']}, and this program reads "
                     f"up to {_VERSION}: upgrade alphaweave-core"
                 )
             owner = (snapshot["account_id"], snapshot["currency"])
@@ -295,6 +297,7 @@ class SimVenue:
                 )
             version, internal, gauss = snapshot["rng"]
             self._executor.rng.setstate((version, tuple(internal), gauss))
+            self._market.seen = snapshot["seen"]
             self._executor.executions = snapshot["executions"]
             self._submissions = snapshot["submissions"]
             self._cancels = snapshot["cancels"]
