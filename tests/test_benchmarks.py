@@ -86,7 +86,7 @@ def test_a_run_that_did_other_work_than_the_floor_stops_the_benchmark(
     same = {"fills": 10, "equity": 100.0, "marks": 5}
     runs = {"floor": lambda: outcome(**same), "alphaweave": lambda: outcome(**{**same, **change})}
     workload = bench.workloads.make("W4")
-    with pytest.raises(bench.outcome.Disagreement, match="^W4: "):
+    with pytest.raises(bench.outcome.Disagreement, match=r"^W4: "):
         bench.run.measure(workload, runs, 1)
     within = {"floor": runs["floor"], "alphaweave": lambda: outcome(10, 100.00005, 5)}
     assert len(bench.run.measure(workload, within, 3).seconds["alphaweave"]) == 3
