@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -75,9 +76,10 @@ class ScriptedRun:
                     side=side,
                     type="market",
                     tif="day",
-                    status="FILLED",
-                    quantity=str(size),
-                    filled=str(size),
+                    status="filled",
+                    quantity=Decimal(str(size)),
+                    filled=Decimal(str(size)),
+                    average_price=price,
                     adjustments=("quantity 200.4 to 200",) if number % 5 == 0 else (),
                 )
                 self.orders.append(order)

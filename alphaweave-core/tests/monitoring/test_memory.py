@@ -131,6 +131,7 @@ def test_frames_are_indexed_in_utc(memory: InMemoryMonitor) -> None:
         trade.price,
         trade.index,
     ]
+    assert frames["orders"]["quantity"].dtype == frames["orders"]["average_price"].dtype == "float64"
     memory.on_bar(snapshot(300, prices={"SPY": 1.0}, positions={}))
     assert len(memory.bars_df()) == 301
 
@@ -201,11 +202,13 @@ def damage(state: dict[str, Any], how: str) -> None:
         state["bars"]["cash"] = InMemoryMonitor().get_state()["bars"]["cash"]
     elif how == "field":
         state["trades"][0].append(1)
+    elif how == "decimal":
+        state["orders"][0][6] = {"decimal": "many"}
     elif how == "metric":
         state["metrics"]["spread"] = 3
 
 
-@pytest.mark.parametrize("how", ["missing", "cut", "letters", "lengths", "field", "metric"])
+@pytest.mark.parametrize("how", ["missing", "cut", "letters", "lengths", "field", "decimal", "metric"])
 def test_damaged_state_is_refused_whole(memory: InMemoryMonitor, how: str) -> None:
     """A state that cannot be read changes nothing and says what is wrong."""
     state = memory.get_state()

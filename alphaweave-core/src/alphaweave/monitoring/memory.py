@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,7 +129,8 @@ class InMemoryMonitor:
         return _records_df(TradeRecord, self.trades)
 
     def orders_df(self) -> pd.DataFrame:
-        """One row a change of status, the fields of OrderRecord; indexed by time, UTC."""
+        """One row a change of status, the fields of OrderRecord (quantities and prices as float); indexed
+        by time, UTC."""
         return _records_df(OrderRecord, self.orders)
 
     def alerts_df(self) -> pd.DataFrame:
@@ -180,7 +182,7 @@ class InMemoryMonitor:
                 name: (unpack("q", times), unpack("d", values))
                 for name, (times, values) in state["metrics"].items()
             }
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, InvalidOperation, KeyError, TypeError, ValueError) as error:
             raise StateCorrupt(f"the recorded run cannot be read: {error!r}") from error
         self.bars = bars
         self.trades, self.orders, self.alerts = records["trades"], records["orders"], records["alerts"]
@@ -192,17 +194,26 @@ def _names(kind: type) -> list[str]:
 
 
 def _rows(kind: type, records: Iterable[Any]) -> list[list[Any]]:
-    """The field values of each record; its time, which is the first of them, in epoch nanoseconds."""
+    """The field values of each record as JSON values; its time, which is the first of them, in epoch
+    nanoseconds."""
     values = attrgetter(*_names(kind))
-    return [[to_ns(row[0]), *row[1:]] for row in map(values, records)]
+    return [[to_ns(time), *map(_plain, rest)] for time, *rest in map(values, records)]
 
 
 def _restored(kind: type, rows: Iterable[list[Any]]) -> list[Any]:
-    # JSON has no tuples: every sequence in a record is one.
-    return [
-        kind(from_ns(time), *(tuple(value) if isinstance(value, list) else value for value in values))
-        for time, *values in rows
-    ]
+    return [kind(from_ns(time), *map(_lively, rest)) for time, *rest in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return {"decimal": str(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _lively(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Decimal(value["decimal"])
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _copy(column: array[Any]) -> Any:
@@ -223,7 +234,9 @@ def _utc_index(times: Iterable[int]) -> pd.DatetimeIndex:
 def _records_df(kind: type, records: list[Any]) -> pd.DataFrame:
     import pandas as pd
 
-    rows = _rows(kind, records)
-    names = _names(kind)[1:]
-    columns = {name: [row[at] for row in rows] for at, name in enumerate(names, start=1)}
-    return pd.DataFrame(columns, index=_utc_index(row[0] for row in rows), columns=names)
+    times, *columns = ([getattr(record, name) for record in records] for name in _names(kind))
+    named = {
+        name: [float(value) if isinstance(value, Decimal) else value for value in column]
+        for name, column in zip(_names(kind)[1:], columns, strict=True)
+    }
+    return pd.DataFrame(named, index=_utc_index(map(to_ns, times)), columns=list(named))
