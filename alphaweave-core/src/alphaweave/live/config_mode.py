@@ -1,0 +1,56 @@
+"""Which mode a run gets: decided before any broker is asked."""
+
+from __future__ import annotations
+
+from alphaweave.core.errors import RunRefused
+from alphaweave.live.adapters.base import RunMode
+from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.config_sections import LiveConfig
+from alphaweave.live.datafeed import FeedCapabilities
+
+__all__ = ["check_mode"]
+
+
+def check_mode(
+    config: LiveConfig, feed_capabilities: FeedCapabilities, broker_capabilities: Capabilities
+) -> RunMode:
+    """The mode of the run, from ``run.mode`` and what feed and broker can do.
+
+    ``auto`` is a replay over a feed that has history only, and a paper run otherwise: the adapter then
+    proves that the account is no real one. Only a written ``live`` gives LIVE.
+
+    Raises:
+        RunRefused: mode, feed and broker do not go together; the message says what to change.
+    """
+    feed, broker = config.datafeed.name, config.broker.name
+    mode = config.run.mode
+    if mode == "auto":
+        chosen = RunMode.PAPER if feed_capabilities.realtime else RunMode.REPLAY
+    else:
+        chosen = RunMode(mode)
+    if chosen is RunMode.REPLAY:
+        if not feed_capabilities.historical:
+            raise RunRefused(
+                f"a replay needs history, and datafeed {feed!r} has none; "
+                "name one that has (replay, say), or set run.mode: paper"
+            )
+        if not broker_capabilities.simulated:
+            raise RunRefused(
+                f"datafeed {feed!r} makes it a replay, and broker {broker!r} cannot simulate fills in one; "
+                "set broker.name to one that can (paper or mock), or datafeed.name to a real-time feed"
+            )
+        return chosen
+    if not feed_capabilities.realtime:
+        raise RunRefused(
+            f"run.mode is {mode}, and datafeed {feed!r} has history only; "
+            "name a real-time feed, or set run.mode: replay"
+        )
+    if chosen is RunMode.LIVE:
+        if broker_capabilities.simulated:
+            raise RunRefused(
+                f"run.mode is live, and broker {broker!r} only simulates; "
+                "name the broker that holds the account, or set run.mode: paper"
+            )
+        if config.broker.account_id is None:
+            raise RunRefused("run.mode is live; set broker.account_id to the account that may be traded")
+    return chosen
