@@ -10,7 +10,7 @@ Sums are exact while they fit the 40 digits of `alphaweave.core.money.CONTEXT`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isnan, nan
 from typing import Any, Self
@@ -19,12 +19,13 @@ from alphaweave.core.errors import InvariantViolation, StateCorrupt
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO
 from alphaweave.live.ledger_codec import pack_execution, pack_position, unpack_execution, unpack_position
-from alphaweave.live.ledger_entries import Adjustment, Booking, BookingKind, Execution, Position
+from alphaweave.live.ledger_entries import Adjustment, Booking, BookingKind, Execution, Position, terms
 from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
 
 __all__ = ["Booking", "BookingKind", "Execution", "Ledger", "Position"]
 
 _FILL, _CORRECTION, _BUST, _FEES = BookingKind
+_Sum = Callable[[Decimal, Decimal], Decimal]
 _add, _subtract = CONTEXT.add, CONTEXT.subtract
 
 
@@ -90,7 +91,7 @@ class Ledger:
         self.executions[key] = execution = Execution(fill, fill.revision)
         before = position.quantity
         self._post(execution, fill, position)
-        return self._booking(_FILL, execution, position, before)
+        return execution.booking(_FILL, position, before, self.currency)
 
     def correct(self, correction: FillCorrection, instrument: Instrument | None) -> Booking | None:
         """Take an execution out of the books, or restate it; None if nothing changed.
@@ -139,7 +140,10 @@ class Ledger:
         if flow.key in self._flows:
             return False
         self._flows[flow.key] = None
-        self._enter([(flow.amount.asset, flow.amount.amount)])
+        asset, balances = flow.amount.asset, self.balances
+        balances[asset] = _add(balances.get(asset, ZERO), flow.amount.amount)
+        self.cash = float(balances[self.currency])
+        self._amounts.clear()
         return True
 
     def change_position(self, change: PositionChange) -> bool:
@@ -258,13 +262,13 @@ class Ledger:
         if symbol != instrument.symbol:
             raise InvariantViolation(f"a fill in {symbol} came with the instrument of {instrument.symbol}")
         asset = instrument.settle if instrument.base is None else instrument.quote
-        terms = (asset, instrument.base, instrument.multiplier)
+        booked_in = (asset, instrument.base, instrument.multiplier)
         position = self.positions.get(symbol)
         if position is None:
-            position = self.positions[symbol] = Position(symbol, *terms)
+            position = self.positions[symbol] = Position(symbol, *booked_in)
         elif not any(isinstance(item, Execution) for item in position.history):
-            position.set_terms(*terms)
-        elif terms != (position.asset, position.base, position.multiplier):
+            position.set_terms(*booked_in)
+        elif booked_in != (position.asset, position.base, position.multiplier):
             raise InvariantViolation(
                 f"{symbol} was booked in {position.asset} with base {position.base} and multiplier "
                 f"{position.multiplier}; its instrument now says {asset}, {instrument.base}, "
@@ -276,7 +280,8 @@ class Ledger:
 
     def _receive(self, key: str, fill: BrokerFill, revision: int, position: Position) -> Booking | None:
         """Take in a fill that is known already, restated, or bears a second key."""
-        execution = self.executions.get(key) or Execution()
+        known = self.executions.get(key)
+        execution = known or Execution()
         execution.learn(fill, revision)
         self.executions[key] = execution
         bust = None
@@ -284,11 +289,17 @@ class Ledger:
             signature = (fill.broker_order_id, fill.cumulative, fill.size, fill.price)
             twin = self.executions[position.signatures.setdefault(signature, key)]
             if twin is not execution:
-                execution, bust = self._unite(twin, execution, key)
-        return bust or self._settle(execution)
+                execution, bust = self._unite(twin, execution, key if known is None else None)
+        settled = self._settle(execution)
+        return bust or settled
 
-    def _unite(self, one: Execution, other: Execution, key: str) -> tuple[Execution, Booking | None]:
-        """Two keys turned out to be one execution: keep the entry that knows the newer revision."""
+    def _unite(
+        self, one: Execution, other: Execution, only_key: str | None
+    ) -> tuple[Execution, Booking | None]:
+        """Two keys turned out to be one execution: keep the entry that knows the newer revision.
+
+        ``only_key`` is the key of ``other`` where it is new and has no more of them.
+        """
         keep, drop = one, other
         if (other.revision, other.busted) > (one.revision, one.busted):
             keep, drop = other, one
@@ -296,15 +307,14 @@ class Ledger:
             keep.learn(drop.fill, drop.revision)
         if drop.report is not None:
             keep.learn_fees(drop.report)
-        if drop is other and other.position is None and other.report is None:
-            self.executions[key] = keep  # the common case: a second report, known by this key alone
+        if only_key is not None and drop is other:
+            self.executions[only_key] = keep
             return keep, None
-        for each, execution in self.executions.items():
+        for key, execution in self.executions.items():
             if execution is drop:
-                self.executions[each] = keep
+                self.executions[key] = keep
         drop.busted = True
-        bust = self._settle(drop)
-        return keep, bust
+        return keep, self._settle(drop)
 
     def _settle(self, execution: Execution) -> Booking | None:
         """Make the books show what is known of an execution."""
@@ -327,29 +337,29 @@ class Ledger:
         before = target.quantity
         if position is None:
             self._post(execution, fill, target)
-            return self._booking(_FILL, execution, target, before)
+            return execution.booking(_FILL, target, before, self.currency)
         booked = execution.booked
-        if not _same_terms(booked, fill):
+        if terms(booked) != terms(fill):
             self._withdraw(execution, position)
             self._post(execution, fill, target)
-            return self._booking(_CORRECTION, execution, target, before, booked)
+            return execution.booking(_CORRECTION, target, before, self.currency, booked)
         if execution.known_fees(fill) == execution.fees:
             execution.booked = fill
             return None
         delta, charged = execution.delta, execution.charged
-        self._enter([(asset, amount.copy_negate()) for asset, amount in execution.legs])
+        self._enter(execution, position, _subtract, _add)
         execution.work_out(fill, position)
-        self._enter(execution.legs)
+        self._enter(execution, position, _add, _subtract)
         if execution.delta == delta:
             position.realised = _add(position.realised, _subtract(charged, execution.charged))
         else:
             position.rebuild()
-        return self._booking(_FEES, execution, position, before)
+        return execution.booking(_FEES, position, before, self.currency)
 
     def _post(self, execution: Execution, fill: BrokerFill, position: Position) -> None:
         execution.work_out(fill, position)
         execution.position = position
-        self._enter(execution.legs)
+        self._enter(execution, position, _add, _subtract)
         if position.insert(execution):
             execution.apply(position)
             position.units = float(position.quantity)
@@ -357,59 +367,27 @@ class Ledger:
             position.rebuild()
 
     def _withdraw(self, execution: Execution, position: Position) -> None:
-        self._enter([(asset, amount.copy_negate()) for asset, amount in execution.legs])
+        self._enter(execution, position, _subtract, _add)
         execution.position = None
         position.history.remove(execution)
         position.rebuild()
 
-    def _enter(self, legs: Sequence[tuple[str, Decimal]]) -> None:
-        balances, currency = self.balances, self.currency
-        for asset, amount in legs:
-            balances[asset] = _add(balances.get(asset, ZERO), amount)
-            if asset != currency:
-                self._amounts.pop(asset, None)
-        self.cash = float(balances[currency])
+    def _enter(self, execution: Execution, position: Position, plus: _Sum, minus: _Sum) -> None:
+        """Book legs and fees into the balances; with ``plus`` and ``minus`` swapped, out of them."""
+        balances = self.balances
+        asset, base = position.asset, position.base
+        balances[asset] = plus(balances.get(asset, ZERO), execution.cash)
+        if base is not None:
+            balances[base] = plus(balances.get(base, ZERO), execution.units)
+        if execution.fees:
+            for fee in execution.fees:
+                balances[fee.asset] = minus(balances.get(fee.asset, ZERO), fee.amount)
+        self.cash = float(balances[self.currency])
+        if self._amounts:
+            self._amounts.clear()
 
     def _amount(self, asset: str) -> float:
         amount = self._amounts.get(asset)
         if amount is None:
             amount = self._amounts[asset] = float(self.balances.get(asset, ZERO))
         return amount
-
-    def _booking(
-        self,
-        kind: BookingKind,
-        execution: Execution,
-        position: Position,
-        before: Decimal,
-        replaced: BrokerFill | None = None,
-    ) -> Booking:
-        fees = ZERO
-        raw = execution.fees
-        if raw:
-            for fee in raw:
-                if fee.asset == self.currency:
-                    fees = _add(fees, fee.amount)
-        profit = execution.profit
-        if profit is not None:
-            profit = _subtract(profit, execution.charged)
-        return Booking(
-            kind,
-            execution.booked,
-            position_before=before,
-            position_after=position.quantity,
-            realised=profit,
-            fees=fees,
-            raw_fees=raw,
-            replaced=replaced,
-        )
-
-
-def _same_terms(one: BrokerFill, other: BrokerFill) -> bool:
-    return one is other or (one.symbol, one.side, one.size, one.price, one.executed_at) == (
-        other.symbol,
-        other.side,
-        other.size,
-        other.price,
-        other.executed_at,
-    )

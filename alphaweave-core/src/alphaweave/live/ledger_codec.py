@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from alphaweave.core.clock import from_ns, to_ns
-from alphaweave.core.money import Money
+from alphaweave.core.money import Money, plain
 from alphaweave.core.order import Side
 from alphaweave.live.ledger_entries import Adjustment, Execution, Position
 from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
@@ -45,9 +45,9 @@ def pack_position(position: Position, numbers: Mapping[int, int]) -> dict[str, A
         "asset": position.asset,
         "base": position.base,
         "multiplier": str(position.multiplier),
-        "quantity": str(position.quantity),
-        "average_price": str(position.average_price),
-        "realised": str(position.realised),
+        "quantity": plain(position.quantity),
+        "average_price": plain(position.average_price),
+        "realised": plain(position.realised),
         "history": [
             numbers[id(item)] if isinstance(item, Execution) else _pack_change(item.change)
             for item in position.history

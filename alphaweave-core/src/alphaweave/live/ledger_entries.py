@@ -7,13 +7,15 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+from attrs import evolve
+
 from alphaweave.core.errors import InvariantViolation
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO, Money, plain
 from alphaweave.core.order import Side
 from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
 
-__all__ = ["Adjustment", "Booking", "BookingKind", "Execution", "Position"]
+__all__ = ["Adjustment", "Booking", "BookingKind", "Execution", "Position", "terms"]
 
 _BUY = Side.BUY
 _ONE = Decimal(1)
@@ -190,26 +192,28 @@ class Execution:
         "at",
         "booked",
         "busted",
+        "cash",
         "charged",
         "delta",
         "fees",
         "fill",
-        "legs",
         "position",
         "profit",
         "report",
         "revision",
+        "units",
         "value",
     )
 
-    # The effect, meaningful while booked.
+    # The effect, while booked: legs of cash and units, and what they and the fees do to the position.
     at: datetime
     booked: BrokerFill
+    cash: Decimal
     charged: Decimal
     delta: Decimal
     fees: tuple[Money, ...] | None
-    legs: list[tuple[str, Decimal]]
     profit: Decimal | None
+    units: Decimal
     value: Decimal
 
     def __init__(self, fill: BrokerFill | None = None, revision: int = -1) -> None:
@@ -234,13 +238,14 @@ class Execution:
             self.fill, self.revision, self.busted = fill, revision, False
         elif revision == self.revision and self.fill is not None:
             mine = self.fill
+            # Prices are not compared: a venue's stream and its history may print different digits.
             if (mine.symbol, mine.side, mine.size) != (fill.symbol, fill.side, fill.size):
                 raise InvariantViolation(
-                    f"execution {fill.execution_key} revision {revision} came as {_terms(mine)} and as "
-                    f"{_terms(fill)}; the adapter must give each execution a key of its own"
+                    f"execution {fill.execution_key} revision {revision} came as {_words(mine)} and as "
+                    f"{_words(fill)}; the adapter must give each execution a key of its own"
                 )
             if mine.fees is None and fill.fees is not None:
-                self.fill = fill
+                self.fill = evolve(mine, fees=fill.fees)
 
     def learn_fees(self, report: FeeReport) -> None:
         """Keep the newest report."""
@@ -258,30 +263,26 @@ class Execution:
         if multiplier is not _ONE:
             value = _multiply(value, multiplier)
         if fill.side is _BUY:
-            legs = [(position.asset, value.copy_negate())]
+            self.cash = value.copy_negate()
         else:
-            legs = [(position.asset, value)]
+            self.cash = value
             delta = delta.copy_negate()
             value = value.copy_negate()
-        base = position.base
-        if base is not None:
-            legs.append((base, delta))
+        self.units = delta
         charged = ZERO
         self.fees = fees = fill.fees if self.report is None else self.known_fees(fill)
         if fees:
+            asset, base = position.asset, position.base
             for fee in fees:
-                amount = fee.amount
-                legs.append((fee.asset, amount.copy_negate()))
-                if fee.asset == position.asset:
-                    charged = _add(charged, amount)
+                if fee.asset == asset:
+                    charged = _add(charged, fee.amount)
                 elif fee.asset == base:
-                    worth = _multiply(_multiply(amount, price), multiplier)
+                    worth = _multiply(_multiply(fee.amount, price), multiplier)
                     charged = _add(charged, worth)
-                    delta = _subtract(delta, amount)
+                    delta = _subtract(delta, fee.amount)
                     value = _subtract(value, worth)
         self.charged = charged
         self.delta = delta
-        self.legs = legs
         self.value = value
 
     def apply(self, position: Position) -> None:
@@ -292,9 +293,40 @@ class Execution:
         elif self.charged:
             position.realised = _subtract(position.realised, self.charged)
 
+    def booking(
+        self,
+        kind: BookingKind,
+        position: Position,
+        before: Decimal,
+        currency: str,
+        replaced: BrokerFill | None = None,
+    ) -> Booking:
+        """What to tell about the effect as it now stands."""
+        fees = ZERO
+        if self.fees:
+            for fee in self.fees:
+                if fee.asset == currency:
+                    fees = _add(fees, fee.amount)
+        profit = self.profit
+        return Booking(
+            kind,
+            self.booked,
+            position_before=before,
+            position_after=position.quantity,
+            realised=None if profit is None else _subtract(profit, self.charged),
+            fees=fees,
+            raw_fees=self.fees,
+            replaced=replaced,
+        )
+
 
 def _at(item: Execution | Adjustment) -> datetime:
     return item.at
+
+
+def terms(fill: BrokerFill) -> tuple[str, Side, Decimal, Decimal, datetime]:
+    """What an execution's place and effect in the books depend on, besides its fees."""
+    return fill.symbol, fill.side, fill.size, fill.price, fill.executed_at
 
 
 class Adjustment:
@@ -320,5 +352,5 @@ def _rank(report: FeeReport) -> tuple[datetime, list[tuple[str, Decimal]]]:
     return report.received_at, sorted((fee.asset, fee.amount) for fee in report.fees)
 
 
-def _terms(fill: BrokerFill) -> str:
+def _words(fill: BrokerFill) -> str:
     return f"{fill.side.value} {plain(fill.size)} {fill.symbol} at {plain(fill.price)}"
