@@ -18,7 +18,7 @@ from alphaweave.data.table import RawBars
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["series_from_frame"]
+__all__ = ["series_from_frame", "series_of"]
 
 _INDEX: Final = "<index>"
 
@@ -77,6 +77,21 @@ def series_from_frame(
     if found.symbol is not None:
         bars = bars.take([row for row, name in enumerate(values[found.symbol]) if str(name) == symbol])
     return settle(symbol, bars, rules, note or _pass)
+
+
+def series_of(data: Series | pd.DataFrame | Mapping[str, Series | pd.DataFrame]) -> dict[str, Series]:
+    """Whatever bars are at hand, as symbol to series. A DataFrame without a symbol is ``ASSET``.
+
+    Raises:
+        DataError: a frame breaks a rule of ``series_from_frame``.
+    """
+    if isinstance(data, Series):
+        return {data.symbol: data}
+    named = data if isinstance(data, Mapping) else {"ASSET": data}
+    return {
+        symbol: bars if isinstance(bars, Series) else series_from_frame(symbol, bars)
+        for symbol, bars in named.items()
+    }
 
 
 def _columns_of(

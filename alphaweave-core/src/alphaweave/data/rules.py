@@ -172,6 +172,10 @@ def _without_repeats(
             kept.append(row)
             continue
         line = raw.origin.lines[first]
+        if raw.stamps.raw[row] != raw.stamps.raw[first]:
+            raise raw.origin.error(
+                row, f"a second bar within the {interval} bar of line {line}; give the interval the bars have"
+            )
         if any(column[row] != column[first] for column in columns):
             raise raw.origin.error(
                 row,

@@ -127,8 +127,8 @@ def spans_of(
     spacings = set(map(sub, islice(keys, 1, None), keys))
     closest = min(spacings, default=length)
     # Longer bars are often labelled with the first session in them, so that their labels stray.
-    if closest < (length if days is None else (length + 1) // 2):
-        row = next(row for row in range(1, len(keys)) if keys[row] - keys[row - 1] < length)
+    if closest < length if days is None else closest * 2 <= length and days > 1:
+        row = next(row for row in range(1, len(keys)) if keys[row] - keys[row - 1] == closest)
         raise origin.error(
             row, f"this bar starts before the {interval} bar of line {origin.lines[row - 1]} ends"
         )
