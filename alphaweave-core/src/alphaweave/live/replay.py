@@ -104,12 +104,17 @@ class ReplayDriver:
         lanes = self._all_lanes
         lanes_at = self._lanes_at
         for offset, end in enumerate(ends):
-            if working:
-                venue.on_slice(end)
-                if venue.events:
-                    self._pump()
             if lanes_at is not None:
                 lanes = lanes_at[first + offset]
+            if working:
+                # The venue is shown the new bars; the kernel, hearing of its fills, still has the old.
+                for lane in lanes:
+                    lane.cursor.count += 1
+                venue.on_slice(end)
+                for lane in lanes:
+                    lane.cursor.count -= 1
+                if venue.events:
+                    self._pump()
             on_slice(end, lanes)
             if effects:
                 self._hand_over()
