@@ -180,6 +180,8 @@ class InstrumentValidity:
         request = proposal.request
         if request is None:
             return "the proposal carries no order to judge"
+        if request.quantity is None and proposal.price is None:
+            return _no_reference(proposal)
         if not proposal.quantity > ZERO:
             return f"the quantity must be above zero, not {plain(proposal.quantity)}"
         refusal = self._size(facts, proposal, request) or self._prices(facts, request)
