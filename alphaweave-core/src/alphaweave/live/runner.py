@@ -24,6 +24,7 @@ from alphaweave.live.strategy_loader import load_strategy
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Monitor, RunSummary
 from alphaweave.monitoring.run import RunMonitor
+from alphaweave.strategy.strategy import Strategy
 
 __all__ = ["LiveRunner"]
 
@@ -125,6 +126,18 @@ class LiveRunner:
         """Monitors that raised and were put aside."""
         return () if self.engine is None else self.engine.monitor_failures
 
+    def load_strategy(self) -> Strategy:
+        """A new instance of the config's strategy; its file may lie beside the config.
+
+        Raises:
+            ConfigError: there is no such module or class.
+            StrategyError: the module or the constructor raised.
+        """
+        section = self.config.strategy
+        # Real money runs installed code only: what lies in a folder may be anybody's.
+        folder = None if self.mode is RunMode.LIVE else self.config.base_dir
+        return load_strategy(section.class_path, section.params, folder=folder)
+
     def request_stop(self) -> None:
         """End the run after the present slice, its state saved; safe to call from a signal handler."""
         if self.engine is not None:
@@ -152,7 +165,7 @@ class LiveRunner:
         series = self._recorded_series()
         instruments = self._instruments()
         state = None if fresh else self._saved_state(series)
-        strategy = load_strategy(config.strategy.class_path, config.strategy.params, folder=config.base_dir)
+        strategy = self.load_strategy()
         if self._broker.venue is None:
             raise RunRefused(f"broker {self._broker.name!r} has no simulated venue; use paper or mock")
         services = self._services(self._broker.name)

@@ -1,0 +1,3 @@
+"""The ``alphaweave`` command."""
+
+__all__: list[str] = []
