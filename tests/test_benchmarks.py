@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-MODULES = ("workloads", "outcome", "floor", "run")
+MODULES = ("workloads", "outcome", "floor", "alphaweave_runs", "run")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,29 @@ def test_a_saved_workload_loads_as_it_was(bench: SimpleNamespace, tmp_path: Path
     workload = bench.workloads.make(name)
     bench.workloads.save(workload, tmp_path)
     assert bench.workloads.load(tmp_path) == workload
+
+
+@pytest.mark.parametrize(("name", "rows"), [("W4", 1_000), ("W2d", 120), ("W3", 20_000)])
+def test_alphaweave_trades_as_the_floor(bench: SimpleNamespace, name: str, rows: int) -> None:
+    """The engine, its ledger and its simulated venue come to what the bare loop comes to."""
+    whole = bench.workloads.make(name)
+    columns = {symbol: tuple(c[:rows] for c in columns) for symbol, columns in whole.columns.items()}
+    workload = replace(whole, end=whole.end[:rows], columns=columns)
+    runs = {"floor": bench.floor.prepare(workload), "alphaweave": bench.alphaweave_runs.prepare(workload)}
+    outcome = bench.run.measure(workload, runs, 2).outcome
+    assert outcome.fills > 10
+    assert outcome.rules > 2 * outcome.fills
+
+
+def test_the_csv_of_a_workload_loads_as_its_bars(bench: SimpleNamespace, tmp_path: Path) -> None:
+    """Start from a file and start from arrays begin on the same bars."""
+    from alphaweave.data.loaders import load_bars
+
+    workload = bench.workloads.make("W4")
+    bench.run.write_csv(workload, tmp_path / "AAA.csv")
+    loaded = load_bars(tmp_path / "AAA.csv")["AAA"]
+    made = bench.alphaweave_runs.series_of(workload)["AAA"]
+    assert (loaded.end, loaded.close, loaded.interval) == (made.end, made.close, made.interval)
 
 
 @pytest.mark.parametrize(
