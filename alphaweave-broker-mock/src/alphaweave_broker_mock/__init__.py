@@ -1,5 +1,8 @@
 """The simulated brokers `mock` and `paper`."""
 
-__all__ = ["__version__"]
+from alphaweave_broker_mock.adapter import MockBrokerAdapter, PaperBrokerAdapter
+from alphaweave_broker_mock.options import MockOptions, PaperOptions
+
+__all__ = ["MockBrokerAdapter", "MockOptions", "PaperBrokerAdapter", "PaperOptions", "__version__"]
 
 __version__ = "0.1.0"

@@ -1,0 +1,264 @@
+"""The brokers `mock` and `paper` as adapters: the whole contract over one simulated venue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import ClassVar, Final, Self
+
+from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.errors import (
+    AuthenticationFailed,
+    BrokerUnavailable,
+    NotSent,
+    OrderRejected,
+    Unsupported,
+)
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.market import Bar
+from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest, OrderStatus
+from alphaweave.data.series import Series
+from alphaweave.live.adapters.base import BrokerConfig, RunMode, Services
+from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.broker import (
+    BrokerAccountState,
+    BrokerEvent,
+    BrokerOrder,
+    FillQuery,
+    FillReport,
+    OrderAck,
+    OrderUpdate,
+)
+from alphaweave.live.config_options import parse_options
+from alphaweave_broker_mock.options import MockOptions, PaperOptions, VenueOptions
+from alphaweave_broker_mock.venue import CAPABILITIES, make_venue
+
+__all__ = ["MockBrokerAdapter", "PaperBrokerAdapter", "SimulatedBroker"]
+
+_EPOCH_NS: Final = 0
+
+
+class SimulatedBroker:
+    """A broker whose venue runs in this process, on the event loop's thread.
+
+    Its market is what `on_market` shows it, and its time is that market's: an order is submitted at the
+    end of the latest slice, so that a run fills as a replay over the same slices does. The clock is
+    read only for what concerns this machine (``received_at`` of an acknowledgement, ``as_of`` of the
+    account) and before the first slice.
+    """
+
+    name: ClassVar[str]
+    options_class: ClassVar[type[VenueOptions]]
+    capabilities: Capabilities = CAPABILITIES
+
+    def __init__(
+        self,
+        options: VenueOptions | None = None,
+        services: Services | None = None,
+        *,
+        instruments: Mapping[str, Instrument] | None = None,
+    ) -> None:
+        """``instruments`` are the rules to trade by; None: assumed ones for ``services.symbols``."""
+        self._options = self.options_class() if options is None else options
+        self._services = Services() if services is None else services
+        self._instruments = self._assumed() if instruments is None else dict(instruments)
+        self._venue = make_venue(self._options, self._services, self._instruments)
+        self._board: dict[str, Series] = {}
+        self._venue.board = self._board
+        self._market_time: int | None = None
+        self._connected = False
+        self._taken = False
+        self._events: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
+
+    @classmethod
+    def from_config(cls, config: BrokerConfig, services: Services | None = None) -> Self:
+        """Build one from a config section.
+
+        Raises:
+            OptionsError: with everything that is wrong in its options.
+        """
+        options = parse_options(cls.options_class, config.options, path=f"broker.options.{cls.name}")
+        return cls(options, services)
+
+    async def connect(self) -> None:
+        """Nothing to connect to; refuses a run for real money.
+
+        Raises:
+            AuthenticationFailed: the run's mode is ``live``.
+        """
+        if self._services.mode is RunMode.LIVE:
+            raise AuthenticationFailed(
+                f"broker {self.name!r} is simulated and cannot trade real money: "
+                "name another broker, or write run.mode: paper",
+                code="simulated_broker",
+                details={"broker": self.name, "mode": self._services.mode.value},
+            )
+        self._connected = True
+
+    async def disconnect(self) -> None:
+        """Ends the event stream after what is already in it."""
+        self._connected = False
+        self._events.put_nowait(None)
+
+    def events(self) -> AsyncIterator[BrokerEvent]:
+        """The event stream; it ends after `disconnect`.
+
+        Raises:
+            Unsupported: it was taken before, and two readers would each miss what the other got.
+        """
+        if self._taken:
+            raise Unsupported(f"the events of broker {self.name!r} are taken once", code="events_taken")
+        self._taken = True
+        return self._stream()
+
+    async def _stream(self) -> AsyncIterator[BrokerEvent]:
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    def on_market(self, bars: Sequence[Bar]) -> None:
+        """Show the venue one slice, before the kernel sees it: what rests is matched against it.
+
+        Raises:
+            ValueError: the bars do not end at one instant.
+            DataError: a bar does not follow the last one of its symbol.
+        """
+        ends = {to_ns(bar.end) for bar in bars}
+        if len(ends) != 1:
+            raise ValueError(f"a slice holds the bars of one instant, not of {len(ends)}")
+        (end,) = ends
+        for bar in bars:
+            series = self._board.get(bar.symbol)
+            if series is None:
+                series = self._board[bar.symbol] = Series(bar.symbol, bar.interval)
+            series.append(to_ns(bar.start), end, bar.open, bar.high, bar.low, bar.close, bar.volume)
+            series.cursor.count = len(series)
+        self._market_time = end if self._market_time is None else max(self._market_time, end)
+        self._venue.on_slice(end)
+        self._publish()
+
+    def prepare(self, request: OrderRequest | OrderGroup | OrderChange) -> Mapping[str, str]:
+        return {}
+
+    async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
+        self._check_sendable()
+        self._venue.submit(ref, request, self._now())
+        self._raise_refusal()
+        return self._acknowledge(ref)
+
+    async def submit_group(self, refs: Sequence[OrderRef], group: OrderGroup) -> tuple[OrderAck, ...]:
+        self._check_sendable()
+        self._venue.submit_group(refs, group, self._now())
+        self._raise_refusal()
+        return tuple(self._acknowledge(ref) for ref in refs)
+
+    async def cancel_order(self, ref: OrderRef) -> None:
+        self._check_sendable()
+        self._venue.cancel(ref.client_order_id, self._now())
+        self._publish()
+
+    async def cancel_all(self, symbols: Sequence[str] | None) -> None:
+        self._check_sendable()
+        try:
+            self._venue.cancel_all(symbols, self._now())
+        finally:
+            self._publish()
+
+    async def replace_order(self, ref: OrderRef, new_ref: OrderRef, change: OrderChange) -> OrderAck:
+        self._check_sendable()
+        self._venue.replace(ref.client_order_id, new_ref, change, self._now())
+        return self._acknowledge(new_ref)
+
+    async def get_order(self, ref: OrderRef) -> BrokerOrder | None:
+        self._check_answering()
+        return self._venue.order(ref.client_order_id)
+
+    async def get_open_orders(self) -> Sequence[BrokerOrder]:
+        self._check_answering()
+        return self._venue.open_orders()
+
+    async def get_fills(self, query: FillQuery) -> FillReport:
+        """Every execution since ``query.cursor``; without one, since the venue began.
+
+        ``query.since`` may be this machine's time, which the market's lags behind, so it bounds nothing.
+        """
+        self._check_answering()
+        known = self._venue.fills(_EPOCH_NS)
+        wanted = None if query.symbols is None else set(query.symbols)
+        fills = known[int(query.cursor or 0) :]
+        complete = from_ns(self._venue.fills_complete_from)
+        return FillReport(
+            fills=tuple(fill for fill in fills if wanted is None or fill.symbol in wanted),
+            complete_from=dict.fromkeys(
+                self._instruments if query.symbols is None else query.symbols, complete
+            ),
+            cursor=str(len(known)),
+        )
+
+    async def get_account_state(self) -> BrokerAccountState:
+        self._check_answering()
+        return self._venue.account_state(to_ns(self._services.clock.now()))
+
+    async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
+        self._check_answering()
+        return {symbol: self._instruments[symbol] for symbol in symbols if symbol in self._instruments}
+
+    def _assumed(self) -> dict[str, Instrument]:
+        services = self._services
+        currency = self._options.currency or services.currency
+        return {
+            symbol: Instrument(
+                symbol=symbol,
+                venue_symbol=services.names.get(symbol, symbol),
+                quote=currency,
+                settle=currency,
+                assumed=True,
+            )
+            for symbol in services.symbols
+        }
+
+    def _now(self) -> int:
+        return to_ns(self._services.clock.now()) if self._market_time is None else self._market_time
+
+    def _check_sendable(self) -> None:
+        if not self._connected:
+            raise NotSent(f"broker {self.name!r} is not connected: connect() first", code="not_connected")
+
+    def _check_answering(self) -> None:
+        if not self._connected:
+            raise BrokerUnavailable(
+                f"broker {self.name!r} is not connected: connect() first", code="not_connected"
+            )
+
+    def _publish(self) -> None:
+        for event in self._venue.take():
+            self._events.put_nowait(event)
+
+    def _raise_refusal(self) -> None:
+        """A submission that was refused outright is told by the exception alone."""
+        first = self._venue.events[0]
+        if isinstance(first, OrderUpdate) and first.status is OrderStatus.REJECTED:
+            self._venue.take()
+            raise OrderRejected(
+                f"{first.ref.symbol}: {self.name} refused the order: {first.text}",
+                code=first.reason,
+                text=first.text,
+            )
+
+    def _acknowledge(self, ref: OrderRef) -> OrderAck:
+        self._publish()
+        order = self._venue.order(ref.client_order_id)
+        return OrderAck(ref if order is None else order.ref, self._services.clock.now(), from_ns(self._now()))
+
+
+class MockBrokerAdapter(SimulatedBroker):
+    """Takes every order and fills market orders at once at the last price: for tests and first steps."""
+
+    name = "mock"
+    options_class = MockOptions
+
+
+class PaperBrokerAdapter(SimulatedBroker):
+    """Matches orders against the bars that follow, with fees, slippage and limited cash."""
+
+    name = "paper"
+    options_class = PaperOptions
