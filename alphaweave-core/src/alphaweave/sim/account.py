@@ -35,8 +35,8 @@ class Account:
     """
 
     __slots__ = (
-        "_gross", "_instruments", "_keys", "_last", "_market", "_matching", "_pricing", "_settings",
-        "_spot", "_value", "_valued_at", "cash", "currency", "holdings", "name", "positions",
+        "_checks", "_gross", "_instruments", "_keys", "_last", "_market", "_matching", "_pricing",
+        "_settings", "_spot", "_value", "_valued_at", "cash", "currency", "holdings", "name", "positions",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - wiring
@@ -53,6 +53,7 @@ class Account:
         self._instruments = instruments
         self._market = market
         self._settings = settings
+        self._checks = settings.check_funds
         self.cash = cash
         self.positions: dict[str, Decimal] = {}
         self.holdings: dict[str, Decimal] = {}
@@ -99,41 +100,55 @@ class Account:
         price: Decimal | None,
         now: int,
         *,
-        fill: bool,
+        worth: Decimal | None = None,
+        fill: bool = False,
     ) -> str | None:
-        """Why ``units`` may not be traded at ``price``: a reason code, or None if they may.
+        """Why ``units`` may not be traded: a reason code, or None if they may.
 
-        What reduces a position is always allowed. ``price`` is None while nothing is known of it; the
-        test of funds then waits for the fill. ``fill``: the trade happens at this price now, so that
-        the symbol's own position is valued at it.
+        What reduces a position is always allowed.
+
+        Args:
+            price: what they would cost each. None: the last close; while there is none, the test of
+                funds waits for the fill.
+            now: nanoseconds; the account is valued once for each instant.
+            worth: what they would cost together, if that is known better.
+            fill: they are traded at ``price`` now, so that what is held of them is worth it too.
         """
-        symbol = instrument.symbol
-        held = self.position(symbol)
-        if buy:
-            closing = min(units, held.copy_negate()) if held < 0 else ZERO
-        else:
-            closing = min(units, held) if held > 0 else ZERO
-        if closing == units:
+        if buy and not self._checks:
             return None
+        symbol = instrument.symbol
+        book, key = self._keys[symbol]
+        held = book.get(key, ZERO)
+        closing = ZERO
+        if held and (held < 0) is buy:
+            closing = min(units, held.copy_abs())
+            if closing == units:
+                return None
         if not buy:
             if is_spot(instrument):
                 return "insufficient_funds"
             if not (self._settings.allow_short and instrument.shortable):
                 return "short_not_allowed"
-        if price is None or not self._settings.check_funds:
-            return None
+            if not self._checks:
+                return None
+        if price is None:
+            price = self._market.last_close(symbol)
+            if price is None:
+                return None
         self._value_all(now)
-        gross, value = self._gross, self._value
-        own = price
+        gross, value, multiplier = self._gross, self._value, instrument.multiplier
+        change = _multiply(_multiply(units, price), multiplier) if worth is None else worth
         if held:
             own = self._mark(self._pricing[symbol])
             if fill:
-                moved = _multiply(_multiply(held, _subtract(price, own)), instrument.multiplier)
+                moved = _multiply(_multiply(held, _subtract(price, own)), multiplier)
                 value = _add(value, moved)
                 gross = _add(gross, moved if held > 0 else moved.copy_negate())
                 own = price
-        opened = _multiply(_subtract(units, closing), price)
-        change = _multiply(_subtract(opened, _multiply(closing, own)), instrument.multiplier)
+            if closing:
+                # The closing part opens nothing, and what it closes goes.
+                unopened = _multiply(_multiply(closing, _add(price, own)), multiplier)
+                change = _subtract(change, unopened)
         allowed = _multiply(self._settings.leverage, _add(self.cash, value))
         return "insufficient_funds" if _add(gross, change) > allowed else None
 

@@ -12,10 +12,13 @@ from alphaweave.core.money import CONTEXT
 from alphaweave.core.order import OrderGroup, OrderRequest, OrderType, Side, TimeInForce
 from alphaweave.sim.account import Account
 from alphaweave.sim.market import Market
-from alphaweave.sim.matching import one_shot
+from alphaweave.sim.orders import one_shot
 from alphaweave.sim.settings import VenueSettings
 
-__all__ = ["Admission", "Refusal"]
+__all__ = ["EXPOSURE_TEXTS", "Admission", "Refusal"]
+
+# An enum member looked up in its class costs several times what a module's own name costs.
+_BUY, _MARKET = Side.BUY, OrderType.MARKET
 
 
 @frozen
@@ -29,7 +32,7 @@ class Refusal:
 class Admission:
     """The checks an order passes before the venue takes it in."""
 
-    __slots__ = ("_account", "_currency", "_instruments", "_market", "_settings")
+    __slots__ = ("_account", "_at_last", "_currency", "_instruments", "_market")
 
     def __init__(
         self,
@@ -42,8 +45,8 @@ class Admission:
         self._instruments = instruments
         self._market = market
         self._account = account
-        self._settings = settings
         self._currency = currency
+        self._at_last = settings.fill_at == "last"
 
     def order(
         self, request: OrderRequest, now: int, *, units: Decimal | None = None, exposed: bool = True
@@ -63,33 +66,33 @@ class Admission:
                 "unsupported_currency",
                 f"{symbol} settles in {instrument.settle}, and this account holds {self._currency} only",
             )
-        kind, tif = request.type, request.tif
-        plain = kind is OrderType.MARKET and request.quote_quantity is None and not request.post_only
-        if (not plain or one_shot(tif)) and (refusal := self._terms(request)) is not None:
-            return refusal
-        price: Decimal | None
-        if kind is OrderType.MARKET:
-            price = self._market.last_close(symbol)
-            if price is None and self._settings.fill_at == "last":
+        price: Decimal | None = None
+        if request.type is _MARKET:
+            if (one_shot(request.tif) or request.post_only) and (refusal := self._terms(request)):
+                return refusal
+            if self._at_last and self._market.last_close(symbol) is None:
                 return Refusal(
                     "no_market_price", f"no bar of {symbol} is known yet to fill a market order at"
                 )
         else:
-            price = request.limit_price or request.stop_price
-            if request.post_only and (refusal := self._crossing(request)) is not None:
+            refusal = self._terms(request) or (self._crossing(request) if request.post_only else None)
+            if refusal is not None:
                 return refusal
-            if price is None:
-                price = self._market.last_close(symbol)
+            price = request.limit_price or request.stop_price
         if not exposed or request.reduce_only:
             return None
-        if units is None:
-            units = request.quantity
-        if units is None:
+        buy = request.side is _BUY
+        units = request.quantity if units is None else units
+        if units is not None:
+            reason = self._account.refusal(instrument, buy, units, price, now)
+        else:
+            price = self._market.last_close(symbol)
             if price is None:
                 return None
-            assert request.quote_quantity is not None
-            units = CONTEXT.divide(request.quote_quantity, CONTEXT.multiply(price, instrument.multiplier))
-        reason = self._account.refusal(instrument, request.side is Side.BUY, units, price, now, fill=False)
+            worth = request.quote_quantity
+            assert worth is not None
+            units = CONTEXT.divide(worth, CONTEXT.multiply(price, instrument.multiplier))
+            reason = self._account.refusal(instrument, buy, units, price, now, worth=worth)
         return None if reason is None else Refusal(reason, EXPOSURE_TEXTS[reason])
 
     def group(self, group: OrderGroup, now: int) -> Refusal | None:

@@ -7,11 +7,15 @@ from datetime import datetime
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.money import CONTEXT
-from alphaweave.core.order import OrderRef, OrderStatus
+from alphaweave.core.order import OrderStatus
 from alphaweave.live.reports import BrokerFill, OrderUpdate
 from alphaweave.sim.orders import SimGroup, SimOrder
 
 __all__ = ["OrderBook"]
+
+_INSTANTS = 64
+# An enum member looked up in its class costs several times what a module's own name costs.
+_FILLED = OrderStatus.FILLED
 
 
 class OrderBook:
@@ -29,14 +33,12 @@ class OrderBook:
     """
 
     __slots__ = (
-        "_at", "_at_ns", "_history", "by_client", "complete_from", "ended", "events", "fills", "groups",
+        "_history", "_instants", "by_client", "complete_from", "ended", "events", "fills", "groups",
         "issued", "now", "working",
     )  # fmt: skip
 
     def __init__(self, history: int | None) -> None:
         self._history = history
-        self._at_ns = 0
-        self._at = from_ns(0)
         self.ended: deque[str] = deque()
         self.working: dict[int, SimOrder] = {}
         self.by_client: dict[str, SimOrder] = {}
@@ -45,24 +47,22 @@ class OrderBook:
         self.fills: deque[tuple[int, BrokerFill]] = deque()
         self.complete_from = 0
         self.now = 0
+        self._instants: dict[int, datetime] = {}
         self.issued = 0
 
     def tick(self, now: int) -> int:
         """Move ``now`` forward; it never goes back."""
-        if now > self.now:
-            self.now = now
+        self.now = max(self.now, now)
         return self.now
 
-    def at(self) -> datetime:
-        """``now`` as a datetime, made once for each instant."""
-        if self._at_ns != self.now:
-            self._at_ns, self._at = self.now, from_ns(self.now)
-        return self._at
-
-    def named(self, ref: OrderRef) -> OrderRef:
-        """``ref`` with the next order id of the venue's own."""
-        self.issued += 1
-        return OrderRef(ref.client_order_id, ref.symbol, f"sim-{self.issued}", ref.wire)
+    def at(self, ns: int) -> datetime:
+        """An instant as a datetime; orders and fills share few of them."""
+        known = self._instants.get(ns)
+        if known is None:
+            if len(self._instants) >= _INSTANTS:
+                self._instants.clear()
+            known = self._instants[ns] = from_ns(ns)
+        return known
 
     def accept(self, order: SimOrder) -> None:
         """Take an order in."""
@@ -85,7 +85,7 @@ class OrderBook:
         self.accept(new)
 
     def executed(
-        self, order: SimOrder, fill: BrokerFill, exits_from: tuple[int, int], *, complete: bool
+        self, order: SimOrder, fill: BrokerFill, exits_from: tuple[int, int] | None, *, complete: bool
     ) -> None:
         """Tell an execution already counted in ``order``, and let the rest of its group feel it.
 
@@ -96,7 +96,7 @@ class OrderBook:
         if self._history is not None and len(self.fills) > self._history:
             self.complete_from = self.fills.popleft()[0] + 1
         if complete:
-            self.end(order, OrderStatus.FILLED, None, exits_from)
+            self.end(order, _FILLED, None, exits_from)
             return
         order.status = OrderStatus.PARTIALLY_FILLED
         self._tell(order, None)
@@ -154,7 +154,7 @@ class OrderBook:
 
     def _tell(self, order: SimOrder, reason: str | None, replaced_by: str | None = None) -> None:
         order.reason = reason
-        at = self.at()
+        at = self.at(self.now)
         self.events.append(
             OrderUpdate(
                 order.ref,

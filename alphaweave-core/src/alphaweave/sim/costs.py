@@ -8,6 +8,7 @@ from attrs import Attribute, field, frozen
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO
+from alphaweave.sim.market import BarView
 
 __all__ = ["FeeModel", "SlippageModel"]
 
@@ -76,32 +77,25 @@ class SlippageModel:
         """Every fill is at its price."""
         return not (self.bps or self.ticks or self.impact)
 
-    def price(  # noqa: PLR0917 - one bar and one order, all needed
-        self,
-        instrument: Instrument,
-        buy: bool,
-        price: Decimal,
-        low: Decimal,
-        high: Decimal,
-        size: Decimal,
-        volume: Decimal,
+    def price(
+        self, instrument: Instrument, buy: bool, price: Decimal, bar: BarView, size: Decimal
     ) -> Decimal:
-        """``price`` moved against the order, within ``low`` and ``high``, on the nearest tick.
+        """``price`` moved against the order, within the bar's range, on the nearest tick.
 
         Rounding neither gives slippage back nor leaves the range: the result is off the tick grid only
-        where ``price``, ``low`` or ``high`` is.
+        where ``price`` or the end of the range is.
         """
         slip = CONTEXT.divide(CONTEXT.multiply(price, self.bps), _BASIS_POINTS)
         if self.ticks:
             slip = CONTEXT.add(slip, CONTEXT.multiply(self.ticks, instrument.price_step(price)))
         if self.impact:
             # A bar without volume cannot say how small the order is: it pays the full impact.
-            share = min(_ONE, CONTEXT.divide(size, volume)) if volume > 0 else _ONE
+            share = min(_ONE, CONTEXT.divide(size, bar.volume)) if bar.volume > 0 else _ONE
             slip = CONTEXT.add(slip, CONTEXT.multiply(CONTEXT.multiply(price, self.impact), share))
         if not slip:
             return price
         if buy:
-            raw = min(CONTEXT.add(price, slip), high)
-            return min(max(instrument.nearest_price(raw), price), high)
-        raw = max(CONTEXT.subtract(price, slip), low)
-        return max(min(instrument.nearest_price(raw), price), low)
+            raw = min(CONTEXT.add(price, slip), bar.high)
+            return min(max(instrument.nearest_price(raw), price), bar.high)
+        raw = max(CONTEXT.subtract(price, slip), bar.low)
+        return max(min(instrument.nearest_price(raw), price), bar.low)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from random import Random
 
-from alphaweave.core.clock import from_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO, Money
-from alphaweave.core.order import OrderStatus, Side, TimeInForce
+from alphaweave.core.order import OrderStatus, TimeInForce
 from alphaweave.live.reports import BrokerFill
 from alphaweave.sim.account import Account
 from alphaweave.sim.admission import EXPOSURE_TEXTS
 from alphaweave.sim.book import OrderBook
+from alphaweave.sim.costs import FeeModel
 from alphaweave.sim.market import BarView
 from alphaweave.sim.matching import Match, Place
 from alphaweave.sim.orders import SimOrder
 from alphaweave.sim.settings import VenueSettings
 
 __all__ = ["Executor"]
+
+# An enum member looked up in its class costs several times what a module's own name costs.
+_OPEN = Place.OPEN
 
 _add = CONTEXT.add
 _subtract = CONTEXT.subtract
@@ -36,8 +38,8 @@ class Executor:
     """
 
     __slots__ = (
-        "_account", "_account_id", "_book", "_fees", "_instruments", "_opened", "_opened_ns", "_settings",
-        "_slippage", "executions", "rng",
+        "_account", "_account_id", "_book", "_fees", "_instruments", "_settings",
+        "_slippage", "_unbounded", "executions", "rng",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - wiring
@@ -56,40 +58,47 @@ class Executor:
         self._settings = settings
         self._fees = None if settings.fees.free else settings.fees
         self._slippage = None if settings.slippage.none else settings.slippage
-        self._opened_ns = 0
-        self._opened = from_ns(0)
+        # Nothing but the order itself says how much of it is filled.
+        self._unbounded = settings.volume_share is None and not settings.random_partials
         self.executions = 0
         self.rng = rng
 
     def execute(self, order: SimOrder, bar: BarView, match: Match) -> None:
         """Fill what can be filled of ``order``; it may end by it, refused or complete."""
-        instrument = self._instruments[order.ref.symbol]
-        place = match.place
-        cut = self._cut(order)
+        request = order.request
+        instrument = self._instruments[request.symbol]
         price = match.price
-        whole, size = self._size(order, instrument, price, bar, place, cut)
-        if match.slips and self._slippage is not None:
-            price = self._slippage.price(instrument, order.buy, price, bar.low, bar.high, size, bar.volume)
-            if order.quote_left is not None:
-                whole, size = self._size(order, instrument, price, bar, place, cut)
-        if not whole:
-            self._give_up(order, bar, "below_min_size", "the amount buys less than one size step")
-            return
-        if order.request.reduce_only and not self._reducible(order):
-            self._book.end(order, OrderStatus.CANCELLED, "reduce_only", (bar.end, bar.end))
-            return
-        if order.request.tif is TimeInForce.FOK and size < whole:
-            self._book.end(order, OrderStatus.EXPIRED, "fok_not_filled")
-            return
-        if not size:
-            return
+        if self._unbounded and order.quote_left is None and not request.reduce_only:
+            whole = size = order.remaining
+            if match.slips and self._slippage is not None:
+                price = self._slippage.price(instrument, order.buy, price, bar, size)
+        else:
+            cut = self._cut(order)
+            whole, size = self._size(order, instrument, price, bar, match.place, cut)
+            if match.slips and self._slippage is not None:
+                price = self._slippage.price(instrument, order.buy, price, bar, size)
+                if order.quote_left is not None:
+                    whole, size = self._size(order, instrument, price, bar, match.place, cut)
+            if self._ends_unfilled(order, bar, whole, size) or not size:
+                return
         reason = self._account.refusal(instrument, order.buy, size, price, self._book.now, fill=True)
         if reason is not None:
             self._give_up(order, bar, reason, EXPOSURE_TEXTS[reason])
             return
         self._fill(order, instrument, bar, match, size, price, complete=size == whole)
-        if order.request.reduce_only and order.seq in self._book.working and not self._reducible(order):
-            self._book.end(order, OrderStatus.CANCELLED, "reduce_only", self._exits_from(bar, place))
+        if request.reduce_only and order.seq in self._book.working and not self._reducible(order):
+            self._book.end(order, OrderStatus.CANCELLED, "reduce_only", self._exits_from(bar, match.place))
+
+    def _ends_unfilled(self, order: SimOrder, bar: BarView, whole: Decimal, size: Decimal) -> bool:
+        if not whole:
+            self._give_up(order, bar, "below_min_size", "the amount buys less than one size step")
+        elif order.request.reduce_only and not self._reducible(order):
+            self._book.end(order, OrderStatus.CANCELLED, "reduce_only", (bar.end, bar.end))
+        elif order.request.tif is TimeInForce.FOK and size < whole:
+            self._book.end(order, OrderStatus.EXPIRED, "fok_not_filled", (bar.end, bar.end))
+        else:
+            return False
+        return True
 
     def _size(  # noqa: PLR0917 - runs for every match, and keywords cost
         self,
@@ -149,8 +158,12 @@ class Executor:
     ) -> None:
         book = self._book
         value = _multiply(size, price)
-        order.filled = _add(order.filled, size)
-        order.value = _add(order.value, value)
+        if order.filled:
+            order.filled = _add(order.filled, size)
+            order.value = _add(order.value, value)
+            order.average_price = CONTEXT.divide(order.value, order.filled)
+        else:
+            order.filled, order.value, order.average_price = size, value, price
         order.last_price = price
         notional = _multiply(value, instrument.multiplier)
         if order.quote_left is not None:
@@ -159,42 +172,37 @@ class Executor:
                 order.quantity = order.filled
         if bar.capacity is not None:
             bar.capacity = _subtract(bar.capacity, size)
-        fee = self._fee(order, size, notional, match.maker)
+        fee = ZERO if self._fees is None else self._fee(self._fees, order, size, notional, match.maker)
         self._account.book(instrument, order.buy, size, notional, price, fee)
         self.executions += 1
         ref = order.ref
-        at = book.at()
+        at = book.at(book.now)
         fill = BrokerFill(
             self._account_id,
             f"{self._account_id}:{self.executions}",
             ref.broker_order_id or "",
             ref.client_order_id,
             ref.symbol,
-            Side.BUY if order.buy else Side.SELL,
+            order.request.side,
             size,
             price,
-            self._opening(bar) if match.place is Place.OPEN else at,
+            book.at(bar.start) if match.place is _OPEN else at,
             at,
             0,
             order.filled,
             (Money(instrument.settle, fee),) if fee else (),
         )
-        book.executed(order, fill, self._exits_from(bar, match.place), complete=complete)
+        exits_from = self._exits_from(bar, match.place) if order.group else None
+        book.executed(order, fill, exits_from, complete=complete)
 
-    def _fee(self, order: SimOrder, size: Decimal, notional: Decimal, maker: bool) -> Decimal:
-        if self._fees is None:
-            return ZERO
-        fee = self._fees.charge(size, notional, maker=maker)
-        if self._fees.minimum:
+    @staticmethod
+    def _fee(fees: FeeModel, order: SimOrder, size: Decimal, notional: Decimal, maker: bool) -> Decimal:
+        fee = fees.charge(size, notional, maker=maker)
+        if fees.minimum:
             order.fee_due = _add(order.fee_due, fee)
-            fee = _subtract(max(order.fee_due, self._fees.minimum), order.fee_paid)
+            fee = _subtract(max(order.fee_due, fees.minimum), order.fee_paid)
             order.fee_paid = _add(order.fee_paid, fee)
         return fee
-
-    def _opening(self, bar: BarView) -> datetime:
-        if bar.start != self._opened_ns:
-            self._opened_ns, self._opened = bar.start, from_ns(bar.start)
-        return self._opened
 
     def _exits_from(self, bar: BarView, place: Place) -> tuple[int, int]:
         """From when on the stop and the target of an entry that ends here can match."""
@@ -202,7 +210,7 @@ class Executor:
             return self._book.now, self._book.now
         # The open comes before the rest of the bar, so a stop may be hit in it; that a target was, after
         # an entry whose moment is as good as any, is not assumed.
-        return (bar.opens if place is Place.OPEN else bar.end), bar.end
+        return (bar.opens if place is _OPEN else bar.end), bar.end
 
     def _give_up(self, order: SimOrder, bar: BarView, reason: str, text: str) -> None:
         """End an order that cannot go on: refused, or cancelled when some of it was filled."""

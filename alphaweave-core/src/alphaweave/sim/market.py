@@ -54,6 +54,14 @@ class BarView:
         self._close: Decimal | None = None
         self._volume: Decimal | None = None
 
+    def lowest(self) -> float:
+        """``low``, as it was recorded."""
+        return self._series.low[self._row]
+
+    def highest(self) -> float:
+        """``high``, as it was recorded."""
+        return self._series.high[self._row]
+
     @property
     def open(self) -> Decimal:
         if self._open is None:
@@ -93,11 +101,12 @@ class Market:
         seen: the end of the latest bars matched against, nanoseconds.
     """
 
-    __slots__ = ("_ordinal", "_ordinal_of", "_utc", "_zone", "board", "seen")
+    __slots__ = ("_closes", "_ordinal", "_ordinal_of", "_utc", "_zone", "board", "seen")
 
     def __init__(self, board: Mapping[str, Series], session_timezone: str) -> None:
         self.board = board
         self.seen = 0
+        self._closes: dict[str, tuple[Series, int, Decimal]] = {}
         self._zone = ZoneInfo(session_timezone)
         self._utc = session_timezone == "UTC"
         self._ordinal_of = -1
@@ -137,7 +146,7 @@ class Market:
         if series is None:
             return None
         row = self.row(series)
-        return Decimal(repr(series.close[row])) if row >= 0 else None
+        return self._close(series, row) if row >= 0 else None
 
     def price_before(self, symbol: str, end: int) -> Decimal | None:
         """The last price known before the bar ending at ``end`` closed: the close of the bar before it,
@@ -148,9 +157,18 @@ class Market:
         row = self.row(series)
         if row < 0:
             return None
-        if series.end[row] != end:
-            return Decimal(repr(series.close[row]))
-        return Decimal(repr(series.close[row - 1] if row else series.open[row]))
+        if series.end[row] == end:
+            row -= 1
+        return self._close(series, row) if row >= 0 else Decimal(repr(series.open[0]))
+
+    def _close(self, series: Series, row: int) -> Decimal:
+        # One close is asked for by many orders, and again as the mark of the slice after it.
+        known = self._closes.get(series.symbol)
+        if known is not None and known[0] is series and known[1] == row:
+            return known[2]
+        close = Decimal(repr(series.close[row]))
+        self._closes[series.symbol] = (series, row, close)
+        return close
 
     def daily(self, symbol: str) -> bool:
         """Whether the bars of ``symbol`` are days: each is one whole session."""

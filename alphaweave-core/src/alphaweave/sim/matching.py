@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import Enum
-from typing import NamedTuple
+
+from attrs import define
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT
@@ -23,7 +24,7 @@ __all__ = [
     "match_order",
     "match_stop",
     "match_stop_limit",
-    "one_shot",
+    "place_of",
     "trail_level",
 ]
 
@@ -31,15 +32,16 @@ _HUNDRED = Decimal(100)
 
 
 class Place(Enum):
-    """Where in a bar something happens."""
+    """Where in a bar something happens. LAST is in none: at once, at the last price."""
 
     OPEN = "open"
     WITHIN = "within"
     CLOSE = "close"
-    LAST = "last"  # not in a bar: at once, at the last price
+    LAST = "last"
 
 
-class Match(NamedTuple):
+@define
+class Match:
     """A fill that a bar offers.
 
     Attributes:
@@ -50,41 +52,48 @@ class Match(NamedTuple):
 
     price: Decimal
     place: Place
-    maker: bool
-    slips: bool
+    maker: bool = False
+    slips: bool = False
 
 
-class Hit(NamedTuple):
-    """What a bar does to a stop order: where it triggers, and the fill it offers then, if any."""
+# An enum member looked up in its class costs several times what a module's own name costs.
+_OPEN, _WITHIN = Place.OPEN, Place.WITHIN
+_MARKET, _LIMIT, _STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_LIMIT
 
-    place: Place
-    match: Match | None
+Hit = Match | Place
+"""What a bar does to an order: it offers a fill, or it triggers a stop limit there and offers none."""
 
 
-def one_shot(tif: TimeInForce) -> bool:
-    """Whether an order with this time in force has one instant to fill in, and ends after it."""
-    # Compared by identity: hashing an enum member is slow, and this runs for every order in every bar.
-    return tif is not TimeInForce.GTC and tif is not TimeInForce.DAY and tif is not TimeInForce.GTD
+def place_of(hit: Hit) -> Place:
+    return hit.place if isinstance(hit, Match) else hit
+
+
+# Most orders that rest are far from the bar. Floats tell that cheaply, and rightly: rounding to a float
+# keeps the order of numbers, so a float that is greater is of a decimal that is greater.
 
 
 def match_market(bar: BarView) -> Match:
-    return Match(bar.open, Place.OPEN, False, True)
+    return Match(bar.open, _OPEN, False, True)
 
 
 def match_limit(buy: bool, limit: Decimal, bar: BarView, *, gap_improves: bool) -> Match | None:
     """``gap_improves``: an open beyond the limit fills there, else the order only ever gets its limit."""
+    if bar.lowest() > float(limit) if buy else bar.highest() < float(limit):
+        return None
     if gap_improves and (bar.open <= limit if buy else bar.open >= limit):
-        return Match(bar.open, Place.OPEN, False, False)
+        return Match(bar.open, _OPEN)
     if bar.low <= limit if buy else bar.high >= limit:
-        return Match(limit, Place.WITHIN, True, False)
+        return Match(limit, _WITHIN, True)
     return None
 
 
 def match_stop(buy: bool, stop: Decimal, bar: BarView) -> Match | None:
+    if bar.highest() < float(stop) if buy else bar.lowest() > float(stop):
+        return None
     if bar.open >= stop if buy else bar.open <= stop:
-        return Match(bar.open, Place.OPEN, False, True)
+        return Match(bar.open, _OPEN, False, True)
     if bar.high >= stop if buy else bar.low <= stop:
-        return Match(stop, Place.WITHIN, False, True)
+        return Match(stop, _WITHIN, False, True)
     return None
 
 
@@ -94,12 +103,12 @@ def match_stop_limit(
     trigger = match_stop(buy, stop, bar)
     if trigger is None:
         return None
-    if trigger.place is Place.OPEN:
-        return Hit(Place.OPEN, match_limit(buy, limit, bar, gap_improves=gap_improves))
+    if trigger.place is _OPEN:
+        return match_limit(buy, limit, bar, gap_improves=gap_improves) or _OPEN
     # The path after a trigger inside the bar is unknown: only a limit that the stop price itself
     # satisfies is sure to be met.
     sure = limit >= stop if buy else limit <= stop
-    return Hit(Place.WITHIN, Match(stop, Place.WITHIN, False, False) if sure else None)
+    return Match(stop, _WITHIN) if sure else _WITHIN
 
 
 def match_auction(buy: bool, limit: Decimal | None, price: Decimal, place: Place) -> Match | None:
@@ -111,9 +120,8 @@ def match_auction(buy: bool, limit: Decimal | None, price: Decimal, place: Place
 
 def trail_level(instrument: Instrument, buy: bool, best: Decimal, trail: Trail) -> Decimal:
     """The stop price of a trailing stop whose best price seen is ``best``, rounded like any trigger."""
-    if trail.amount is not None:
-        distance = trail.amount
-    else:
+    distance = trail.amount
+    if distance is None:
         assert trail.percent is not None
         distance = CONTEXT.divide(CONTEXT.multiply(best, trail.percent), _HUNDRED)
     if buy:
@@ -128,32 +136,30 @@ def follow(order: SimOrder, bar: BarView) -> None:
         order.best = extreme
 
 
-def match_order(order: SimOrder, bar: BarView, instrument: Instrument, *, gap_improves: bool) -> Hit | None:
+def match_order(order: SimOrder, bar: BarView, instrument: Instrument, gap_improves: bool) -> Hit | None:
     """What ``bar`` does to a working order; None if nothing."""
     request = order.request
-    kind = request.type
     limit = request.limit_price
-    match: Match | None
-    if one_shot(request.tif):
+    kind = request.type
+    if order.once:
         if request.tif is TimeInForce.AT_CLOSE:
-            match = match_auction(order.buy, limit, bar.close, Place.CLOSE)
-        else:
-            match = match_auction(order.buy, limit, bar.open, Place.OPEN)
-    elif kind is OrderType.MARKET or (order.triggered and kind is not OrderType.STOP_LIMIT):
-        match = match_market(bar)
-    elif kind is OrderType.LIMIT or order.triggered:
+            return match_auction(order.buy, limit, bar.close, Place.CLOSE)
+        return match_auction(order.buy, limit, bar.open, _OPEN)
+    if kind is _MARKET:
+        return match_market(bar)
+    if kind is _LIMIT or (kind is _STOP_LIMIT and order.triggered):
         assert limit is not None
-        match = match_limit(order.buy, limit, bar, gap_improves=gap_improves and not request.post_only)
-    elif kind is OrderType.STOP_LIMIT:
+        return match_limit(order.buy, limit, bar, gap_improves=gap_improves and not request.post_only)
+    if order.triggered:
+        return match_market(bar)
+    stop = request.stop_price
+    if kind is _STOP_LIMIT:
         assert limit is not None
-        assert request.stop_price is not None
-        return match_stop_limit(order.buy, request.stop_price, limit, bar, gap_improves=gap_improves)
-    else:
-        stop = request.stop_price
-        if stop is None:
-            if order.best is None:
-                return None
-            assert request.trail is not None
-            stop = trail_level(instrument, order.buy, order.best, request.trail)
-        match = match_stop(order.buy, stop, bar)
-    return None if match is None else Hit(match.place, match)
+        assert stop is not None
+        return match_stop_limit(order.buy, stop, limit, bar, gap_improves=gap_improves)
+    if stop is None:
+        if order.best is None:
+            return None
+        assert request.trail is not None
+        stop = trail_level(instrument, order.buy, order.best, request.trail)
+    return match_stop(order.buy, stop, bar)

@@ -8,10 +8,21 @@ from decimal import Decimal
 from attrs import define, frozen
 
 from alphaweave.core.money import CONTEXT, ZERO
-from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, Side
+from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, Side, TimeInForce
 from alphaweave.live.reports import BrokerOrder
 
-__all__ = ["SimGroup", "SimOrder", "broker_order"]
+__all__ = ["SimGroup", "SimOrder", "broker_order", "one_shot"]
+
+
+# An enum member looked up in its class costs several times what a module's own name costs.
+_DAY, _GTC, _GTD = TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD
+_ACCEPTED = OrderStatus.ACCEPTED
+
+
+def one_shot(tif: TimeInForce) -> bool:
+    """Whether an order with this time in force has one instant to fill in, and ends after it."""
+    # By identity: hashing an enum member is slow.
+    return tif is not _DAY and tif is not _GTC and tif is not _GTD
 
 
 @define(eq=False)
@@ -22,9 +33,11 @@ class SimOrder:
         seq: its place in the order of matching; a replacement keeps it.
         quantity: total units; None while an order in quote currency has not stated any.
         filled: units executed, by earlier versions too.
-        value: sum of size times price over those executions.
+        value: sum of size times price over those executions; ``average_price`` is their average.
         submitted: nanoseconds since the epoch, UTC.
         eligible_from: it can match in bars that open at or after this instant.
+        once: its time in force gives it one instant to fill in.
+        met: end of the last bar it was taken to; it meets each bar once.
         quote_left: what an order in quote currency has yet to spend.
         triggered: a stop that has become a market or a limit order.
         best: best price a trailing stop has seen.
@@ -42,11 +55,14 @@ class SimOrder:
     quantity: Decimal | None
     submitted: int
     eligible_from: int
-    status: OrderStatus = OrderStatus.ACCEPTED
+    once: bool = False
+    met: int = 0
+    status: OrderStatus = _ACCEPTED
     reason: str | None = None
     text: str = ""
     filled: Decimal = ZERO
     value: Decimal = ZERO
+    average_price: Decimal | None = None
     quote_left: Decimal | None = None
     triggered: bool = False
     best: Decimal | None = None
@@ -61,11 +77,9 @@ class SimOrder:
     @property
     def remaining(self) -> Decimal:
         """Units left; zero for an order in quote currency, which has ``quote_left``."""
-        return ZERO if self.quantity is None else CONTEXT.subtract(self.quantity, self.filled)
-
-    @property
-    def average_price(self) -> Decimal | None:
-        return CONTEXT.divide(self.value, self.filled) if self.filled else None
+        if self.quantity is None:
+            return ZERO
+        return CONTEXT.subtract(self.quantity, self.filled) if self.filled else self.quantity
 
 
 @frozen

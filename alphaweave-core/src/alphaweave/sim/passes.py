@@ -10,10 +10,13 @@ from alphaweave.sim.account import Account
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.execution import Executor
 from alphaweave.sim.market import BarView, Market
-from alphaweave.sim.matching import Hit, Place, follow, match_order, one_shot
+from alphaweave.sim.matching import Hit, Match, Place, follow, match_order, place_of
 from alphaweave.sim.orders import SimGroup, SimOrder
 
 __all__ = ["Passes"]
+
+# An enum member looked up in its class costs several times what a module's own name costs.
+_GTC, _DAY, _GTD, _AT_OPEN = TimeInForce.GTC, TimeInForce.DAY, TimeInForce.GTD, TimeInForce.AT_OPEN
 
 
 class Passes:
@@ -42,8 +45,6 @@ class Passes:
         """Match against the bars that end at ``end``."""
         self._account.begin_matching(end)
         bars: dict[str, BarView | None] = {}
-        # Both exits of a group are looked at together, when the first of them comes up.
-        seen: set[int] = set()
         working = self._book.working
         for order in list(working.values()):
             if order.held or order.seq not in working:
@@ -58,25 +59,28 @@ class Passes:
             if order.group:
                 group = self._book.groups[order.group]
                 if order.seq != group.entry:
-                    if group.id not in seen:
-                        seen.add(group.id)
-                        self._exits(group, bar)
+                    self._exits(group, bar)
                     continue
             if self._ready(order, bar):
-                self._apply(order, bar, self._hit(order, bar))
+                self._apply(
+                    order, bar, match_order(order, bar, self._instruments[symbol], self._gap_improves)
+                )
         self._account.end_matching()
 
     def _exits(self, group: SimGroup, bar: BarView) -> None:
-        """Both exits of a group in one bar: which of them the bar gives, when it could give either."""
+        """Both exits of a group in one bar: which of them the bar gives, when it could give either.
+
+        It runs once for each of them, and finds nothing ready the second time.
+        """
         working = self._book.working
-        stop, target = working[group.stop_loss], working[group.take_profit]
-        # One that expires takes the other with it.
+        target, stop = working[group.take_profit], working[group.stop_loss]
         target_ready = self._ready(target, bar)
+        # One that has just expired took the other with it.
         stop_ready = stop.seq in working and self._ready(stop, bar)
         target_hit = self._hit(target, bar) if target_ready and target.seq in working else None
         stop_hit = self._hit(stop, bar) if stop_ready else None
         if target_hit is not None and (
-            stop_hit is None or (target_hit.place is Place.OPEN and stop_hit.place is not Place.OPEN)
+            stop_hit is None or (place_of(target_hit) is Place.OPEN and place_of(stop_hit) is not Place.OPEN)
         ):
             self._apply(target, bar, target_hit)
         if stop_ready and stop.seq in working:
@@ -84,47 +88,50 @@ class Passes:
 
     def _ready(self, order: SimOrder, bar: BarView) -> bool:
         """Whether the order can match in this bar; it may expire here instead."""
+        if bar.end <= order.met:
+            return False
+        order.met = bar.end
         tif = order.request.tif
-        if tif is TimeInForce.GTC:
+        if tif is _GTC:
             return bar.opens >= order.eligible_from
         session = self._market.session(bar.end)
-        if tif is TimeInForce.GTD:
+        if tif is _DAY:
+            if order.session is not None and session > order.session:
+                self._expire(order, "day_ended", bar)
+                return False
+            if bar.opens < order.eligible_from:
+                return False
+            order.session = session
+            return True
+        if tif is _GTD:
             assert order.expires is not None
             if bar.start >= order.expires:
                 self._expire(order, "expire_at", bar)
                 return False
-        elif tif is TimeInForce.DAY and order.session is not None and session > order.session:
-            self._expire(order, "day_ended", bar)
-            return False
-        if bar.opens < order.eligible_from:
-            if tif is TimeInForce.AT_OPEN:
-                order.session = session
-            return False
-        if tif is TimeInForce.DAY:
-            order.session = session
-        elif tif is TimeInForce.AT_OPEN:
-            return order.session is None or session > order.session
-        return True
+        elif tif is _AT_OPEN:
+            seen, order.session = order.session, session
+            return bar.opens >= order.eligible_from and (seen is None or session > seen)
+        return bar.opens >= order.eligible_from
 
     def _expire(self, order: SimOrder, reason: str, bar: BarView) -> None:
+        # The order ended before this bar, so exits that it leaves behind can match in it.
         self._book.end(order, OrderStatus.EXPIRED, reason, (bar.opens, bar.opens))
 
     def _hit(self, order: SimOrder, bar: BarView) -> Hit | None:
-        return match_order(order, bar, self._instruments[order.ref.symbol], gap_improves=self._gap_improves)
+        return match_order(order, bar, self._instruments[order.ref.symbol], self._gap_improves)
 
     def _apply(self, order: SimOrder, bar: BarView, hit: Hit | None) -> None:
-        tif = order.request.tif
         if hit is None:
-            if one_shot(tif):
+            if order.once:
                 self._end_one_shot(order, bar, filled_here=False)
             elif order.request.trail is not None:
                 follow(order, bar)
             return
         order.triggered = True
-        if hit.match is not None:
+        if isinstance(hit, Match):
             before = order.filled
-            self._executor.execute(order, bar, hit.match)
-            if one_shot(tif) and order.seq in self._book.working:
+            self._executor.execute(order, bar, hit)
+            if order.once and order.seq in self._book.working:
                 self._end_one_shot(order, bar, filled_here=order.filled > before)
 
     def _end_one_shot(self, order: SimOrder, bar: BarView, *, filled_here: bool) -> None:

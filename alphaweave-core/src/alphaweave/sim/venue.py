@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve
 from cattrs import BaseValidationError
 
-from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.clock import to_ns
 from alphaweave.core.errors import (
     CancelRejected,
     OrderRejected,
@@ -38,8 +38,8 @@ from alphaweave.sim.admission import Admission, Refusal
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.execution import Executor
 from alphaweave.sim.market import Market
-from alphaweave.sim.matching import Match, Place, one_shot
-from alphaweave.sim.orders import SimGroup, SimOrder, broker_order
+from alphaweave.sim.matching import Match, Place
+from alphaweave.sim.orders import SimGroup, SimOrder, broker_order, one_shot
 from alphaweave.sim.passes import Passes
 from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.snapshot import restore_book, snapshot_book
@@ -59,8 +59,19 @@ class SimVenue:
     """
 
     __slots__ = (
-        "_account", "_admission", "_book", "_cancels", "_executor", "_latency", "_market", "_passes",
-        "_refused", "_settings", "_submissions", "_unkind", "working",
+        "_account",
+        "_admission",
+        "_at_last",
+        "_book",
+        "_cancels",
+        "_executor",
+        "_latency",
+        "_market",
+        "_passes",
+        "_refused",
+        "_submissions",
+        "_unkind",
+        "working",
     )  # fmt: skip
 
     def __init__(
@@ -74,7 +85,7 @@ class SimVenue:
         account: str = "sim",
         seed: int = 0,
     ) -> None:
-        self._settings = settings
+        self._at_last = settings.fill_at == "last"
         self._latency = settings.latency_ns
         self._market = Market({} if board is None else board, settings.session_timezone)
         self._book = OrderBook(settings.history)
@@ -129,13 +140,15 @@ class SimVenue:
         """
         book = self._book
         now = book.tick(now)
-        refusal = self._scripted(ref) or self._admission.order(request, now)
+        refusal = self._scripted()
+        if refusal is None:
+            refusal = self._admission.order(request, now)
         order = self._order(ref, request, now)
         if refusal is not None:
             book.reject(order, refusal.reason, refusal.text)
             return
         book.accept(order)
-        if request.type is OrderType.MARKET and self._settings.fill_at == "last":
+        if self._at_last and request.type is _MARKET:
             self._fill_at_last(order)
 
     def submit_group(self, refs: Sequence[OrderRef], group: OrderGroup, now: int) -> None:
@@ -148,7 +161,7 @@ class SimVenue:
         now = book.tick(now)
         legs = group.legs
         # Every leg counts as a submission, also after one was refused.
-        scripted = [self._scripted(ref) for ref in refs]
+        scripted = [self._scripted() for _ in refs]
         refusal = next(filter(None, scripted), None) or self._admission.group(group, now)
         orders = [self._order(ref, leg, now) for ref, leg in zip(refs, legs, strict=True)]
         if refusal is not None:
@@ -162,7 +175,7 @@ class SimVenue:
             order.group = made.id
             order.held = entry is not None and order is not entry
             book.accept(order)
-        if entry is not None and entry.request.type is OrderType.MARKET and self._settings.fill_at == "last":
+        if entry is not None and self._at_last and entry.request.type is _MARKET:
             self._fill_at_last(entry)
 
     def cancel(self, client_order_id: str, now: int) -> None:
@@ -237,19 +250,18 @@ class SimVenue:
         """Match the working orders against the bars that end at ``end``; call it before anyone acts on
         those bars."""
         self._book.tick(end)
-        self._market.seen = end
+        self._market.seen = max(self._market.seen, end)
         if self.working:
             self._passes.run(end)
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
         """One order version, ended ones too as far as ``settings.history`` goes."""
         order = self._book.by_client.get(client_order_id)
-        return None if order is None else broker_order(order, self._book.at(), from_ns(order.submitted))
+        return None if order is None else self._found(order)
 
     def open_orders(self) -> list[BrokerOrder]:
         """Every order that is not ended, held exits too, in the order of matching."""
-        at = self._book.at()
-        return [broker_order(order, at, from_ns(order.submitted)) for order in self.working.values()]
+        return [self._found(order) for order in self.working.values()]
 
     def fills(self, since: int) -> list[BrokerFill]:
         """Executions booked at or after ``since``, oldest first."""
@@ -306,6 +318,9 @@ class SimVenue:
         except (KeyError, TypeError, ValueError, ArithmeticError, BaseValidationError) as error:
             raise StateCorrupt(f"the simulated venue's state cannot be read: {error!r}") from error
 
+    def _found(self, order: SimOrder) -> BrokerOrder:
+        return broker_order(order, self._book.at(self._book.now), self._book.at(order.submitted))
+
     def _order(self, ref: OrderRef, request: OrderRequest, now: int) -> SimOrder:
         book = self._book
         if ref.client_order_id in book.by_client:
@@ -313,30 +328,31 @@ class SimVenue:
                 f"client order id {ref.client_order_id} was used before: every order version needs its own",
                 code="duplicate_client_order_id",
             )
-        named = book.named(ref)
+        book.issued = seq = book.issued + 1
         order = SimOrder(
-            book.issued,
-            named,
+            seq,
+            OrderRef(ref.client_order_id, ref.symbol, f"sim-{seq}", ref.wire),
             request,
-            request.side is Side.BUY,
+            request.side is _BUY,
             request.quantity,
             now,
             now + self._latency,
+            one_shot(request.tif),
         )
         if request.quantity is None:
             order.quote_left = request.quote_quantity
         tif = request.tif
-        if tif is TimeInForce.GTD:
+        if tif is _GTD:
             assert request.expire_at is not None
             order.expires = to_ns(request.expire_at)
-        elif tif is TimeInForce.AT_OPEN:
+        elif tif is _AT_OPEN:
             bar = self._market.last_bar(request.symbol)
             order.session = None if bar is None else self._market.session(bar.end)
         if request.trail is not None:
             order.best = self._market.last_close(request.symbol)
         return order
 
-    def _scripted(self, ref: OrderRef) -> Refusal | None:
+    def _scripted(self) -> Refusal | None:
         self._submissions += 1
         if not self._refused:
             return None
@@ -346,10 +362,10 @@ class SimVenue:
     def _fill_at_last(self, order: SimOrder) -> None:
         bar = self._market.last_bar(order.ref.symbol)
         tif = order.request.tif
-        if bar is None or tif is TimeInForce.AT_OPEN or tif is TimeInForce.AT_CLOSE:
+        if bar is None or tif is _AT_OPEN or tif is _AT_CLOSE:
             return
         self._executor.execute(order, bar, Match(bar.close, Place.LAST, False, True))
-        if one_shot(tif) and order.seq in self.working:
+        if order.once and order.seq in self.working:
             self._book.end(order, OrderStatus.EXPIRED, "ioc_remainder")
 
     def _changed(self, old: SimOrder, change: OrderChange) -> OrderRequest:
@@ -371,11 +387,14 @@ class SimVenue:
 
 
 _VERSION = 1
+# An enum member looked up in its class costs several times what a module's own name costs.
+_BUY, _MARKET = Side.BUY, OrderType.MARKET
+_GTD, _AT_OPEN, _AT_CLOSE = TimeInForce.GTD, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE
 
 # What a new version takes over from the one it replaces.
 _CARRIED = (
-    "quantity", "status", "filled", "value", "quote_left", "triggered", "best", "session", "expires",
-    "group", "held", "last_price", "fee_due", "fee_paid",
+    "quantity", "met", "filled", "value", "average_price", "quote_left", "triggered", "best", "session",
+    "expires", "group", "held", "last_price", "fee_due", "fee_paid",
 )  # fmt: skip
 
 
