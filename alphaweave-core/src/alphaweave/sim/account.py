@@ -34,11 +34,6 @@ class Account:
         holdings: base asset of spot instruments -> units, without zeros.
     """
 
-    __slots__ = (
-        "_checks", "_gross", "_instruments", "_keys", "_last", "_market", "_matching", "_pricing",
-        "_settings", "_spot", "_value", "_valued_at", "cash", "currency", "holdings", "name", "positions",
-    )  # fmt: skip
-
     def __init__(  # noqa: PLR0917 - wiring
         self,
         name: str,

@@ -32,8 +32,6 @@ class Refusal:
 class Admission:
     """The checks an order passes before the venue takes it in."""
 
-    __slots__ = ("_account", "_at_last", "_currency", "_instruments", "_market")
-
     def __init__(
         self,
         instruments: Mapping[str, Instrument],
@@ -71,9 +69,7 @@ class Admission:
             if (one_shot(request.tif) or request.post_only) and (refusal := self._terms(request)):
                 return refusal
             if self._at_last and self._market.last_close(symbol) is None:
-                return Refusal(
-                    "no_market_price", f"no bar of {symbol} is known yet to fill a market order at"
-                )
+                return Refusal("no_market_price", f"no price of {symbol} is known yet to fill at")
         else:
             refusal = self._terms(request) or (self._crossing(request) if request.post_only else None)
             if refusal is not None:

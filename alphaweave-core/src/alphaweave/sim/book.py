@@ -32,11 +32,6 @@ class OrderBook:
         issued: how many order versions were given an id of the venue's.
     """
 
-    __slots__ = (
-        "_history", "_instants", "by_client", "complete_from", "ended", "events", "fills", "groups",
-        "issued", "now", "working",
-    )  # fmt: skip
-
     def __init__(self, history: int | None) -> None:
         self._history = history
         self.ended: deque[str] = deque()

@@ -37,11 +37,6 @@ class Executor:
         rng: the venue's random numbers; drawn only for ``random_partials``.
     """
 
-    __slots__ = (
-        "_account", "_account_id", "_book", "_fees", "_instruments", "_settings",
-        "_slippage", "_unbounded", "executions", "rng",
-    )  # fmt: skip
-
     def __init__(  # noqa: PLR0917 - wiring
         self,
         account_id: str,

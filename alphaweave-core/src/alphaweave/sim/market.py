@@ -101,8 +101,6 @@ class Market:
         seen: the end of the latest bars matched against, nanoseconds.
     """
 
-    __slots__ = ("_closes", "_ordinal", "_ordinal_of", "_utc", "_zone", "board", "seen")
-
     def __init__(self, board: Mapping[str, Series], session_timezone: str) -> None:
         self.board = board
         self.seen = 0

@@ -22,8 +22,6 @@ _GTC, _DAY, _GTD, _AT_OPEN = TimeInForce.GTC, TimeInForce.DAY, TimeInForce.GTD, 
 class Passes:
     """Takes every working order, in the order of submission, to the bar of its symbol."""
 
-    __slots__ = ("_account", "_book", "_executor", "_gap_improves", "_instruments", "_market")
-
     def __init__(
         self,
         market: Market,

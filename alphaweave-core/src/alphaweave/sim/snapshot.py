@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cattrs import Converter
-
+from alphaweave.core.errors import StateCorrupt
 from alphaweave.live.reports import BrokerFill, OrderUpdate
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.orders import SimGroup, SimOrder
 
-__all__ = ["restore_book", "snapshot_book"]
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+__all__ = ["readable", "restore_book", "snapshot_book"]
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Say `StateCorrupt` for whatever a damaged snapshot makes go wrong."""
+    from cattrs import BaseValidationError
+
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, BaseValidationError) as error:
+        raise StateCorrupt(f"the simulated venue's state cannot be read: {error!r}") from error
 
 
 @cache
 def _converter() -> Converter:
+    from cattrs import Converter
+
     converter = Converter(omit_if_default=True)
     converter.register_unstructure_hook(Decimal, str)
     converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))

@@ -7,16 +7,12 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from attrs import evolve
-from cattrs import BaseValidationError
-
 from alphaweave.core.clock import to_ns
 from alphaweave.core.errors import (
     CancelRejected,
     OrderRejected,
     OrderState,
     ReplaceRejected,
-    StateCorrupt,
     StateMismatch,
     StateSchemaTooNew,
 )
@@ -41,8 +37,9 @@ from alphaweave.sim.market import Market
 from alphaweave.sim.matching import Match, Place
 from alphaweave.sim.orders import SimGroup, SimOrder, broker_order, one_shot
 from alphaweave.sim.passes import Passes
+from alphaweave.sim.replacement import changed, left_after, not_replaced, take_over
 from alphaweave.sim.settings import VenueSettings
-from alphaweave.sim.snapshot import restore_book, snapshot_book
+from alphaweave.sim.snapshot import readable, restore_book, snapshot_book
 
 __all__ = ["SimVenue"]
 
@@ -57,22 +54,6 @@ class SimVenue:
         working: the orders that are not ended; falsy when there are none, and ``on_slice`` may then be
             left out.
     """
-
-    __slots__ = (
-        "_account",
-        "_admission",
-        "_at_last",
-        "_book",
-        "_cancels",
-        "_executor",
-        "_latency",
-        "_market",
-        "_passes",
-        "_refused",
-        "_submissions",
-        "_unkind",
-        "working",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -233,17 +214,12 @@ class SimVenue:
             raise ReplaceRejected(
                 f"no order {client_order_id} is working here", order_state=OrderState.GONE, code="not_working"
             )
-        request = self._changed(old, change)
-        units = None if request.quantity is None else request.quantity - old.filled
-        refusal = self._admission.order(request, now, units=units, exposed=not old.held)
+        request = changed(old, change)
+        refusal = self._admission.order(request, now, units=left_after(old, change), exposed=not old.held)
         if refusal is not None:
-            raise _kept(old, refusal.reason, refusal.text)
+            raise not_replaced(old, refusal.reason, refusal.text)
         new = self._order(new_ref, request, now)
-        new.seq = old.seq
-        for name in _CARRIED:
-            setattr(new, name, getattr(old, name))
-        if change.quantity is not None:
-            new.quantity = change.quantity
+        take_over(old, new, change)
         book.replace(old, new)
 
     def on_slice(self, end: int) -> None:
@@ -295,7 +271,7 @@ class SimVenue:
             StateMismatch: it is another account's.
             StateCorrupt: a part is missing or cannot be read. The venue is of no use then.
         """
-        try:
+        with readable():
             if snapshot["version"] > _VERSION:
                 raise StateSchemaTooNew(
                     f"the simulated venue's state has version {snapshot['version']}, and this program reads "
@@ -315,8 +291,6 @@ class SimVenue:
             self._cancels = snapshot["cancels"]
             self._account.restore(snapshot["account"])
             restore_book(self._book, snapshot["book"])
-        except (KeyError, TypeError, ValueError, ArithmeticError, BaseValidationError) as error:
-            raise StateCorrupt(f"the simulated venue's state cannot be read: {error!r}") from error
 
     def _found(self, order: SimOrder) -> BrokerOrder:
         return broker_order(order, self._book.at(self._book.now), self._book.at(order.submitted))
@@ -368,40 +342,8 @@ class SimVenue:
         if order.once and order.seq in self.working:
             self._book.end(order, OrderStatus.EXPIRED, "ioc_remainder")
 
-    def _changed(self, old: SimOrder, change: OrderChange) -> OrderRequest:
-        """The request with the change in it."""
-        request = old.request
-        wanted: dict[str, Any] = {}
-        for name in ("quantity", "limit_price", "stop_price", "trail"):
-            value = getattr(change, name)
-            if value is None:
-                continue
-            if getattr(request, name) is None:
-                raise _kept(old, "unsupported_change", f"this order has no {name}")
-            if old.triggered and name in {"stop_price", "trail"}:
-                raise _kept(old, "already_triggered", "its stop has been reached")
-            wanted[name] = value
-        if change.quantity is not None and change.quantity <= old.filled:
-            raise _kept(old, "quantity_filled", f"{old.filled} are filled already")
-        return evolve(request, **wanted)
-
 
 _VERSION = 1
 # An enum member looked up in its class costs several times what a module's own name costs.
 _BUY, _MARKET = Side.BUY, OrderType.MARKET
 _GTD, _AT_OPEN, _AT_CLOSE = TimeInForce.GTD, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE
-
-# What a new version takes over from the one it replaces.
-_CARRIED = (
-    "quantity", "met", "filled", "value", "average_price", "quote_left", "triggered", "best", "session",
-    "expires", "group", "held", "last_price", "fee_due", "fee_paid",
-)  # fmt: skip
-
-
-def _kept(order: SimOrder, reason: str, text: str) -> ReplaceRejected:
-    return ReplaceRejected(
-        f"order {order.ref.client_order_id} stays as it is: {text}",
-        order_state=OrderState.ALIVE,
-        code=reason,
-        text=text,
-    )
