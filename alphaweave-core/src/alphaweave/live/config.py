@@ -52,7 +52,6 @@ __all__ = [
     "ReconciliationIntervals",
     "ReconciliationSection",
     "RunSection",
-    "Secret",
     "StrategySection",
     "apply_overrides",
     "check_mode",

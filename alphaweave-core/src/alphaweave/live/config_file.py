@@ -95,8 +95,8 @@ def _json(text: str) -> Any:
 
 
 def _yaml(text: str) -> Any:
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -109,8 +109,6 @@ def _yaml(text: str) -> Any:
         raise _Flaw(Problem(_place(error.problem_mark or error.context_mark), f"not YAML: {what}.")) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise _Flaw(Problem(_TOP, _UNREADABLE)) from None
-    finally:
-        loader.dispose()
 
 
 def _place(mark: yaml.Mark | None) -> str:

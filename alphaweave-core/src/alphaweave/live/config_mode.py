@@ -42,8 +42,8 @@ def check_mode(
         return chosen
     if not feed_capabilities.realtime:
         raise RunRefused(
-            f"run.mode is {mode}, and datafeed {feed!r} has history only; "
-            "name a real-time feed, or set run.mode: replay"
+            f"run.mode is {mode}, and datafeed {feed!r} has no real-time data; "
+            "name one that has, or set run.mode: replay"
         )
     if chosen is RunMode.LIVE:
         if broker_capabilities.simulated:

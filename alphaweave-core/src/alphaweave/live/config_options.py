@@ -198,7 +198,7 @@ def _section_hook(section: type, converter: Converter) -> Hook:
 
     def hook(value: object, _: object) -> Any:
         if not isinstance(value, Mapping):
-            return refuse(f"a mapping with the keys {', '.join(keys)}" if keys else "no options", value)
+            return refuse(f"a mapping of {', '.join(keys)}" if keys else "no options", value)
         given = {
             name: item
             for name, item in value.items()
@@ -235,7 +235,8 @@ def _checked(key: Key, converter: Converter) -> Hook:
             if validate is not None:
                 validate(None, key.attribute, checked)
         except (ValueError, TypeError) as error:
-            text = str(error)
+            # The message may quote the value.
+            text = "does not pass its check" if is_secret_name(key.name) else _message(error)
         except AttributeError:
             # The validator compares fields; the constructor asks it again.
             return made
@@ -244,6 +245,11 @@ def _checked(key: Key, converter: Converter) -> Hook:
         raise Wrong(Item(text))
 
     return hook
+
+
+def _message(error: Exception) -> str:
+    """What it says; the validators of attrs add the attribute and the value as arguments of their own."""
+    return str(error.args[0]) if error.args else type(error).__name__
 
 
 def _items(
@@ -267,10 +273,10 @@ def _items(
         if isinstance(cause, ForbiddenExtraKeysError):
             unknown = [name for name in given if name in cause.extra_fields]
             items += (
-                Item("unknown key", suggestion=near(name, list(keys)), path=(name,)) for name in unknown
+                Item("unknown key", suggestion=near(name, list(keys)), path=(str(name),)) for name in unknown
             )
         elif isinstance(cause, ValueError | TypeError):
-            items.append(Item(str(cause)))
+            items.append(Item(_message(cause)))
         else:
             raise cause
     return items

@@ -33,11 +33,11 @@ from alphaweave.live.secrets import REFERENCE_PATTERN
 
 __all__ = ["json_schema"]
 
-Schema = dict[str, Any]
+_Schema = dict[str, Any]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_REFERENCE: Final[Schema] = {"$ref": "#/$defs/reference"}
-_SCALARS: Final[Mapping[type, Schema]] = MappingProxyType(
+_REFERENCE: Final[_Schema] = {"$ref": "#/$defs/reference"}
+_SCALARS: Final[Mapping[type, _Schema]] = MappingProxyType(
     {
         bool: {"type": "boolean"},
         int: {"type": "integer"},
@@ -53,7 +53,7 @@ _SHORTHANDS: Final[Mapping[type, str]] = MappingProxyType(
 )
 
 
-def json_schema(root: type = LiveConfig) -> Schema:
+def json_schema(root: type = LiveConfig) -> _Schema:
     """The JSON Schema (draft 2020-12) of a config, or of an adapter's options class.
 
     It accepts what the parser accepts in today's spelling. The parser refuses more: what only a
@@ -62,7 +62,7 @@ def json_schema(root: type = LiveConfig) -> Schema:
     Raises:
         TypeError: the class has a field that no config can express.
     """
-    definitions: dict[str, Schema] = {
+    definitions: dict[str, _Schema] = {
         "reference": {
             "type": "string",
             "pattern": REFERENCE_PATTERN,
@@ -74,10 +74,10 @@ def json_schema(root: type = LiveConfig) -> Schema:
     return {"$schema": _DIALECT, "title": title, **schema, "$defs": definitions}
 
 
-def _section(section: type, definitions: dict[str, Schema]) -> Schema:
+def _section(section: type, definitions: dict[str, _Schema]) -> _Schema:
     keys = keys_of(section)
     summary = _summary(section)
-    schema: Schema = {"type": "object", "additionalProperties": False}
+    schema: _Schema = {"type": "object", "additionalProperties": False}
     if summary:
         schema["description"] = _prose(summary)
     schema["properties"] = {name: _key(key, summary, definitions) for name, key in keys.items()}
@@ -85,7 +85,7 @@ def _section(section: type, definitions: dict[str, Schema]) -> Schema:
     return {**schema, "required": required} if required else schema
 
 
-def _key(key: Key, summary: str, definitions: dict[str, Schema]) -> Schema:
+def _key(key: Key, summary: str, definitions: dict[str, _Schema]) -> _Schema:
     validator = key.attribute.validator
     bounds = validator.schema() if isinstance(validator, Above | AtLeast | Blocks | Matches) else {}
     schema = _value(optional_of(key.type) or key.type, definitions, bounds)
@@ -98,7 +98,7 @@ def _key(key: Key, summary: str, definitions: dict[str, Schema]) -> Schema:
     return schema if default is None else {**schema, "default": default}
 
 
-def _value(kind: Any, definitions: dict[str, Schema], bounds: Schema) -> Schema:
+def _value(kind: Any, definitions: dict[str, _Schema], bounds: _Schema) -> _Schema:
     """The schema of one type; ``bounds`` hold for the value itself, not for what a reference stands for."""
     inner = optional_of(kind)
     if inner is not None:
@@ -124,7 +124,7 @@ def _value(kind: Any, definitions: dict[str, Schema], bounds: Schema) -> Schema:
     raise TypeError(f"no config can hold a value of type {kind}")
 
 
-def _reference_to(section: type, definitions: dict[str, Schema]) -> Schema:
+def _reference_to(section: type, definitions: dict[str, _Schema]) -> _Schema:
     name = section.__name__
     if name not in definitions:
         definitions[name] = {}
@@ -136,7 +136,7 @@ def _reference_to(section: type, definitions: dict[str, Schema]) -> Schema:
     return {"anyOf": [schema, {"$ref": f"#/$defs/{name}/properties/{shorthand}"}]}
 
 
-def _list(kind: Any, definitions: dict[str, Schema]) -> Schema:
+def _list(kind: Any, definitions: dict[str, _Schema]) -> _Schema:
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if not issubclass(origin, tuple) or not arguments or arguments[-1] is Ellipsis:
         return {"type": "array", "items": _value(arguments[0] if arguments else Any, definitions, {})}

@@ -94,10 +94,14 @@ def describe(value: object, *, hidden: bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
-        return "a number" if hidden else f"the number {value}"
+        return "a number" if hidden else f"the number {_short(str(value))}"
     if isinstance(value, str):
-        return "text" if hidden else f"the text {value if len(value) <= 60 else value[:57] + '...'!r}"
+        return "text" if hidden else f"the text {_short(value)!r}"
     return f"an object of type {type(value).__name__}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _text(value: object, kind: type) -> Any:
