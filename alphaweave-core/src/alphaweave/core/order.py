@@ -28,10 +28,11 @@ class Side(Enum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        """+1 for a buy, -1 for a sell."""
-        return 1 if self is Side.BUY else -1
+    sign: int
+    """+1 for a buy, -1 for a sell."""
+
+    def __init__(self, text: str) -> None:
+        self.sign = 1 if text == "buy" else -1
 
     @property
     def opposite(self) -> Side:
@@ -77,26 +78,25 @@ class OrderStatus(Enum):
     REJECTED = "rejected"
     DENIED = "denied"
 
-    @property
-    def terminal(self) -> bool:
-        return self in _TERMINAL
+    terminal: bool
+    """Whether nothing more is expected of the order."""
 
-
-_TERMINAL = frozenset(
-    {
-        OrderStatus.FILLED,
-        OrderStatus.CANCELLED,
-        OrderStatus.EXPIRED,
-        OrderStatus.REJECTED,
-        OrderStatus.DENIED,
-    }
-)
+    def __init__(self, text: str) -> None:
+        # An attribute of each member: a property over a set costs a replay several percent.
+        self.terminal = text in {"filled", "cancelled", "expired", "rejected", "denied"}
 
 
 def _positive(instance: object, attribute: object, value: Decimal | None) -> None:
     if value is not None and not value > 0:
         name = getattr(attribute, "name", "value")
         raise ValueError(f"{name} must be greater than zero, not {value}")
+
+
+def _check_positive(request: OrderRequest) -> None:
+    for name in ("quantity", "quote_quantity", "limit_price", "stop_price"):
+        value = getattr(request, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be greater than zero, not {value}")
 
 
 @frozen
@@ -130,19 +130,33 @@ class OrderRequest:
 
     symbol: str
     side: Side
-    quantity: Decimal | None = field(default=None, validator=_positive)
-    quote_quantity: Decimal | None = field(default=None, validator=_positive)
+    quantity: Decimal | None = None
+    quote_quantity: Decimal | None = None
     type: OrderType = OrderType.MARKET
     tif: TimeInForce = TimeInForce.DAY
     expire_at: datetime | None = None
-    limit_price: Decimal | None = field(default=None, validator=_positive)
-    stop_price: Decimal | None = field(default=None, validator=_positive)
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
     trail: Trail | None = None
     post_only: bool = False
     reduce_only: bool = False
     extended_hours: bool = False
 
     def __attrs_post_init__(self) -> None:
+        # One test passes the plain market order, by far the most frequent; the rest takes its time.
+        if (
+            self.type is OrderType.MARKET
+            and self.quantity is not None
+            and self.quantity > 0
+            and self.quote_quantity is None
+            and self.limit_price is None
+            and self.stop_price is None
+            and self.trail is None
+            and self.expire_at is None
+            and self.tif is not TimeInForce.GTD
+        ):
+            return
+        _check_positive(self)
         if (self.quantity is None) == (self.quote_quantity is None):
             raise ValueError("an order has exactly one of quantity and quote_quantity")
         wanted = _PRICES[self.type]

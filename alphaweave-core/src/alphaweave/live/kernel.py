@@ -131,8 +131,10 @@ class Kernel:
             cursor = lane.cursor
             row = cursor.count
             cursor.count = row + 1
-            for update, closes in lane.close_feeds:
-                update(closes[row])
+            for closes, updates in lane.close_feeds:
+                close = closes[row]
+                for update in updates:
+                    update(close)
             for update_bar, highs, lows, closes in lane.bar_feeds:
                 update_bar(highs[row], lows[row], closes[row])
         self._number = 0
@@ -269,7 +271,7 @@ class Kernel:
         """Cash and positions at their last prices, in the run's currency."""
         total = self.ledger.cash
         for book in self.held:
-            total += book.units * book.closes[book.cursor.count - 1] * book.multiplier
+            total += book.weight * book.closes[book.cursor.count - 1]
         return total
 
     def when(self) -> datetime:
@@ -365,6 +367,7 @@ class Kernel:
         was_flat = book.units == 0.0
         book.quantity = position.quantity
         book.units = position.units
+        book.weight = position.units * book.multiplier
         if was_flat != (book.units == 0.0):
             self.held = [each for each in self.books.values() if each.units != 0.0]
 

@@ -47,6 +47,7 @@ class SymbolBook:
 
     Attributes:
         quantity, units: the signed position, exact and as a float.
+        weight: what the position gains in the run's currency when the price rises by one.
         open_buy, open_sell: units that open orders could still buy or sell at worst.
         intended: signed units that market and limit orders outside groups still mean to trade.
         orders: open orders by id, oldest first.
@@ -66,6 +67,7 @@ class SymbolBook:
         "symbol",
         "units",
         "usual_tif",
+        "weight",
     )
 
     def __init__(self, instrument: Instrument, series: Series) -> None:
@@ -77,6 +79,7 @@ class SymbolBook:
         self.closes = series.close
         self.quantity = ZERO
         self.units = 0.0
+        self.weight = 0.0
         self.open_buy = ZERO
         self.open_sell = ZERO
         self.intended = ZERO

@@ -43,6 +43,8 @@ class ReplayDriver:
         self.total = len(timeline)
         self._timeline = timeline
         self._stop: list[bool] = []
+        self._recorder = Recorder(kernel)
+        self._row = 0
         lanes = {id(group): kernel.lanes[id(group.cursor)] for group in timeline.groups}
         if timeline.groups_at is None:
             self._lanes_at: list[tuple[Lane, ...]] | None = None
@@ -71,17 +73,11 @@ class ReplayDriver:
             StrategyError: a callback raised. Everything before it is recorded.
         """
         last = self.total if until is None else min(until, self.total)
+        # Here, for restored books are not those that the driver was made with.
+        self._recorder = Recorder(self.kernel)
         chunk = _CHUNK if self.fanout.wants_columns else 1
-        recorder = Recorder(self.kernel)
-        try:
-            while self.position < last and not self._stop:
-                self._run_chunk(min(self.position + chunk, last), recorder)
-                self.fanout.bars(recorder.take())
-        except BaseException:
-            if len(recorder):
-                self.fanout.bars(recorder.take())
-            self._deliver()
-            raise
+        while self.position < last and not self._stop:
+            self._run_chunk(min(self.position + chunk, last))
         return self.position >= self.total
 
     def finish(self) -> None:
@@ -90,22 +86,30 @@ class ReplayDriver:
         self.kernel.effects.clear()
         self._deliver()
 
-    def _run_chunk(self, last: int, recorder: Recorder) -> None:
+    def _run_chunk(self, last: int) -> None:
+        first = self.position
+        self._recorder.begin(self._timeline.ends[first:last])
+        try:
+            self._run_slices(first, last)
+        finally:
+            # Also after a failure: what was done is on the record.
+            self._row = self.position - first
+            self.fanout.bars(self._recorder.take(self._row))
+            self._deliver()
+
+    def _run_slices(self, first: int, last: int) -> None:
         kernel = self.kernel
         venue = self.venue
         stop = self._stop
         on_slice = kernel.on_slice
-        record = recorder.record
         working = venue.working
         effects = kernel.effects
         notes = kernel.notes
-        first = self.position
-        ends = self._timeline.ends[first:last]
         lanes = self._all_lanes
         lanes_at = self._lanes_at
-        for offset, end in enumerate(ends):
+        for row, end in enumerate(self._timeline.ends[first:last]):
             if lanes_at is not None:
-                lanes = lanes_at[first + offset]
+                lanes = lanes_at[first + row]
             if working:
                 # The venue is shown the new bars; the kernel, hearing of its fills, still has the old.
                 for lane in lanes:
@@ -114,14 +118,15 @@ class ReplayDriver:
                 for lane in lanes:
                     lane.cursor.count -= 1
                 if venue.events:
+                    self._row = row
                     self._pump()
             on_slice(end, lanes)
             if effects:
+                self._row = row
                 self._hand_over()
-            record(end)
             if notes:
                 self._deliver()
-            self.position = first + offset + 1
+            self.position = first + row + 1
             if stop:
                 break
 
@@ -134,6 +139,7 @@ class ReplayDriver:
         """Tell the kernel what the venue reported, and hand on what it then decides, until all is quiet."""
         kernel = self.kernel
         venue = self.venue
+        self._recorder.settle(self._row)
         heard = 0
         while venue.events:
             for event in venue.take():

@@ -32,10 +32,18 @@ class Lane:
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        self.close_feeds: list[tuple[Callable[[float], float], Sequence[float]]] = []
+        self.close_feeds: list[tuple[Sequence[float], list[Callable[[float], float]]]] = []
         self.bar_feeds: list[
             tuple[Callable[[float, float, float], float], Sequence[float], Sequence[float], Sequence[float]]
         ] = []
+
+    def feed_close(self, closes: Sequence[float], update: Callable[[float], float]) -> None:
+        """Let ``update`` have each close of this column; a column is read once for all who want it."""
+        for column, updates in self.close_feeds:
+            if column is closes:
+                updates.append(update)
+                return
+        self.close_feeds.append((closes, [update]))
 
 
 class MarketView:
@@ -92,7 +100,7 @@ class MarketView:
         lane = self._kernel.lanes[id(book.cursor)]
         seen = range(book.cursor.count)
         if isinstance(indicator, CloseIndicator):
-            lane.close_feeds.append((indicator.update, series.close))
+            lane.feed_close(series.close, indicator.update)
             for row in seen:
                 indicator.update(series.close[row])
         elif isinstance(indicator, BarIndicator):
