@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from alphaweave.core.errors import OptionsError
+from alphaweave.core.errors import OptionsError, RunRefused
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import (
     GroupKind,
@@ -178,6 +178,14 @@ def test_opening_cash_is_the_options_before_the_run() -> None:
     assert VenueOptions(initial_cash=Decimal(6)).opening_cash(run) == 6
     assert VenueOptions().opening_cash(run) == 700
     assert VenueOptions().opening_cash(Services()) == 100_000
+
+
+def test_account_is_kept_in_the_currency_of_the_run() -> None:
+    """Another currency is refused before anything runs."""
+    assert VenueOptions().account_currency(Services(currency="EUR")) == "EUR"
+    assert VenueOptions(currency="EUR").account_currency(Services(currency="EUR")) == "EUR"
+    with pytest.raises(RunRefused, match=r"kept in EUR, but run\.currency is USD"):
+        MockBrokerAdapter(MockOptions(currency="EUR"), Services())
 
 
 def test_session_timezone_defaults_to_the_feed() -> None:

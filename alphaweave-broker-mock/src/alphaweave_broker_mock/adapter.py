@@ -204,13 +204,12 @@ class SimulatedBroker:
 
     def _assumed(self) -> dict[str, Instrument]:
         services = self._services
-        currency = self._options.currency or services.currency
         return {
             symbol: Instrument(
                 symbol=symbol,
                 venue_symbol=services.names.get(symbol, symbol),
-                quote=currency,
-                settle=currency,
+                quote=services.currency,
+                settle=services.currency,
                 assumed=True,
             )
             for symbol in services.symbols

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
+from alphaweave.core.errors import RunRefused
 from alphaweave.live.adapters.base import Services
 from alphaweave.sim.costs import FeeModel, SlippageModel
 from alphaweave.sim.settings import VenueSettings
@@ -54,7 +55,7 @@ class VenueOptions:
     Attributes:
         cash: opening cash; null is the run's capital, or 100000 where it has none.
         initial_cash: the older name of ``cash``.
-        currency: of the account; null is the run's.
+        currency: of the account; it has to be the run's, which null is.
         fees: what a fill costs.
         slippage: how far market and stop fills land from their price, against the order.
         volume_share: most of a bar's volume that may be filled in it, up to 1; null ignores volume.
@@ -92,6 +93,19 @@ class VenueOptions:
         if self.initial_cash is not None:
             return self.initial_cash
         return DEFAULT_CASH if services.capital is None else Decimal(services.capital)
+
+    def account_currency(self, services: Services) -> str:
+        """What the account is kept in.
+
+        Raises:
+            RunRefused: it is not the run's currency.
+        """
+        if self.currency is not None and self.currency != services.currency:
+            raise RunRefused(
+                f"the simulated account is kept in {self.currency}, but run.currency is {services.currency}; "
+                "one run has one currency: make them equal, or leave the broker's `currency` out"
+            )
+        return services.currency
 
     def settings(self, timezone: str) -> VenueSettings:
         """How the venue behaves; ``timezone`` stands in for ``session_timezone``.

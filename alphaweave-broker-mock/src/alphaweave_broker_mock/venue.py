@@ -39,12 +39,16 @@ CAPABILITIES: Final = Capabilities(
 
 
 def make_venue(options: VenueOptions, services: Services, instruments: Mapping[str, Instrument]) -> SimVenue:
-    """A fresh venue that trades ``instruments``; whoever drives it gives it its ``board``."""
+    """A fresh venue that trades ``instruments``; whoever drives it gives it its ``board``.
+
+    Raises:
+        RunRefused: the options name another currency than the run's.
+    """
     return SimVenue(
         instruments=instruments,
         settings=options.settings(services.timezone),
         cash=options.opening_cash(services),
-        currency=options.currency or services.currency,
+        currency=options.account_currency(services),
         account=services.account_id or "sim",
         seed=services.seed,
     )

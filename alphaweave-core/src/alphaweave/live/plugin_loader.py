@@ -81,6 +81,10 @@ class Shelf(Generic[R]):
         """The kind, for people."""
         return self.kind.replace("_", " ")
 
+    @property
+    def plural(self) -> str:
+        return GROUPS[self.kind].removeprefix("alphaweave.").replace("_", " ")
+
 
 @frozen
 class Source:
@@ -183,7 +187,9 @@ def records_of(shelf: Shelf[R], plugin: object, source: Source, name: str) -> tu
         ) from error
     for record in records:
         if not isinstance(record, shelf.record):
-            raise misfit(f"{hook} yields a {type(record).__name__}, not a {shelf.record.__name__}")
+            raise misfit(
+                f"{hook} yields {type(record).__name__} objects, not {shelf.record.__name__} records"
+            )
     names = [record.name for record in records]
     for each in names:
         if names.count(each) > 1:

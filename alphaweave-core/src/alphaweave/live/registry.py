@@ -178,7 +178,7 @@ class Registry:
             if elsewhere := self.installed(other.kind).get(name):
                 text = f"{name!r} is installed as a {other.noun}, not a {shelf.noun}"
                 here_too = published.get(name) in {offer.distribution for offer in elsewhere}
-                text += f"; installed {shelf.noun}s: {listed}.{'' if here_too else missing}"
+                text += f"; installed {shelf.plural}: {listed}.{'' if here_too else missing}"
                 return error(text, other_kind=other.kind)
         if missing:
             return error(f"{head}{missing}")
@@ -202,14 +202,15 @@ def _ambiguous(shelf: Shelf[Any], name: str, found: Sequence[Offer], own: int) -
     sources = [f"{Source.installed(offer).label} ({offer.value})" for offer in found]
     if own:
         sources += ["one registered in this process"] * own
-        head = f"{len(sources)} {shelf.noun}s are named {name!r}"
+        head = f"{len(sources)} {shelf.plural} are named {name!r}"
         advice = "Register yours under another name."
     elif len({canonical(offer.distribution) for offer in found}) == 1:
         head = f"{Source.installed(found[0]).label} offers the {shelf.noun} {name!r} more than once"
         advice = "Its authors have to mend it."
     else:
         head = f"{len(sources)} installed distributions offer a {shelf.noun} named {name!r}"
-        advice = "Uninstall one, or set `distribution:`."
+        # Only the broker's section of a config has a pin.
+        advice = f"Uninstall one{', or set `distribution:`' if shelf is _BROKERS else ''}."
     return AmbiguousAdapter(
         f"{head}: {listing(sources)}. {advice}", kind=shelf.kind, name=name, distributions=sources
     )

@@ -40,7 +40,7 @@ class ReplayOptions:
 
 
 def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
-    """Load the bars. What the loader adjusted goes to the log, one line each.
+    """Load the bars; ``series.report`` of the feed says what the loader adjusted.
 
     Raises:
         DataError: the data break a rule, or a symbol is missing.
@@ -58,11 +58,10 @@ def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
         date_order=options.date_order,
         adjust=options.adjust,
     )
-    for adjustment in bars.report.adjustments:
-        services.log.info(
-            "data_adjusted", path=adjustment.path, line=adjustment.line, reason=adjustment.reason
-        )
-    return ReplayDataFeed(bars)
+    feed = ReplayDataFeed(bars)
+    # Not a plain copy: the loader's report travels with the bars, for whoever runs on them.
+    feed.series = bars
+    return feed
 
 
 @hookimpl
