@@ -35,7 +35,7 @@ REFERENCE_PATTERN: Final = r"(^|[^$])\$\{env:[A-Za-z_][A-Za-z0-9_]*\}|^file:.|^k
 _REFERENCE: Final = re.compile(REFERENCE_PATTERN)
 _BRACES: Final = re.compile(r"(\$?)\$\{([^}]*)\}?")
 _ENV: Final = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
-_SECRET_NAME: Final = re.compile(r"key|secret|token|passw|passphrase|pwd|credential|private", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(r"key|secret|token|passw|passphrase|pwd|credential|private|auth", re.IGNORECASE)
 # A password inside a URL, whatever the key is called.
 _USERINFO: Final = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)@")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
