@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from alphaweave.core.errors import DataError
@@ -25,7 +25,7 @@ _INDEX: Final = "<index>"
 
 def series_from_frame(
     symbol: str,
-    frame: pd.DataFrame | Mapping[str, Sequence[Any]],
+    frame: pd.DataFrame | Mapping[str, Any],
     *,
     interval: str | None = None,
     timezone: str = "UTC",
