@@ -13,7 +13,7 @@ dropped, while what the input itself reported (a fill, say) stays booked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,7 @@ class Kernel:
         index: number of the present slice, warm-up included; -1 before the first.
         now: the time of the last input, epoch nanoseconds UTC.
         effects, notes: collected for the driver, which takes and clears them.
+        breaks: anything in it ends `on_slices` after the present slice.
         held: books with a position, in the config's order.
         orders: open orders by each of their client ids.
         booked: rises with every booking, so that a driver sees that positions or cash changed.
@@ -95,6 +96,7 @@ class Kernel:
         self.stopped = False
         self.effects: list[Effect] = []
         self.notes: list[Note] = []
+        self.breaks: list[str] = []
         self.held: list[SymbolBook] = []
         self.orders: dict[str, Order] = {}
         self.ended: dict[str, Order] = {}
@@ -123,30 +125,44 @@ class Kernel:
         self.strategy._bind(self.desk)
         self._call("init", self.strategy.init)
 
-    def on_slice(self, end: int, lanes: Sequence[Lane]) -> None:
-        """The bars of one ``end`` are known: advance, update indicators, let the strategy decide."""
-        self.now = end
-        self.index = index = self.index + 1
-        for lane in lanes:
-            cursor = lane.cursor
-            row = cursor.count
-            cursor.count = row + 1
-            for closes, updates in lane.close_feeds:
-                close = closes[row]
-                for update in updates:
-                    update(close)
-            for update_bar, highs, lows, closes in lane.bar_feeds:
-                update_bar(highs[row], lows[row], closes[row])
-        self._number = 0
-        if self.warming:
-            self._warm_up(index)
-            return
+    def on_slices(self, ends: Iterable[int], lanes: Sequence[Lane]) -> int:
+        """The bars of each ``end`` are known: advance, update indicators, let the strategy decide.
+
+        One slice after another, until there is something to hand over (`effects`, `notes`), the driver
+        wants a break (`breaks`), or ``ends`` is used up.
+
+        Returns:
+            How many slices were taken from ``ends``.
+        """
+        effects = self.effects
+        notes = self.notes
+        breaks = self.breaks
+        decide = self._warm_up if self.warming else self._next
+        index = first = self.index
         try:
-            self._next(index)
+            for end in ends:
+                self.now = end
+                self.index = index = index + 1
+                for lane in lanes:
+                    cursor = lane.cursor
+                    row = cursor.count
+                    cursor.count = row + 1
+                    for closes, updates in lane.close_feeds:
+                        close = closes[row]
+                        for update in updates:
+                            update(close)
+                    for update_bar, highs, lows, closes in lane.bar_feeds:
+                        update_bar(highs[row], lows[row], closes[row])
+                self._number = 0
+                decide(index)
+                if effects or notes or breaks:
+                    break
         except Exception as error:
-            raise self._failed("next", error) from error
+            self.index = index - 1  # the last slice that is whole
+            raise self._failed("on_warmup" if self.warming else "next", error) from error
         if self._decided:
             self._settle()
+        return index - first
 
     def on_fill(self, fill: BrokerFill) -> None:
         """An execution: book it, then tell the order and the strategy."""
@@ -322,9 +338,11 @@ class Kernel:
     # Within.
 
     def _warm_up(self, index: int) -> None:
-        self._call("on_warmup", self.strategy.on_warmup, index)
+        self.strategy.on_warmup(index)
         if index + 1 >= self.settings.warmup:
             self.warming = False
+            # on_slices has this very method at hand, and has to take up `next` instead
+            self.breaks.append("warm-up is over")
 
     def _begin(self, trigger: str) -> None:
         self._trigger = trigger

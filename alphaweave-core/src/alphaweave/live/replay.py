@@ -42,7 +42,7 @@ class ReplayDriver:
         self.position = 0
         self.total = len(timeline)
         self._timeline = timeline
-        self._stop: list[bool] = []
+        self._stop = False
         self._recorder = Recorder(kernel)
         self._row = 0
         lanes = {id(group): kernel.lanes[id(group.cursor)] for group in timeline.groups}
@@ -61,7 +61,8 @@ class ReplayDriver:
 
     def request_stop(self) -> None:
         """End the run after the present slice; safe to call from a signal handler."""
-        self._stop.append(True)
+        self._stop = True
+        self.kernel.breaks.append("a stop was asked for")
 
     def run(self, until: int | None = None) -> bool:
         """Process slices up to number ``until`` (exclusive; None: to the end).
@@ -93,6 +94,7 @@ class ReplayDriver:
             self._run_slices(first, last)
         finally:
             # Also after a failure: what was done is on the record.
+            self.position = self.kernel.index + 1
             self._row = self.position - first
             self.fanout.bars(self._recorder.take(self._row))
             self._deliver()
@@ -100,17 +102,19 @@ class ReplayDriver:
     def _run_slices(self, first: int, last: int) -> None:
         kernel = self.kernel
         venue = self.venue
-        stop = self._stop
-        on_slice = kernel.on_slice
         working = venue.working
         effects = kernel.effects
         notes = kernel.notes
+        breaks = kernel.breaks
         lanes = self._all_lanes
         lanes_at = self._lanes_at
-        for row, end in enumerate(self._timeline.ends[first:last]):
+        ends = iter(self._timeline.ends[first:last])
+        row = 0
+        while row < last - first and not self._stop:
             if lanes_at is not None:
                 lanes = lanes_at[first + row]
             if working:
+                end = next(ends)
                 # The venue is shown the new bars; the kernel, hearing of its fills, still has the old.
                 for lane in lanes:
                     lane.cursor.count += 1
@@ -120,15 +124,17 @@ class ReplayDriver:
                 if venue.events:
                     self._row = row
                     self._pump()
-            on_slice(end, lanes)
+                row += kernel.on_slices((end,), lanes)
+            elif lanes_at is None:
+                row += kernel.on_slices(ends, lanes)
+            else:
+                row += kernel.on_slices((next(ends),), lanes)
+            breaks.clear()
             if effects:
-                self._row = row
+                self._row = row - 1
                 self._hand_over()
             if notes:
                 self._deliver()
-            self.position = first + row + 1
-            if stop:
-                break
 
     def _deliver(self) -> None:
         notes = self.kernel.notes
@@ -139,11 +145,11 @@ class ReplayDriver:
         """Tell the kernel what the venue reported, and hand on what it then decides, until all is quiet."""
         kernel = self.kernel
         venue = self.venue
-        self._recorder.settle(self._row)
         heard = 0
         while venue.events:
             for event in venue.take():
                 if isinstance(event, BrokerFill):
+                    self._recorder.settle(self._row)
                     kernel.on_fill(event)
                 else:
                     kernel.on_update(event)
