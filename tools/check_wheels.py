@@ -25,22 +25,27 @@ from attrs import frozen
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = "alphaweave-core"
+KINDS = {
+    "alphaweave.brokers": "broker",
+    "alphaweave.datafeeds": "datafeed",
+    "alphaweave.monitors": "monitor",
+    "alphaweave.sandboxes": "sandbox",
+    "alphaweave.risk_rules": "risk_rule",
+}
 Word = str | Path
 
 # Runs in the environment under test: each entry point loads, and the registry finds the record it names.
 ENTRY_POINTS = """
-import sys
+import json, sys
 from importlib.metadata import distribution
 from alphaweave.live.registry import Registry
 
-kinds = {"brokers": "broker", "datafeeds": "datafeed", "monitors": "monitor",
-         "sandboxes": "sandbox", "risk_rules": "risk_rule"}
+name, kinds = sys.argv[1], json.loads(sys.argv[2])
 registry, seen = Registry(), 0
-for point in distribution(sys.argv[1]).entry_points:
-    group, _, kind = point.group.partition(".")
-    if group == "alphaweave":
+for point in distribution(name).entry_points:
+    if point.group in kinds:
         point.load()
-        record = getattr(registry, kinds[kind])(point.name)
+        record = getattr(registry, kinds[point.group])(point.name)
         assert record.name == point.name, f"{point.group}: {point.name} is served by {record.name}"
         seen += 1
 assert seen, "no entry points"
@@ -174,17 +179,15 @@ def check_files(wheel: Path, package: str) -> str:
 def check_plugins(environment: Environment, folders: Iterable[Path]) -> str:
     """`alphaweave plugins --json` lists what the installed distributions declare, and nothing else."""
     declared = {
-        (group.partition(".")[2], name, folder.name)
+        (KINDS[group], name, folder.name)
         for folder in folders
         for group, points in tomllib.loads((folder / "pyproject.toml").read_text())["project"][
             "entry-points"
         ].items()
         for name in points
     }
-    answer = json.loads(environment.command("plugins", "--json"))
-    shown = {
-        (kind, offer["name"], offer["distribution"]) for kind, offers in answer.items() for offer in offers
-    }
+    listed = json.loads(environment.command("plugins", "--json"))
+    shown = {(offer["kind"], offer["name"], offer["distribution"]) for offer in listed}
     if shown != declared:
         raise CheckFailed(f"plugins --json shows {sorted(shown)}, but declared are {sorted(declared)}")
     return f"{len(shown)} offers"
@@ -225,7 +228,7 @@ def checks(folder: Path, wheel: Path, workshop: Workshop) -> Iterator[tuple[str,
     yield "files", lambda: check_files(wheel, package)
     yield "installs alone", lambda: alone.install(name)
     yield "imports", lambda: alone.script(IMPORTS, package)
-    yield "entry points", lambda: alone.script(ENTRY_POINTS, name)
+    yield "entry points", lambda: alone.script(ENTRY_POINTS, name, json.dumps(KINDS))
     yield "plugins --json", lambda: check_plugins(alone, {ROOT / CORE, folder})
     if name == CORE:
         yield "demo without a broker", lambda: check_refusal(alone, workshop)

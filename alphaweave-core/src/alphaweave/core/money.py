@@ -53,7 +53,7 @@ def decimal_of(value: Number) -> Decimal:
     else:
         try:
             # numpy scalars: item() hands back the Python number of the same value
-            item = value.item()  # type: ignore[attr-defined]
+            item = value.item()  # type: ignore[union-attr]
         except AttributeError:
             raise TypeError(f"a number is needed, not {type(value).__name__}") from None
         return decimal_of(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from enum import Enum
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 from attrs import Factory, field, frozen
 
@@ -99,7 +99,10 @@ class BrokerAdapter(Broker, Protocol):
     `ConnectionLost` and `ConnectionRestored`, and is never reconnected by the engine.
     """
 
-    capabilities: ClassVar[Capabilities] | Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do; a class attribute will do."""
+        ...
 
     @classmethod
     def from_config(cls, config: BrokerConfig, services: Services | None = None) -> Self:
