@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from alphaweave.core.errors import InvariantViolation, StateCorrupt
+from alphaweave.core.errors import InvariantViolation, StateCorrupt, StateMismatch
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
 from alphaweave.core.order import Side
-from alphaweave.live.ledger import Booking, BookingKind, Ledger
+from alphaweave.live.ledger import Booking, BookingKind, Ledger, Position
 from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
 
 D = Decimal
@@ -99,6 +99,7 @@ def test_equity_moves_cash_and_units(ledger: Ledger) -> None:
     assert ledger.balances == {"USD": D("95875.25")}
     assert ledger.cash == 95875.25
     position = ledger.positions["SPY"]
+    assert position.symbol == "SPY"
     assert (position.quantity, position.units, position.average_price) == (10, 10.0, D("412.37"))
     assert position.realised == D("-1.05")
     assert booking.kind is BookingKind.FILL
@@ -262,6 +263,26 @@ def test_fills_of_one_instant_keep_their_order_of_arrival(ledger: Ledger) -> Non
         ledger.book(fill(key, size, {"b": 100, "a": 110, "c": 130}[key], second=5), SPY)
     assert ledger.positions["SPY"].average_price == D(120)
     assert ledger.positions["SPY"].realised == 100
+
+
+def test_fills_in_order_are_never_worked_out_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history is gone through only for what arrives out of order, or changes the past."""
+    rebuilt: list[str] = []
+    rebuild = Position.rebuild
+
+    def watched(position: Position) -> None:
+        rebuilt.append(position.symbol)
+        rebuild(position)
+
+    monkeypatch.setattr(Position, "rebuild", watched)
+    for key in "1234":
+        ledger.book(fill(key, 10, 100, fees=None), SPY)
+        ledger.report_fees(late_fees(key, ("USD", "1")))
+    ledger.book(fill("5", -15, 100, second=4), SPY)
+    assert not rebuilt
+    assert ledger.positions["SPY"].quantity == 25
+    ledger.book(fill("6", -15, 100, second=3), SPY)
+    assert rebuilt == ["SPY"]
 
 
 # Duplicates.
@@ -429,7 +450,8 @@ def test_bust_that_overtakes_its_fill_holds(ledger: Ledger) -> None:
     """A fill whose bust is known already is not booked."""
     assert ledger.correct(bust("1", revision=0), None) is None
     assert ledger.book(fill("1", 10, 100), SPY) is None
-    assert ledger.positions["SPY"].quantity == 0
+    position = ledger.positions["SPY"]
+    assert (position.quantity, position.units, position.cost, position.realised) == (0, 0.0, 0, 0)
 
 
 def test_execution_restated_after_its_bust_is_back(ledger: Ledger) -> None:
@@ -501,6 +523,16 @@ def test_late_fees_that_overtake_their_fill_wait_for_it(ledger: Ledger) -> None:
     assert booking.kind is BookingKind.FILL
     assert booking.fees == 2
     assert ledger.balances["USD"] == 98_998
+
+
+@pytest.mark.parametrize("revision", [0, 1])
+def test_report_outranks_the_figure_of_the_fill_it_overtook(ledger: Ledger, revision: int) -> None:
+    """A fill received after the report brings no newer fees, unless it is a revision that says them anew."""
+    ledger.report_fees(late_fees("1", ("USD", "2"), second=5))
+    assert kept(ledger.book(fill("1", 1, 100, ("USD", "1"), second=5, revision=revision), SPY)).fees == 2
+    ledger.report_fees(late_fees("2", ("USD", "2"), second=5))
+    booking = kept(ledger.book(fill("2", 1, 100, ("USD", "1"), second=6, revision=revision), SPY))
+    assert booking.fees == (2 if revision == 0 else 1)
 
 
 def test_late_base_fee_reduces_the_position(ledger: Ledger) -> None:
@@ -705,7 +737,11 @@ def busy_ledger() -> Ledger:
 
 
 def through_json(ledger: Ledger) -> Ledger:
-    return Ledger.restore(json.loads(json.dumps(ledger.snapshot(), allow_nan=False)))
+    restored = Ledger(currency="USD", cash=D(1))
+    restored.flow(flow("gone", "BNB", "1"))
+    restored.equity({}.__getitem__)
+    restored.restore(json.loads(json.dumps(ledger.snapshot(), allow_nan=False)))
+    return restored
 
 
 def test_snapshot_restores_the_same_books() -> None:
@@ -766,7 +802,30 @@ def test_snapshot_is_readable() -> None:
 )
 def test_damaged_snapshot_is_refused(damage: Callable[[dict[str, Any]], object]) -> None:
     """Missing parts and figures that contradict each other stop the restore."""
-    data = busy_ledger().snapshot()
+    ledger = busy_ledger()
+    data = ledger.snapshot()
     damage(data)
     with pytest.raises(StateCorrupt, match="the ledger's snapshot cannot be read"):
-        Ledger.restore(data)
+        ledger.restore(data)
+    assert ledger.snapshot() == busy_ledger().snapshot()
+
+
+@pytest.mark.parametrize("own", [{"currency": "EUR"}, {"account": "B2"}], ids=str)
+def test_snapshot_of_other_books_is_refused(own: dict[str, str]) -> None:
+    """Books in another currency, or of another account, are not taken over."""
+    ledger = Ledger(**{"currency": "USD", "cash": D(5), **own})
+    data = busy_ledger().snapshot()
+    data["balances"]["EUR"] = "7"
+    with pytest.raises(StateMismatch, match="the books are in USD of account 'A1'"):
+        ledger.restore(data)
+    assert list(ledger.balances.values()) == [5]
+
+
+def test_restored_ledger_keeps_the_instruments_it_was_given() -> None:
+    """What was added before the restore still prices a balance after it."""
+    ledger = Ledger(currency="USD", cash=D(0), account="A1")
+    empty = ledger.snapshot()
+    ledger.add_instrument(EURUSD)
+    ledger.restore(empty)
+    ledger.flow(flow("f", "EUR", "7"))
+    assert ledger.equity({"EUR-USD": 2.0}.__getitem__) == 14

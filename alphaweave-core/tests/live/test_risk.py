@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from alphaweave.core.errors import ConfigError
 from alphaweave.core.instrument import Instrument, PriceStep
@@ -218,66 +216,72 @@ def test_short_sale_needs_broker_and_instrument(shorting: bool, shortable: bool,
         assert denial.text.startswith(f"{said} allows no short position")
 
 
-requests = st.builds(
-    lambda kind, tif, size, by_quote, flags, trail: OrderRequest(
-        "SPY",
-        Side.BUY,
-        **({"quote_quantity": D(size)} if by_quote else {"quantity": D(size)}),
-        type=kind,
-        tif=tif,
-        limit_price=D(1) if kind in {OrderType.LIMIT, OrderType.STOP_LIMIT} else None,
-        stop_price=D(1) if kind in {OrderType.STOP, OrderType.STOP_LIMIT} else None,
-        trail=trail if kind is OrderType.TRAILING_STOP else None,
-        **dict(zip(("post_only", "reduce_only", "extended_hours"), flags, strict=True)),
-    ),
-    st.sampled_from(OrderType),
-    st.sampled_from([TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC]),
-    st.sampled_from(["1", "2", "0.5"]),
-    st.booleans(),
-    st.tuples(st.booleans(), st.booleans(), st.booleans()),
-    st.sampled_from([Trail(amount=D(1)), Trail(percent=D(1))]),
+LIMITED = Capabilities(
+    order_types=PAIRS - {(OrderType.LIMIT, TimeInForce.GTC), (OrderType.STOP, TimeInForce.DAY)},
+    shorting=True,
+    trail_percent=True,
+    fractional=True,
 )
-pairs = st.frozensets(
-    st.tuples(st.sampled_from(OrderType), st.sampled_from([TimeInForce.DAY, TimeInForce.GTC])), max_size=8
-)
+HALVES = evolve(SPY, size_step=D("0.5"))
 
 
-@settings(deadline=None, derandomize=True)
-@given(
-    st.builds(
-        Capabilities,
-        order_types=pairs,
-        quote_quantity=pairs,
-        **dict.fromkeys(
-            ("fractional", "post_only", "reduce_only", "extended_hours", "trail_amount", "trail_percent"),
-            st.booleans(),
-        ),
-    ),
-    st.builds(
-        Instrument,
-        symbol=st.just("SPY"),
-        venue_symbol=st.just("SPY"),
-        size_step=st.sampled_from([D(1), D("0.5")]),
-        fractional=st.booleans(),
-        order_types=st.none() | pairs,
-    ),
-    st.lists(requests, max_size=12),
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"type": OrderType.STOP, "limit_price": None, "stop_price": D(100)},
+        {"tif": TimeInForce.GTC},
+        {"quantity": None, "quote_quantity": D(100), "type": OrderType.MARKET, "limit_price": None},
+        {"post_only": True},
+        {"reduce_only": True},
+        {"extended_hours": True},
+        {"quantity": D("0.5")},
+        {"type": OrderType.TRAILING_STOP, "limit_price": None, "trail": Trail(amount=D(1))},
+    ],
+    ids="-".join,
 )
-def test_remembered_shapes_never_change_the_verdict(
-    capabilities: Capabilities, instrument: Instrument, asked: list[OrderRequest]
+def test_remembered_orders_speak_only_for_their_like(other: dict[str, Any]) -> None:
+    """After much that the broker takes, one difference that it does not take is still refused."""
+    rule = InstrumentValidity(LIMITED)
+    plain_order = {"type": OrderType.LIMIT, "limit_price": D(100)}
+    taken = (
+        plain_order,
+        {},
+        {"type": OrderType.TRAILING_STOP, "trail": Trail(percent=D(1))},
+        {"type": OrderType.STOP, "stop_price": D(100), "tif": TimeInForce.GTC},
+    )
+    for _ in range(2):
+        for terms in taken:
+            assert rule.check(proposal(instrument=HALVES, request=terms)) is None
+    verdict = rule.check(proposal(instrument=HALVES, request={**plain_order, **other}))
+    assert isinstance(verdict, Denial)
+    assert verdict.code == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("instrument", "terms", "asked"),
+    [
+        (SPY, {}, 1),
+        (evolve(HALVES, fractional=True), {"quantity": D("0.5")}, 1),
+        (HALVES, {"quantity": D(2)}, 3),
+        (SPY, {"type": OrderType.TRAILING_STOP, "trail": Trail(percent=D(1))}, 3),
+    ],
+    ids=["whole", "fractional", "fraction-decides", "trail-decides"],
+)
+def test_order_of_a_known_kind_is_checked_once(
+    monkeypatch: pytest.MonkeyPatch, instrument: Instrument, terms: dict[str, Any], asked: int
 ) -> None:
-    """Whatever was asked before, the rule says what the capability check says."""
-    rule = InstrumentValidity(capabilities)
-    for request in asked * 2:
-        size = request.quantity or D(1)
-        verdict = rule.check(Proposal("SPY", instrument, Side.BUY, size, request=request, price=D(1)))
-        expected = check_request(capabilities, instrument, request)
-        if size % instrument.size_step:
-            assert verdict == f"size {size} is no multiple of 1"
-        elif expected is None:
-            assert verdict is None
-        else:
-            assert verdict == Denial("unsupported", expected.text)
+    """The capability check is asked again only where more than the kind of order decides."""
+    calls: list[OrderRequest] = []
+
+    def counting(capabilities: Capabilities, instrument: Instrument, request: OrderRequest) -> Any:
+        calls.append(request)
+        return check_request(capabilities, instrument, request)
+
+    monkeypatch.setattr("alphaweave.live.risk_rules.check_request", counting)
+    rule = InstrumentValidity(LIMITED)
+    for _ in range(3):
+        assert rule.check(proposal(instrument=instrument, request=terms)) is None
+    assert len(calls) == asked
 
 
 # The other rules.
@@ -414,6 +418,20 @@ def test_reductions_pass_every_limit() -> None:
     assert code(chain, judged) is None
 
 
+def test_plugin_rule_sees_the_whole_proposal() -> None:
+    """A rule of one's own may judge by the position and by the worst case on either side."""
+
+    class Flat(Rule):
+        def check(self, proposal: Proposal) -> str | None:
+            held = (proposal.position, proposal.worst_long, proposal.worst_short)
+            return None if held == (0, 0, 0) else f"held: {held}"
+
+    chain = RiskChain([Flat("flat")])
+    assert chain.check(proposal()) is None
+    denial = chain.check(proposal(position=D(1), worst_long=D(2), worst_short=D(-3)))
+    assert denial == Denial("flat", "held: (Decimal('1'), Decimal('2'), Decimal('-3'))")
+
+
 # The chain.
 
 
@@ -460,7 +478,9 @@ def test_chain_counts_only_the_rules_that_apply_to_a_reduction() -> None:
 
 def test_chain_takes_a_denial_with_its_own_code() -> None:
     """A rule may give a narrower reason than its name."""
-    assert RiskChain([Rule("a", Denial("narrow", "no"))]).check(proposal()) == Denial("narrow", "no")
+    chain = RiskChain([Rule("a", Denial("narrow", "no"))])
+    assert chain.check(proposal()) == Denial("narrow", "no")
+    assert (chain.evaluations, chain.denials) == (1, 1)
 
 
 def test_rule_that_raises_denies() -> None:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isnan, nan
-from typing import Any, Self
+from typing import Any
 
-from alphaweave.core.errors import InvariantViolation, StateCorrupt
+from alphaweave.core.errors import InvariantViolation, StateCorrupt, StateMismatch
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO
 from alphaweave.live.ledger_codec import pack_execution, pack_position, unpack_execution, unpack_position
@@ -225,31 +225,41 @@ class Ledger:
             "positions": {symbol: pack_position(p, numbers) for symbol, p in self.positions.items()},
         }
 
-    @classmethod
-    def restore(cls, snapshot: Mapping[str, Any]) -> Self:
-        """A ledger that goes on as the one that wrote the snapshot would have.
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over the books that `snapshot` wrote, in place of these.
 
         Raises:
-            StateCorrupt: the snapshot is not one, or its figures contradict each other.
+            StateCorrupt: it is no snapshot, or its figures contradict each other. Nothing has changed.
+            StateMismatch: it is in another currency, or of another account.
         """
+        executions: dict[str, Execution] = {}
+        entries = []
         try:
+            currency, account = snapshot["currency"], snapshot["account"]
             balances = {asset: Decimal(amount) for asset, amount in snapshot["balances"].items()}
-            currency = snapshot["currency"]
-            ledger = cls(currency=currency, cash=balances[currency], account=snapshot["account"])
-            ledger.balances = balances
-            ledger._pricers = dict(snapshot["pricers"])
-            ledger._flows = dict.fromkeys(snapshot["flows"])
-            ledger._changes = dict.fromkeys(snapshot["changes"])
-            entries = []
+            cash = float(balances[currency])
+            pricers = {**self._pricers, **snapshot["pricers"]}
+            flows, changes = dict.fromkeys(snapshot["flows"]), dict.fromkeys(snapshot["changes"])
             for packed in snapshot["executions"]:
                 keys, execution = unpack_execution(packed)
                 entries.append(execution)
-                ledger.executions.update(dict.fromkeys(keys, execution))
-            for symbol, packed in snapshot["positions"].items():
-                ledger.positions[symbol] = unpack_position(symbol, packed, entries)
+                executions.update(dict.fromkeys(keys, execution))
+            positions = {
+                symbol: unpack_position(symbol, packed, entries)
+                for symbol, packed in snapshot["positions"].items()
+            }
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise StateCorrupt(f"the ledger's snapshot cannot be read: {error!r}") from error
-        return ledger
+        if currency != self.currency or (self.account and account and account != self.account):
+            raise StateMismatch(
+                f"the books are in {currency} of account {account!r}, and this run's are in "
+                f"{self.currency} of account {self.account!r}"
+            )
+        self.account = self.account or account
+        self.balances, self.cash, self.positions = balances, cash, positions
+        self.executions, self._flows, self._changes = executions, flows, changes
+        self._pricers = pricers
+        self._amounts.clear()
 
     def _check_account(self, account: str) -> None:
         if self.account and account:
