@@ -232,3 +232,17 @@ def test_run_end_is_kept(memory: InMemoryMonitor) -> None:
     memory.on_run_start({"run_id": "again"})
     assert memory.summary is None
     assert memory.meta == {"run_id": "again"}
+
+
+def test_slice_numbers_may_have_gaps() -> None:
+    """Rows and slice numbers map to each other, also where a stretch of slices was not recorded."""
+    monitor = InMemoryMonitor()
+    for index in (5, 6, 9, 10, 20):
+        monitor.on_bar(snapshot(index, prices={}, positions={}))
+    bars = monitor.bars
+    assert [bar.index for bar in bars] == monitor.bars_df()["index"].tolist() == [5, 6, 9, 10, 20]
+    rows = {index: bars.row_of(index) for index in (0, 5, 6, 7, 8, 9, 10, 11, 20, 21)}
+    assert rows == {0: 0, 5: 0, 6: 1, 7: 2, 8: 2, 9: 2, 10: 3, 11: 4, 20: 4, 21: 5}
+    again = InMemoryMonitor()
+    again.set_state(json.loads(json.dumps(monitor.get_state())))
+    assert list(again.bars) == list(bars)

@@ -88,7 +88,7 @@ def test_series_are_aligned_with_the_bars(memory: InMemoryMonitor) -> None:
     for series in curves:
         pd.testing.assert_index_equal(series.index, memory.bars_df().index)
         assert series.notna().all()
-    assert run.equity.tolist() == memory.bars.equity.tolist()
+    assert run.equity.tolist() == memory.bars.columns.equity.tolist()
     assert run.returns.index.tolist() == run.equity.index.tolist()[1:]
     np.testing.assert_allclose(run.returns, run.equity.pct_change().iloc[1:], rtol=1e-12)
     np.testing.assert_allclose(run.exposure, memory.bars_df()["gross"] / run.equity, rtol=1e-12)
@@ -304,4 +304,4 @@ def test_open_positions_are_marked_at_the_last_bar(
     run = RunMonitor(memory)
     trips = [*run.round_trips(), *run.open_positions()]
     assert len(run.open_positions()) == 2
-    assert sum(trip.pnl or 0.0 for trip in trips) == pytest.approx(memory.bars.equity[-1] - 100_000.0)
+    assert sum(trip.pnl or 0.0 for trip in trips) == pytest.approx(memory.bars.columns.equity[-1] - 100_000.0)

@@ -1,150 +1,83 @@
-"""Bars as a monitor keeps them: one array a column, so that a long replay costs next to nothing."""
+"""Bars as a monitor keeps them: in columns, so that a long replay costs next to nothing."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Mapping, Sequence
 from math import isnan, nan
-from typing import Any, overload
+from operator import itemgetter
+from typing import Any, Final, overload
+
+from attrs import Factory, define
 
 from alphaweave.core.clock import from_ns, to_ns
 from alphaweave.core.errors import StateCorrupt
 from alphaweave.monitoring.monitor import BarColumns, BarSnapshot
 from alphaweave.monitoring.packing import pack, unpack
 
-__all__ = ["BarLog"]
+__all__ = ["BarLog", "Columns"]
 
-_BOOKS = ("equity", "cash", "gross", "net")
+_BOOKS: Final = ("equity", "cash", "gross", "net")
 
 
-class BarLog(Sequence[BarSnapshot]):
-    """The recorded slices, read one by one as `BarSnapshot` or whole as columns of equal length.
+@define(eq=False)
+class Columns:
+    """Recorded slices, one array a column, all of one length.
 
     Attributes:
-        indexes: slice numbers.
         ends: slice ends, epoch nanoseconds UTC.
         equity, cash, gross, net: as in BarSnapshot.
         closes: symbol -> last known price at each row; NaN before the first one.
         changes: symbol -> (rows, signed quantities from that row on).
+        numbers: (row, number of its slice) of each row at which the numbers do not simply count on.
     """
 
-    __slots__ = ("cash", "changes", "closes", "ends", "equity", "gross", "indexes", "net")
-
-    def __init__(self) -> None:
-        self.indexes: array[int] = array("q")
-        self.ends: array[int] = array("q")
-        self.equity: array[float] = array("d")
-        self.cash: array[float] = array("d")
-        self.gross: array[float] = array("d")
-        self.net: array[float] = array("d")
-        self.closes: dict[str, array[float]] = {}
-        self.changes: dict[str, tuple[array[int], array[float]]] = {}
+    ends: array[int] = Factory(lambda: array("q"))
+    equity: array[float] = Factory(lambda: array("d"))
+    cash: array[float] = Factory(lambda: array("d"))
+    gross: array[float] = Factory(lambda: array("d"))
+    net: array[float] = Factory(lambda: array("d"))
+    closes: dict[str, array[float]] = Factory(dict)
+    changes: dict[str, tuple[array[int], array[float]]] = Factory(dict)
+    numbers: list[tuple[int, int]] = Factory(list)
 
     def append(self, bar: BarSnapshot) -> None:
         """Record one slice."""
         row = len(self.ends)
-        self.indexes.append(bar.index)
+        self._count_on(row, bar.index)
         self.ends.append(to_ns(bar.timestamp))
         self.equity.append(bar.equity)
         self.cash.append(bar.cash)
         self.gross.append(bar.gross)
         self.net.append(bar.net)
         for symbol, price in bar.prices.items():
-            self._column(symbol, row).append(price)
+            self._closes_of(symbol, row).append(price)
         self._carry_closes(row)
         self._set_positions(row, bar.positions)
 
-    def extend(self, columns: BarColumns) -> None:
+    def extend(self, more: BarColumns) -> None:
         """Record many slices."""
         row = len(self.ends)
-        count = len(columns.ends)
-        self.indexes.extend(range(columns.first_index, columns.first_index + count))
-        self.ends.extend(columns.ends)
-        self.equity.extend(columns.equity)
-        self.cash.extend(columns.cash)
-        self.gross.extend(columns.gross)
-        self.net.extend(columns.net)
-        for symbol, prices in columns.closes.items():
-            self._column(symbol, row).extend(prices)
+        self._count_on(row, more.first_index)
+        self.ends.extend(more.ends)
+        self.equity.extend(more.equity)
+        self.cash.extend(more.cash)
+        self.gross.extend(more.gross)
+        self.net.extend(more.net)
+        for symbol, prices in more.closes.items():
+            self._closes_of(symbol, row).extend(prices)
         self._carry_closes(row)
-        if count:
-            self._set_positions(row, columns.positions_before)
-        for offset, symbol, quantity in columns.positions:
+        self._set_positions(row, more.positions_before)
+        for offset, symbol, quantity in more.positions:
             self._change(row + offset, symbol, quantity)
 
-    def positions_at(self, row: int) -> dict[str, float]:
-        """Signed quantity of each symbol held after a row."""
-        held = {}
-        for symbol, (rows, quantities) in self.changes.items():
-            at = bisect_right(rows, row) - 1
-            if at >= 0 and quantities[at]:
-                held[symbol] = quantities[at]
-        return held
+    def _count_on(self, row: int, index: int) -> None:
+        if not self.numbers or self.numbers[-1][1] + row - self.numbers[-1][0] != index:
+            self.numbers.append((row, index))
 
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    @overload
-    def __getitem__(self, key: int) -> BarSnapshot: ...
-    @overload
-    def __getitem__(self, key: slice) -> list[BarSnapshot]: ...
-    def __getitem__(self, key: int | slice) -> BarSnapshot | list[BarSnapshot]:
-        if isinstance(key, slice):
-            return [self[row] for row in range(*key.indices(len(self)))]
-        row = range(len(self))[key]
-        return BarSnapshot(
-            timestamp=from_ns(self.ends[row]),
-            index=self.indexes[row],
-            prices={
-                symbol: price for symbol, column in self.closes.items() if not isnan(price := column[row])
-            },
-            equity=self.equity[row],
-            cash=self.cash[row],
-            gross=self.gross[row],
-            net=self.net[row],
-            positions=self.positions_at(row),
-        )
-
-    def get_state(self) -> dict[str, Any]:
-        """Everything recorded, as JSON values; columns are packed bytes, so that no digit is lost."""
-        return {
-            "indexes": pack(self.indexes),
-            "ends": pack(self.ends),
-            **{name: pack(getattr(self, name)) for name in _BOOKS},
-            "closes": {symbol: pack(column) for symbol, column in self.closes.items()},
-            "changes": {
-                symbol: [pack(rows), pack(quantities)] for symbol, (rows, quantities) in self.changes.items()
-            },
-        }
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Replace everything recorded by what ``get_state`` returned.
-
-        Raises:
-            StateCorrupt: it is not that; nothing has changed then.
-        """
-        fresh = BarLog()
-        try:
-            fresh.indexes = unpack("q", state["indexes"])
-            fresh.ends = unpack("q", state["ends"])
-            for name in _BOOKS:
-                setattr(fresh, name, unpack("d", state[name]))
-            fresh.closes = {symbol: unpack("d", packed) for symbol, packed in state["closes"].items()}
-            fresh.changes = {
-                symbol: (unpack("q", rows), unpack("d", quantities))
-                for symbol, (rows, quantities) in state["changes"].items()
-            }
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StateCorrupt(f"the recorded bars cannot be read: {error!r}") from error
-        lengths = {len(fresh.indexes), len(fresh.ends), *(len(getattr(fresh, name)) for name in _BOOKS)}
-        lengths.update(len(column) for column in fresh.closes.values())
-        if len(lengths) > 1:
-            raise StateCorrupt(f"the recorded columns differ in length: {sorted(lengths)}")
-        for name in self.__slots__:
-            setattr(self, name, getattr(fresh, name))
-
-    def _column(self, symbol: str, row: int) -> array[float]:
+    def _closes_of(self, symbol: str, row: int) -> array[float]:
         column = self.closes.get(symbol)
         if column is None:
             column = self.closes[symbol] = array("d", [nan]) * row
@@ -153,7 +86,7 @@ class BarLog(Sequence[BarSnapshot]):
     def _carry_closes(self, row: int) -> None:
         missing = len(self.ends) - row
         for column in self.closes.values():
-            if len(column) == row and missing:
+            if len(column) == row:
                 column.extend(array("d", [column[-1] if column else nan]) * missing)
 
     def _set_positions(self, row: int, positions: Mapping[str, float]) -> None:
@@ -177,3 +110,120 @@ class BarLog(Sequence[BarSnapshot]):
         else:
             rows.append(row)
             quantities.append(quantity)
+
+
+class BarLog(Sequence[BarSnapshot]):
+    """The recorded slices, read one by one as `BarSnapshot` or whole as `Columns`."""
+
+    __slots__ = ("_columns", "_length", "_waiting")
+
+    def __init__(self) -> None:
+        self._columns = Columns()
+        # Growing arrays means copying them, so it waits until somebody reads.
+        self._waiting: deque[BarColumns] = deque()
+        self._length = 0
+
+    @property
+    def columns(self) -> Columns:
+        """Everything recorded."""
+        while self._waiting:
+            self._columns.extend(self._waiting.popleft())
+        return self._columns
+
+    def append(self, bar: BarSnapshot) -> None:
+        """Record one slice."""
+        self.columns.append(bar)
+        self._length += 1
+
+    def extend(self, columns: BarColumns) -> None:
+        """Record many slices; the columns must not change any more."""
+        if len(columns.ends):
+            self._waiting.append(columns)
+            self._length += len(columns.ends)
+
+    def index_at(self, row: int) -> int:
+        """Number of the slice in a row."""
+        numbers = self.columns.numbers
+        start, number = numbers[bisect_right(numbers, row, key=itemgetter(0)) - 1]
+        return number + row - start
+
+    def row_of(self, index: int) -> int:
+        """The row of a slice by its number; of the next recorded one where that was not recorded."""
+        numbers = self.columns.numbers
+        at = bisect_right(numbers, index, key=itemgetter(1)) - 1
+        if at < 0:
+            return 0
+        start, number = numbers[at]
+        end = numbers[at + 1][0] if at + 1 < len(numbers) else len(self)
+        return min(start + index - number, end)
+
+    def positions_at(self, row: int) -> dict[str, float]:
+        """Signed quantity of each symbol held after a row."""
+        held = {}
+        for symbol, (rows, quantities) in self.columns.changes.items():
+            at = bisect_right(rows, row) - 1
+            if at >= 0 and quantities[at]:
+                held[symbol] = quantities[at]
+        return held
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, key: int) -> BarSnapshot: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[BarSnapshot]: ...
+    def __getitem__(self, key: int | slice) -> BarSnapshot | list[BarSnapshot]:
+        if isinstance(key, slice):
+            return [self[row] for row in range(*key.indices(len(self)))]
+        row = range(len(self))[key]
+        columns = self.columns
+        prices = ((symbol, column[row]) for symbol, column in columns.closes.items())
+        return BarSnapshot(
+            timestamp=from_ns(columns.ends[row]),
+            index=self.index_at(row),
+            prices={symbol: price for symbol, price in prices if not isnan(price)},
+            equity=columns.equity[row],
+            cash=columns.cash[row],
+            gross=columns.gross[row],
+            net=columns.net[row],
+            positions=self.positions_at(row),
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything recorded, as JSON values; columns are packed bytes, so that no digit is lost."""
+        columns = self.columns
+        return {
+            "numbers": [list(pair) for pair in columns.numbers],
+            "ends": pack(columns.ends),
+            **{name: pack(getattr(columns, name)) for name in _BOOKS},
+            "closes": {symbol: pack(column) for symbol, column in columns.closes.items()},
+            "changes": {symbol: [pack(rows), pack(held)] for symbol, (rows, held) in columns.changes.items()},
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Replace everything recorded by what ``get_state`` returned.
+
+        Raises:
+            StateCorrupt: it is not that; nothing has changed then.
+        """
+        try:
+            fresh = Columns(
+                numbers=[(int(row), int(number)) for row, number in state["numbers"]],
+                ends=unpack("q", state["ends"]),
+                **{name: unpack("d", state[name]) for name in _BOOKS},
+                closes={symbol: unpack("d", packed) for symbol, packed in state["closes"].items()},
+                changes={
+                    symbol: (unpack("q", rows), unpack("d", held))
+                    for symbol, (rows, held) in state["changes"].items()
+                },
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StateCorrupt(f"the recorded bars cannot be read: {error!r}") from error
+        lengths = {len(fresh.ends), *(len(getattr(fresh, name)) for name in _BOOKS)}
+        lengths.update(len(column) for column in fresh.closes.values())
+        if len(lengths) > 1:
+            raise StateCorrupt(f"the recorded columns differ in length: {sorted(lengths)}")
+        self._columns = fresh
+        self._waiting.clear()
+        self._length = len(fresh.ends)

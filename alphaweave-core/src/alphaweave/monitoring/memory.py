@@ -101,16 +101,16 @@ class InMemoryMonitor:
         import pandas as pd
 
         bars = self.bars
-        columns = {name: _copy(getattr(bars, name)) for name in ("equity", "cash", "gross", "net")}
-        columns = {"index": _copy(bars.indexes), **columns}
-        return pd.DataFrame(columns, index=_utc_index(bars.ends))
+        columns = {name: _copy(getattr(bars.columns, name)) for name in ("equity", "cash", "gross", "net")}
+        columns = {"index": list(map(bars.index_at, range(len(bars)))), **columns}
+        return pd.DataFrame(columns, index=_utc_index(bars.columns.ends))
 
     def prices_df(self) -> pd.DataFrame:
         """The last known price of each symbol, one row a slice; NaN before its first one."""
         import pandas as pd
 
-        columns = {symbol: _copy(column) for symbol, column in self.bars.closes.items()}
-        return pd.DataFrame(columns, index=_utc_index(self.bars.ends), dtype="float64")
+        columns = {symbol: _copy(column) for symbol, column in self.bars.columns.closes.items()}
+        return pd.DataFrame(columns, index=_utc_index(self.bars.columns.ends), dtype="float64")
 
     def positions_df(self) -> pd.DataFrame:
         """The signed quantity of each symbol that was ever held, one row a slice."""
@@ -119,10 +119,10 @@ class InMemoryMonitor:
 
         count = len(self.bars)
         columns = {}
-        for symbol, (rows, quantities) in self.bars.changes.items():
+        for symbol, (rows, quantities) in self.bars.columns.changes.items():
             spans = np.diff([*rows, count])
             columns[symbol] = np.concatenate([np.zeros(rows[0]), np.repeat(_copy(quantities), spans)])
-        return pd.DataFrame(columns, index=_utc_index(self.bars.ends), dtype="float64")
+        return pd.DataFrame(columns, index=_utc_index(self.bars.columns.ends), dtype="float64")
 
     def trades_df(self) -> pd.DataFrame:
         """One row a fill, the fields of TradeRecord; indexed by execution time, UTC."""

@@ -60,7 +60,7 @@ class RunMonitor:
         capital = self.meta.get("capital")
         if self.meta.get("mode") == "replay" and capital is not None:
             return float(capital)
-        return self.memory.bars.equity[0] if len(self.memory.bars) else None
+        return self.memory.bars.columns.equity[0] if len(self.memory.bars) else None
 
     @property
     def equity(self) -> pd.Series[float]:
@@ -171,12 +171,12 @@ class RunMonitor:
     def _ends(self) -> Times:
         import numpy as np
 
-        return np.array(self.memory.bars.ends, dtype="int64")
+        return np.array(self.memory.bars.columns.ends, dtype="int64")
 
     def _column(self, name: str) -> Floats:
         import numpy as np
 
-        return np.array(getattr(self.memory.bars, name), dtype="float64")
+        return np.array(getattr(self.memory.bars.columns, name), dtype="float64")
 
     def _series(self, name: str, values: Floats) -> pd.Series[float]:
         import pandas as pd
@@ -208,9 +208,9 @@ class RunMonitor:
         rows = []
         for trade in self.memory.trades:
             if trade.index >= 0:
-                row = bisect_left(bars.indexes, trade.index)
+                row = bars.row_of(trade.index)
             else:
-                row = bisect_left(bars.ends, to_ns(trade.timestamp))
+                row = bisect_left(bars.columns.ends, to_ns(trade.timestamp))
             rows.append(max(0, min(row, last)))
         return rows
 
