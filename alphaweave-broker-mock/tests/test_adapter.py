@@ -160,11 +160,12 @@ def test_paper_rejects_what_the_cash_cannot_buy() -> None:
         broker.on_market([bar(0, "100 102 99 101")])
         with pytest.raises(OrderRejected, match="paper refused the order") as refusal:
             await broker.submit_order(ref("a"), market(quantity=100))
+        await broker.submit_order(ref("b"), market(quantity=1))
         return refusal.value
 
     refusal, events = play(PaperBrokerAdapter(services=services(capital="10000")), script)
     assert refusal.code == "insufficient_funds"
-    assert told(events) == []
+    assert told(events) == [("accepted", "b", None)]
 
 
 def test_mock_takes_what_the_cash_cannot_buy() -> None:
@@ -372,6 +373,17 @@ def test_orders_are_timed_by_the_market() -> None:
 
     _, events = play(PaperBrokerAdapter(free(), services()), script)
     assert ("fill", "a", "10", "103.0") in told(events)
+
+
+def test_late_bar_does_not_turn_time_back() -> None:
+    """A bar of another symbol that comes after its slice leaves the market's time where it was."""
+
+    async def script(broker: PaperBrokerAdapter) -> datetime | None:
+        broker.on_market([bar(1, "100 102 99 101")])
+        broker.on_market([bar(0, "50 52 49 51", symbol="QQQ")])
+        return (await broker.submit_order(ref("a"), market())).broker_time
+
+    assert play(PaperBrokerAdapter(services=services()), script)[0] == MONDAY + 2 * DAY
 
 
 def test_fills_are_those_of_a_replay() -> None:

@@ -27,6 +27,7 @@ from alphaweave.live.registry import Registry
 from alphaweave.live.reports import BrokerFill, OrderUpdate
 from alphaweave_broker_mock import MockBrokerAdapter, PaperBrokerAdapter
 from alphaweave_broker_mock.options import FeeOptions, MockOptions, PaperOptions, VenueOptions
+from alphaweave_broker_mock.venue import make_venue
 
 SPY = Instrument(symbol="SPY", venue_symbol="SPY")
 DAY = 86_400_000_000_000
@@ -192,6 +193,15 @@ def test_session_timezone_defaults_to_the_feed() -> None:
     """Day orders end with the days that the datafeed's bars are of."""
     assert VenueOptions().settings("America/New_York").session_timezone == "America/New_York"
     assert VenueOptions(session_timezone="UTC").settings("America/New_York").session_timezone == "UTC"
+
+
+def test_venue_draws_from_the_seed_of_the_run() -> None:
+    """Equal seeds make equal venues, others do not."""
+    first, again, other = (
+        make_venue(PaperOptions(), Services(seed=seed), {"SPY": SPY}).snapshot() for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["rng"] != other["rng"]
 
 
 def requests() -> list[OrderRequest | OrderGroup]:

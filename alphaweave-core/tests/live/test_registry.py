@@ -149,6 +149,14 @@ def test_installed_counts_a_distribution_once(site: Site, monkeypatch: pytest.Mo
     assert registry.broker("acme").name == "acme"
 
 
+def test_installed_counts_a_renamed_leftover_once(site: Site) -> None:
+    """An interrupted upgrade leaves the old metadata under a mangled folder name."""
+    site.broker(GOOD)
+    site.install("acme_broker", "0.2", points={"broker": {"acme": "acme_plugin"}})
+    (site.folder / "acme_broker-0.2.dist-info").rename(site.folder / "~cme_broker-0.2.dist-info")
+    assert len(Registry().installed("broker")["acme"]) == 1
+
+
 def test_installed_passes_over_debris(site: Site) -> None:
     """A folder that lost its METADATA is nobody's offer, and does not spoil the rest."""
     site.broker(GOOD)
@@ -393,6 +401,13 @@ def test_optional_hook_of_a_newer_core_is_no_error(site: Site) -> None:
     """A plugin may implement what this core does not know yet, if it says so."""
     site.broker(GOOD + "\n@hookimpl(optionalhook=True)\ndef alphaweave_oracles():\n    yield 1\n")
     assert Registry().broker("acme").name == "acme"
+
+
+def test_optional_hook_is_not_blamed_for_another(site: Site) -> None:
+    """The complaint is about the hook that does not fit, not about one that is free to be unknown."""
+    optional = "@hookimpl(optionalhook=True)\ndef a_newer_hook():\n    yield 1\n"
+    site.broker(optional + "@hookimpl\ndef alphaweave_brokers(clock):\n    yield broker('acme')")
+    assert refusal(AdapterContractError) == f"{FITS}alphaweave_brokers asks for 'clock'.{UPGRADE}"
 
 
 def test_hook_that_raises_is_an_import_error(site: Site) -> None:
