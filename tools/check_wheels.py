@@ -147,7 +147,7 @@ class Environment:
 
     def install(self, requirement: str) -> str:
         """Install from the workshop alone, and have pip judge the result."""
-        self.pip("install", "--quiet", "--no-index", *self._links, requirement)
+        self.pip("install", "--quiet", "--no-compile", "--no-index", *self._links, requirement)
         return self.pip("check").strip()
 
     def script(self, text: str, *words: str) -> str:
@@ -224,17 +224,16 @@ def checks(folder: Path, wheel: Path, workshop: Workshop) -> Iterator[tuple[str,
     package = "alphaweave" if name == CORE else name.replace("-", "_")
     extras = ",".join(headers.get("Provides-Extra", []))
     sdist = workshop.dist / f"{name.replace('-', '_')}-{headers['Version'][0]}.tar.gz"
-    alone = Environment(f"{name}-alone", workshop)
+    environment = Environment(name, workshop)
     yield "files", lambda: check_files(wheel, package)
-    yield "installs alone", lambda: alone.install(name)
-    yield "imports", lambda: alone.script(IMPORTS, package)
-    yield "entry points", lambda: alone.script(ENTRY_POINTS, name, json.dumps(KINDS))
-    yield "plugins --json", lambda: check_plugins(alone, {ROOT / CORE, folder})
+    yield "installs alone", lambda: environment.install(name)
+    yield "imports", lambda: environment.script(IMPORTS, package)
+    yield "entry points", lambda: environment.script(ENTRY_POINTS, name, json.dumps(KINDS))
+    yield "plugins --json", lambda: check_plugins(environment, {ROOT / CORE, folder})
     if name == CORE:
-        yield "demo without a broker", lambda: check_refusal(alone, workshop)
-    whole = Environment(f"{name}-tests", workshop)
-    yield "installs with extras", lambda: whole.install(f"{name}[{extras}]")
-    yield "own tests", lambda: check_tests(whole, sdist, workshop)
+        yield "demo without a broker", lambda: check_refusal(environment, workshop)
+    yield "installs with extras", lambda: environment.install(f"{name}[{extras}]")
+    yield "own tests", lambda: check_tests(environment, sdist, workshop)
 
 
 def check(folder: Path, wheel: Path, workshop: Workshop) -> list[str]:
