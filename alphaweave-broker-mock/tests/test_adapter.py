@@ -20,6 +20,7 @@ from alphaweave.core.errors import (
     OptionsError,
     OrderRejected,
     OrderState,
+    OutcomeUnknown,
     ReplaceRejected,
     Unsupported,
 )
@@ -33,6 +34,7 @@ from alphaweave.core.order import (
     OrderRequest,
     OrderStatus,
     OrderType,
+    RejectReason,
     Side,
     TimeInForce,
 )
@@ -164,7 +166,7 @@ def test_paper_rejects_what_the_cash_cannot_buy() -> None:
         return refusal.value
 
     refusal, events = play(PaperBrokerAdapter(services=services(capital="10000")), script)
-    assert refusal.code == "insufficient_funds"
+    assert (refusal.reason, refusal.code) == (RejectReason.INSUFFICIENT_FUNDS, "insufficient_funds")
     assert told(events) == [("accepted", "b", None)]
 
 
@@ -226,8 +228,12 @@ def test_cancel_ends_the_order_and_says_so() -> None:
     async def script(broker: PaperBrokerAdapter) -> OrderStatus:
         await broker.submit_order(ref("a"), limit("90"))
         await broker.cancel_order(ref("a"))
-        with pytest.raises(CancelRejected):
+        with pytest.raises(CancelRejected) as refusal:
             await broker.cancel_order(ref("a"))
+        assert refusal.value.order_state is OrderState.GONE
+        with pytest.raises(CancelRejected) as refusal:
+            await broker.cancel_order(ref("never"))
+        assert refusal.value.order_state is OrderState.UNKNOWN
         order = await broker.get_order(ref("a"))
         assert order is not None
         return order.status
@@ -285,12 +291,12 @@ def test_replace_of_an_ended_order_is_refused() -> None:
     assert state is OrderState.GONE
 
 
-def test_repeated_client_id_is_rejected() -> None:
-    """An id that was used names another order already; the first one stays."""
+def test_repeated_client_id_leaves_the_outcome_unknown() -> None:
+    """An id that was used names an order already: the caller looks it up, and the first one stays."""
 
     async def script(broker: PaperBrokerAdapter) -> int:
         await broker.submit_order(ref("a"), limit("90"))
-        with pytest.raises(OrderRejected, match="used before"):
+        with pytest.raises(OutcomeUnknown, match="used before"):
             await broker.submit_order(ref("a"), limit("91"))
         return len(await broker.get_open_orders())
 

@@ -16,7 +16,14 @@ from alphaweave.core.errors import (
 )
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.market import Bar
-from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest, OrderStatus
+from alphaweave.core.order import (
+    OrderChange,
+    OrderGroup,
+    OrderRef,
+    OrderRequest,
+    OrderStatus,
+    RejectReason,
+)
 from alphaweave.data.series import Series
 from alphaweave.live.adapters.base import BrokerConfig, RunMode, Services
 from alphaweave.live.adapters.capabilities import Capabilities
@@ -36,6 +43,19 @@ from alphaweave_broker_mock.venue import CAPABILITIES, make_venue
 __all__ = ["MockBrokerAdapter", "PaperBrokerAdapter", "SimulatedBroker"]
 
 _EPOCH_NS: Final = 0
+_REASONS: Final[Mapping[str | None, RejectReason]] = {
+    "insufficient_funds": RejectReason.INSUFFICIENT_FUNDS,
+    "short_not_allowed": RejectReason.NOT_SHORTABLE,
+    "unknown_symbol": RejectReason.UNKNOWN_SYMBOL,
+    "no_market_price": RejectReason.MARKET_CLOSED,
+    "below_min_size": RejectReason.INVALID_SIZE,
+    "post_only_would_cross": RejectReason.WOULD_CROSS,
+    "unsupported_currency": RejectReason.UNSUPPORTED,
+    "unsupported_group": RejectReason.UNSUPPORTED,
+    "unsupported_interval": RejectReason.UNSUPPORTED,
+    "unsupported_order": RejectReason.UNSUPPORTED,
+    "unsupported_tif": RejectReason.UNSUPPORTED,
+}
 
 
 class SimulatedBroker:
@@ -239,6 +259,7 @@ class SimulatedBroker:
             self._venue.take()
             raise OrderRejected(
                 f"{first.ref.symbol}: {self.name} refused the order: {first.text}",
+                reason=_REASONS.get(first.reason, RejectReason.OTHER),
                 code=first.reason,
                 text=first.text,
             )

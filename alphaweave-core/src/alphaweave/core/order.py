@@ -18,6 +18,7 @@ __all__ = [
     "OrderRequest",
     "OrderStatus",
     "OrderType",
+    "RejectReason",
     "Side",
     "TimeInForce",
     "Trail",
@@ -84,6 +85,35 @@ class OrderStatus(Enum):
     def __init__(self, text: str) -> None:
         # An attribute of each member: a property over a set costs a replay several percent.
         self.terminal = text in {"filled", "cancelled", "expired", "rejected", "denied"}
+
+
+class RejectReason(Enum):
+    """Why a broker refused an order, in words that are the same for every broker.
+
+    INSUFFICIENT_FUNDS: cash, buying power or holdings do not carry it. INVALID_PRICE: off the grid, too
+    far from the market, a stop on the wrong side. INVALID_SIZE: off the step, or too small or too large
+    in units or in value. UNKNOWN_SYMBOL: no such instrument at the broker. MARKET_CLOSED: not traded
+    now (closed, halted, outside an auction's hours). NOT_SHORTABLE: it would open a short position that
+    cannot be had. WOULD_CROSS: it would take liquidity though post only, or trade with an order of the
+    same account. RATE_LIMITED: too many requests or orders; ``retry_after`` may say for how long.
+    ACCOUNT_BLOCKED: the account or the key may not trade this, or at all. UNSUPPORTED: the broker does
+    not take this type, time in force or combination. OTHER: none of these.
+
+    There is none for a client order id that was used before: that refusal is
+    `alphaweave.core.errors.OutcomeUnknown`.
+    """
+
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    INVALID_PRICE = "invalid_price"
+    INVALID_SIZE = "invalid_size"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    MARKET_CLOSED = "market_closed"
+    NOT_SHORTABLE = "not_shortable"
+    WOULD_CROSS = "would_cross"
+    RATE_LIMITED = "rate_limited"
+    ACCOUNT_BLOCKED = "account_blocked"
+    UNSUPPORTED = "unsupported"
+    OTHER = "other"
 
 
 def _positive(instance: object, attribute: object, value: Decimal | None) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from alphaweave.core.clock import to_ns
 from alphaweave.core.errors import (
     CancelRejected,
-    OrderRejected,
     OrderState,
+    OutcomeUnknown,
     ReplaceRejected,
     StateMismatch,
     StateSchemaTooNew,
@@ -42,6 +42,11 @@ from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.snapshot import readable, restore_book, snapshot_book
 
 __all__ = ["SimVenue"]
+
+_VERSION = 1
+# An enum member looked up in its class costs several times what a module's own name costs.
+_BUY, _MARKET = Side.BUY, OrderType.MARKET
+_GTD, _AT_OPEN, _AT_CLOSE = TimeInForce.GTD, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE
 
 
 class SimVenue:
@@ -117,9 +122,11 @@ class SimVenue:
         """Take an order; what becomes of it is told by events, a refusal too.
 
         Raises:
-            OrderRejected: the client order id was used before.
+            OutcomeUnknown: the client order id was used before.
         """
         book = self._book
+        if ref.client_order_id in book.by_client:
+            raise _duplicate(ref)
         now = book.tick(now)
         refusal = self._scripted()
         if refusal is None:
@@ -136,9 +143,14 @@ class SimVenue:
         """Take a bracket or an OCO, whole or not at all; ``refs`` are in the order of ``group.legs``.
 
         Raises:
-            OrderRejected: a client order id was used before.
+            OutcomeUnknown: a client order id was used before.
         """
         book = self._book
+        names: set[str] = set()
+        for ref in refs:
+            if ref.client_order_id in book.by_client or ref.client_order_id in names:
+                raise _duplicate(ref)
+            names.add(ref.client_order_id)
         now = book.tick(now)
         legs = group.legs
         # Every leg counts as a submission, also after one was refused.
@@ -174,13 +186,17 @@ class SimVenue:
             )
         if order.status.terminal:
             raise CancelRejected(
-                f"order {client_order_id} has ended already ({order.status.value})", code="not_working"
+                f"order {client_order_id} has ended already ({order.status.value})",
+                order_state=OrderState.GONE,
+                code="not_working",
             )
         self._cancels += 1
         reason = self._unkind.get(self._cancels)
         if reason is not None:
             raise CancelRejected(
-                f"the cancel of {client_order_id} is refused by a scripted fault", code=reason
+                f"the cancel of {client_order_id} is refused by a scripted fault",
+                order_state=OrderState.ALIVE,
+                code=reason,
             )
         self._book.end(order, OrderStatus.CANCELLED, "requested")
 
@@ -205,9 +221,11 @@ class SimVenue:
 
         Raises:
             ReplaceRejected: refused; ``order_state`` says whether the order still works.
-            OrderRejected: the new client order id was used before.
+            OutcomeUnknown: the new client order id was used before.
         """
         book = self._book
+        if new_ref.client_order_id in book.by_client:
+            raise _duplicate(new_ref)
         now = book.tick(now)
         old = book.by_client.get(client_order_id)
         if old is None or old.status.terminal:
@@ -297,11 +315,6 @@ class SimVenue:
 
     def _order(self, ref: OrderRef, request: OrderRequest, now: int) -> SimOrder:
         book = self._book
-        if ref.client_order_id in book.by_client:
-            raise OrderRejected(
-                f"client order id {ref.client_order_id} was used before: every order version needs its own",
-                code="duplicate_client_order_id",
-            )
         book.issued = seq = book.issued + 1
         order = SimOrder(
             seq,
@@ -343,7 +356,10 @@ class SimVenue:
             self._book.end(order, OrderStatus.EXPIRED, "ioc_remainder")
 
 
-_VERSION = 1
-# An enum member looked up in its class costs several times what a module's own name costs.
-_BUY, _MARKET = Side.BUY, OrderType.MARKET
-_GTD, _AT_OPEN, _AT_CLOSE = TimeInForce.GTD, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE
+def _duplicate(ref: OrderRef) -> OutcomeUnknown:
+    # Told by raising: an event would be taken for one of the order that has this id.
+    return OutcomeUnknown(
+        f"client order id {ref.client_order_id} was used before: look up what it names; every order version "
+        "needs its own",
+        code="duplicate_client_order_id",
+    )
