@@ -266,6 +266,9 @@ def test_replace_puts_a_new_version_in_place() -> None:
         await broker.submit_order(ref("a"), limit("90"))
         change = OrderChange(limit_price=Decimal(95), quantity=Decimal(4))
         ack = await broker.replace_order(ref("a"), ref("a2"), change)
+        found = await broker.get_order(ref("a"))
+        assert found is not None
+        assert (found.status, found.replaced_by) == (OrderStatus.CANCELLED, "a2")
         broker.on_market([bar(30, "97 98 94 96")])
         return ack.ref
 

@@ -1,7 +1,12 @@
 """What a broker tells: fills, order updates, account snapshots, answers to queries.
 
 Sizes, prices and amounts are exact ``Decimal``; times are timezone-aware UTC; ``symbol`` is the
-config's symbol, or the ``venue_symbol`` of an instrument the config does not name (``foreign``).
+config's symbol, or the ``venue_symbol`` of an instrument the config does not name.
+
+``foreign`` is the adapter's word that a thing is in no symbol of the config or bears no client id of this
+project's. It is reported, flagged, never dropped. The engine calls no order and no fill foreign while a
+submit in its symbol is in flight or UNKNOWN: a leg whose id is the broker's own may fill before the answer
+that names it.
 """
 
 from __future__ import annotations
@@ -44,13 +49,16 @@ class BrokerFill:
         account: the broker's account id.
         execution_key: unique per account over all symbols for ever; a correction keeps the key and
             raises ``revision`` (Binance: ``BTCUSDT:56``; IBKR: the execId less its last segment).
-        broker_order_id: the order it belongs to.
+        broker_order_id: the order it belongs to; alone it identifies that order in the account (Binance,
+            whose order ids are unique by symbol only: ``BTCUSDT:123``).
         client_order_id: AlphaWeave's id of the order version, None where the broker does not say.
         side, size, price: size is positive, in units; price in quote currency.
         cumulative: filled quantity of the order after this execution, where the broker says. Two fills
             of one broker order with equal cumulative, size and price are one execution, whatever keys
             they bear.
-        fees: None means not known yet (a FeeReport follows); empty means there are none.
+        fees: None means not known; empty means there are none. A FeeReport follows a None where
+            ``Capabilities.fee_reports`` says so; elsewhere it may stay None for ever, and what was charged
+            comes as a CashFlow.
         executed_at: the broker's time; received_at: this machine's.
     """
 
@@ -120,8 +128,13 @@ class FillCorrection:
 class CashFlow:
     """Money that moved for another reason than a fill: deposit, withdrawal, dividend, interest, fee.
 
+    It comes as an event, in ``FillReport.flows``, or both. Not every broker repeats one that was missed,
+    so a difference in cash that nothing explains is an alert; only one in a position halts its symbol.
+
     Attributes:
         key: unique per account for ever, so that a repeated report counts once.
+        kind: ``deposit``, ``withdrawal``, ``dividend``, ``interest``, ``fee`` or the broker's own word.
+        amount: signed: what the account has more of.
     """
 
     account: str
@@ -155,7 +168,13 @@ class PositionChange:
 
 @frozen
 class ConnectionLost:
-    """Events may be missing from ``at`` on; also raised for a connection that has gone silent."""
+    """Order entry or events are gone from ``at`` on: either of the two is enough, and silence counts.
+
+    The engine sends no order until `ConnectionRestored` and a reconciliation. Cancels are still tried.
+
+    Attributes:
+        reason: which channel, and what is known of why.
+    """
 
     at: datetime
     reason: str
@@ -163,7 +182,10 @@ class ConnectionLost:
 
 @frozen
 class ConnectionRestored:
-    """Events flow again (not merely: a socket is open)."""
+    """Order entry works and events flow again (not merely: a socket is open).
+
+    What was missed in between is not repeated by most brokers: the engine asks for it.
+    """
 
     at: datetime
     detail: str = ""
@@ -202,7 +224,8 @@ class OrderAck:
     """The broker took the request. A rejection may still follow, and fills never come in it.
 
     Attributes:
-        ref: the order's names, now with ``broker_order_id`` where the broker gave one.
+        ref: the order's names, now with ``broker_order_id`` where the broker gave one. It may still be
+            None (IBKR's permId comes with a later event).
         broker_time: the broker's own UTC time of the acknowledgement, if it says.
     """
 
@@ -216,10 +239,12 @@ class BrokerOrder:
     """One order as a query finds it.
 
     Attributes:
-        request: the order's terms as the broker holds them; None where it cannot be expressed.
+        request: the order's terms as the broker holds them; None where it cannot be expressed. Where a
+            replacement keeps the broker's id, they tell which version works.
         quantity: total units; None for a quote-quantity order whose size the broker does not state.
         filled: units executed so far.
         client_order_id: None for an order that bears none (somebody else's).
+        replaced_by: for a version that a replacement ended, the new version's client id, where known.
         foreign: not placed under a client id of AlphaWeave's.
     """
 
@@ -235,6 +260,7 @@ class BrokerOrder:
     submitted_at: datetime | None = None
     reason: str | None = None
     text: str = ""
+    replaced_by: str | None = None
     foreign: bool = False
 
 
@@ -247,7 +273,8 @@ class FillQuery:
             ``FillReport.complete_from`` says so.
         symbols: config symbols to ask for; None is all (brokers that can only answer by symbol then
             ask for every symbol of the config).
-        cursor: what the last report handed back; the adapter's own text.
+        cursor: what the last report handed back, the adapter's own text; None begins at ``since``. It
+            was stored in the transaction that booked that report's fills, so that none is lost between.
     """
 
     since: datetime
@@ -260,37 +287,55 @@ class FillReport:
     """Executions found, and how far back the answer can be trusted.
 
     Attributes:
+        fills: every execution from ``since`` at least once; some may be known already.
         complete_from: per symbol, the UTC instant from which nothing is missing. An instant later than
-            the query's ``since`` is a gap: the engine alerts and compares positions.
-        cursor: hand it to the next query.
+            the query's ``since`` is a gap: the engine alerts, compares positions, and halts the symbols
+            that differ. A symbol that is missing here was not answered for, whatever ``fills`` holds.
+        cursor: for the next query; None where the broker has no such thing.
+        flows: cash flows that the broker lists together with its executions, under the same cursor.
     """
 
     fills: tuple[BrokerFill, ...]
     complete_from: Mapping[str, datetime]
     cursor: str | None = None
+    flows: tuple[CashFlow, ...] = ()
 
 
 @frozen
 class Balance:
-    """One asset of an account: ``total`` = ``available`` + ``locked``."""
+    """One asset of an account.
+
+    Attributes:
+        total: what is owned; negative is owed.
+        available, locked: the parts of it that no order and some order holds; None where the broker does
+            not say.
+    """
 
     total: Decimal
-    available: Decimal
-    locked: Decimal
+    available: Decimal | None = None
+    locked: Decimal | None = None
 
 
 @frozen
 class BrokerAccountState:
     """A snapshot of the account.
 
+    It is compared with the ledger, asset by asset, where it is ``complete`` and later than the ledger's
+    last change of that asset. A position that differs without an explanation halts its symbol; cash that
+    does is an alert.
+
     Attributes:
         account_id: what the broker calls the account.
-        as_of: UTC instant that the figures hold for, never later than the moment of asking.
+        as_of: UTC instant that the figures are certainly not older than; a broker that gives none has
+            the moment before the first call. Never later than the moment of asking.
+        balances_as_of: the same for ``balances``, ``equity`` and ``buying_power``, where they may be
+            older than the positions (IBKR's by three minutes); None: they are of ``as_of``.
         base_currency: what ``equity`` and ``buying_power`` are in.
         balances: asset -> balance.
         positions: config symbol (or foreign venue symbol) -> signed quantity; empty for spot venues,
             whose holdings are balances.
-        complete: False when a part could not be fetched; it is then compared with nothing.
+        complete: False when a part could not be fetched, or a fill came between the calls that made it;
+            it is then compared with nothing.
         foreign: keys of ``positions`` that the config does not name.
     """
 
@@ -303,3 +348,4 @@ class BrokerAccountState:
     buying_power: Decimal | None = None
     complete: bool = True
     foreign: Sequence[str] = ()
+    balances_as_of: datetime | None = None

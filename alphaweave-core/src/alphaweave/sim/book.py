@@ -75,7 +75,8 @@ class OrderBook:
     def replace(self, old: SimOrder, new: SimOrder) -> None:
         """Put a new version in the place of the old one."""
         old.status = OrderStatus.CANCELLED
-        self._tell(old, "replaced", new.ref.client_order_id)
+        old.replaced_by = new.ref.client_order_id
+        self._tell(old, "replaced", old.replaced_by)
         self._forget(old)
         self.accept(new)
 

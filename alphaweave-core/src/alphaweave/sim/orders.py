@@ -45,6 +45,7 @@ class SimOrder:
         expires: nanoseconds, for GTD.
         group: id of its group, 0 for none; ``held``: an exit that waits for its entry.
         last_price: price of the last execution.
+        replaced_by: client order id of the version that took its place.
         fee_due, fee_paid: fees before and after the minimum, so far.
     """
 
@@ -71,6 +72,7 @@ class SimOrder:
     group: int = 0
     held: bool = False
     last_price: Decimal | None = None
+    replaced_by: str | None = None
     fee_due: Decimal = ZERO
     fee_paid: Decimal = ZERO
 
@@ -111,4 +113,5 @@ def broker_order(order: SimOrder, as_of: datetime, submitted_at: datetime) -> Br
         submitted_at=submitted_at,
         reason=order.reason,
         text=order.text,
+        replaced_by=order.replaced_by,
     )
