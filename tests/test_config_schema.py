@@ -96,8 +96,9 @@ def test_template_is_valid_and_names_every_key() -> None:
 
 @pytest.mark.parametrize("broker", ["paper", "mock"])
 def test_template_runs_over_the_example_data(broker: str) -> None:
-    """Its feed's options are read, and every instrument has its prices there."""
+    """Its options are read by the adapters it names, and every instrument has its prices there."""
     config = load_live_config(TEMPLATE, overrides=[f"broker.name={broker}"])
+    parse_options(Registry().broker(broker).options, config.broker.block, path="broker")
     feed = Registry().datafeed(config.datafeed.name)
     options: Any = parse_options(
         feed.options, config.datafeed.block, path="datafeed", base_dir=config.base_dir

@@ -171,6 +171,10 @@ def test_instrument_rules_override_a_brokers() -> None:
         shortable=False,
     )
     assert InstrumentConfig(symbol="X").rules() == {}
+    assert InstrumentConfig(symbol="X", min_size=Decimal(1), max_size=Decimal(1)).rules().keys() == {
+        "min_size",
+        "max_size",
+    }
 
 
 def test_config_is_frozen_and_apart_from_what_it_was_read_from() -> None:
@@ -220,7 +224,7 @@ def test_every_problem_is_reported_at_once() -> None:
         "datafeed.name: is required: which datafeed adapter.",
         "datafeed.interval: '1M' could mean minutes or months; write 1m for a minute (months are not read).",
         "datafeed.timezone: 'Europe/Zurch' is not an IANA time zone; did you mean Europe/Zurich?",
-        "broker: expected a mapping of name, options, account_id, distribution, found the text 'paper'.",
+        "broker: expected a mapping of name, distribution, options, account_id, found the text 'paper'.",
         "strategy.class: 'nope' is not module:Class, such as my_strategies:SmaCross.",
         "strategy.params: expected a mapping, found a list.",
         (

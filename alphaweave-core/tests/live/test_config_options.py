@@ -237,9 +237,10 @@ def test_options_that_are_no_mapping_are_refused() -> None:
 
 def test_options_long_text_is_cut_in_messages() -> None:
     """A page of text does not end up in a message."""
-    (message,) = problems(Everything, {"text": "t", "whole": "x" * 500})
-    assert len(message) < 150
-    assert message.endswith("...'.")
+    (message,) = problems(Everything, {"text": "t", "whole": "x" * 61})
+    assert message.endswith(f"found the text '{'x' * 57}...'.")
+    (whole,) = problems(Everything, {"text": "t", "whole": "x" * 60})
+    assert whole.endswith(f"found the text '{'x' * 60}'.")
 
 
 def test_options_bounds_are_all_checked_at_once() -> None:

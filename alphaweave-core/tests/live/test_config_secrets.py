@@ -17,7 +17,7 @@ from attrs import asdict, field, frozen, make_class
 from alphaweave.core.errors import OptionsError, SecretError
 from alphaweave.core.secret import Secret
 from alphaweave.live.config_options import parse_options
-from alphaweave.live.secrets import Resolved, is_reference, redact, resolve
+from alphaweave.live.secrets import Resolution, Resolved, is_reference, redact, resolve
 
 CANARY = "c4n4ry-7f3a"
 
@@ -288,6 +288,15 @@ def test_canary_in_the_words_of_a_validator_is_scrubbed(canary: str) -> None:
     assert name.message == "'[redacted]' is bad."
     assert token.message == "does not pass its check."
     assert canary not in str(caught.value)
+
+
+def test_parts_of_a_text_are_scrubbed_too(canary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value is found in a part of its text; one of three letters would be found everywhere."""
+    monkeypatch.setenv("SHORT", "abc")
+    monkeypatch.setenv("FOUR", "wxyz")
+    resolution = Resolution({"a": "x-${env:CANARY}", "b": "${env:SHORT}${env:FOUR}"})
+    assert resolution.scrub(f"x-{canary}") == "[redacted]"
+    assert resolution.scrub(f"just {canary}, abc and wxyz") == "just [redacted], abc and [redacted]"
 
 
 def test_resolved_text_is_marked_until_it_is_typed(canary: str) -> None:

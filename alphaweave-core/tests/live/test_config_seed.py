@@ -21,7 +21,7 @@ OLD: dict[str, Any] = {
 NEW: dict[str, Any] = {
     "run": {"capital": 100000},
     "instruments": ["SPY", "QQQ"],
-    "broker": {"name": "paper"},
+    "broker": {"name": "paper", "options": {"paper": {"initial_cash": 100000}}},
     "strategy": {"class": "examples.sma:SmaCross"},
     "datafeed": {"name": "replay", "options": {"replay": {"path": "data"}}},
     "monitors": [
@@ -46,7 +46,7 @@ def test_whole_earlier_config_is_read_as_todays() -> None:
         "datafeed.path is now datafeed.options.replay.path, relative to the config file's folder",
         "datafeed.symbols is now instruments",
         "datafeed.capital is now run.capital",
-        "broker.extra.initial_cash is not read any more: run.capital is the opening cash",
+        "broker.extra is now broker.options.paper",
         "strategy.class examples.sma.SmaCross is now written examples.sma:SmaCross",
         "monitor.dashboard_html and dashboard_title are now an entry of monitors, named dashboard",
         "risk.max_capital is now run.capital, which caps the equity that is used",
@@ -98,19 +98,6 @@ def test_broker_extra_becomes_the_named_brokers_options() -> None:
     assert config.broker.block == {"port": 7497}
     assert config.deprecations[0] == "broker.extra is now broker.options.ibkr"
     assert parse_live_config({**NEW, "broker": {"name": "ibkr", "extra": None}}).broker.options == {}
-
-
-def test_initial_cash_alone_is_the_capital() -> None:
-    """Where nothing else says what a simulated account starts with, this does."""
-    config = parse_live_config(
-        {**NEW, "run": {}, "broker": {"name": "paper", "extra": {"initial_cash": 5, "x": 1}}}
-    )
-    assert config.run.capital == Decimal(5)
-    assert config.broker.block == {"x": 1}
-    assert config.deprecations[:2] == (
-        "broker.extra.initial_cash is now run.capital",
-        "broker.extra is now broker.options.paper",
-    )
 
 
 def test_max_capital_alone_is_the_capital() -> None:
@@ -194,8 +181,8 @@ def test_monitor_without_a_page_asks_for_nothing(monitor: object) -> None:
             "strategy.class: expected text (put it in quotes if it is meant as text), found the number 5.",
         ),
         (
-            {"datafeed": "replay"},
-            "datafeed: expected a mapping of name, options, interval, timezone, found the text 'replay'.",
+            {"run": "x"},
+            "run: expected a mapping of id, mode, capital, currency, warmup, seed, found the text 'x'.",
         ),
     ],
 )

@@ -174,10 +174,12 @@ class AdapterSection:
 
     Attributes:
         name: which adapter.
+        distribution: the only installed distribution that may provide the adapter; null is any.
         options: a block of options for each adapter that ``name`` may name; only that one's is read.
     """
 
     name: str = field(validator=Matches(r"[A-Za-z0-9][A-Za-z0-9._-]*", "an adapter's name"))
+    distribution: str | None = None
     options: Mapping[str, Any] = field(factory=dict, validator=Blocks(), repr=_shown)
 
     def __attrs_post_init__(self) -> None:
@@ -216,11 +218,9 @@ class BrokerSection(AdapterSection):
     Attributes:
         name: which broker adapter.
         account_id: the account this run is meant for; live mode demands it, and the broker has to agree.
-        distribution: the only installed distribution that may provide the adapter; null is any.
     """
 
     account_id: str | None = None
-    distribution: str | None = None
 
 
 @frozen(kw_only=True)

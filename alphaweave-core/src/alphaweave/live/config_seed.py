@@ -88,17 +88,7 @@ class _Change:
     def broker(self) -> None:
         broker = self.section("broker")
         extra = broker.pop("extra", None)
-        if extra is None:
-            return
-        if isinstance(extra, dict) and "initial_cash" in extra:
-            cash = extra.pop("initial_cash")
-            if self.section("run").get("capital") is None:
-                self.move("broker.extra.initial_cash", cash, "run", "capital")
-            else:
-                self.lines.append(
-                    "broker.extra.initial_cash is not read any more: run.capital is the opening cash"
-                )
-        if extra or not isinstance(extra, dict):
+        if extra is not None:
             self.move("broker.extra", extra, "broker", "options", str(broker.get("name")))
 
     def strategy(self) -> None:

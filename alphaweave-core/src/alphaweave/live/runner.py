@@ -110,8 +110,10 @@ class LiveRunner:
         return cls(
             parsed,
             broker=found.broker(parsed.broker.name, distribution=parsed.broker.distribution),
-            datafeed=found.datafeed(parsed.datafeed.name),
-            monitors=[found.monitor(section.name) for section in parsed.monitors],
+            datafeed=found.datafeed(parsed.datafeed.name, distribution=parsed.datafeed.distribution),
+            monitors=[
+                found.monitor(section.name, distribution=section.distribution) for section in parsed.monitors
+            ],
             watchers=watchers,
             clock=clock,
         )
