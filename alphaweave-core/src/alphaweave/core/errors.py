@@ -139,7 +139,8 @@ class AdapterError(AlphaweaveError):
     """An adapter cannot be found, imported or trusted.
 
     Attributes:
-        kind: ``broker``, ``datafeed``, ``monitor``, ``sandbox`` or ``risk_rule``.
+        kind: ``broker``, ``datafeed``, ``monitor``, ``sandbox`` or ``risk_rule``; ``plugin`` for a
+            registered object that offers none of them.
         name: the adapter's name as the config gives it.
     """
 
@@ -189,7 +190,7 @@ class AmbiguousAdapter(AdapterError):
 
 
 class AdapterImportError(AdapterError):
-    """The adapter is installed, but its module raised while being imported.
+    """The adapter is installed, but its module raised while being imported, or its hook when called.
 
     Attributes:
         distribution: the distribution and version that ships it.
