@@ -147,6 +147,21 @@ def test_csv_skips_a_second_header_row(write: WriteFile, lines: list[str], symbo
     assert refusal(bad) == (len(lines) + 2, f"{lines[0].split(',')[4]}: 'x' is not a number")
 
 
+@pytest.mark.parametrize(
+    ("row", "refused"),
+    [
+        ("2020-11-18,x,x,x,x,x", (2, "open: 'x' is not a number")),
+        (",x,x,1,x,x", (2, "open: 'x' is not a number")),
+        (",x,x,x,x,", (2, "open: 'x' is not a number")),
+    ],
+)
+def test_csv_takes_no_bad_row_for_a_second_header(
+    write: WriteFile, row: str, refused: tuple[int, str]
+) -> None:
+    """A row with a date, a number or a hole in it is a bar, and a bad one."""
+    assert refusal(write(HEADER, row, FIRST, SECOND)) == refused
+
+
 def test_csv_refuses_a_second_header_of_another_symbol(write: WriteFile) -> None:
     """A file named after one symbol with another one in its header is one of two mistakes."""
     path = write("Date,Open,High,Low,Close,Volume", ",QQQ,QQQ,QQQ,QQQ,QQQ", FIRST, SECOND)
@@ -278,6 +293,7 @@ def test_csv_refuses_an_open_quote(write: WriteFile) -> None:
         ('2020-11-19,1001,4000.5,1000,2000.25,"59,940,900"', "59,940,900"),
         ("2020-11-19,1001,4000.5,1000,2000.25,59.9409M", "59.9409M"),
         ("2020-11-19,1001,4000.5,1000,2000.25,59940.9k", "59940.9k"),
+        ("2020-11-19,1001,4000.5,1000,2000.25,0.0599409B", "0.0599409B"),
     ],
 )
 def test_csv_reads_numbers_dressed_for_people(write: WriteFile, row: str, marked: str) -> None:

@@ -269,6 +269,26 @@ def test_zone_converts_as_the_standard_library_does(key: str, moments: list[date
 
 
 @pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("America/New_York", datetime(2020, 3, 8, 7, tzinfo=UTC)),
+        ("America/New_York", datetime(2020, 11, 1, 6, tzinfo=UTC)),
+        ("Asia/Tokyo", datetime(1951, 5, 5, 15, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2020, 10, 3, 15, 30, tzinfo=UTC)),
+        ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),
+    ],
+)
+def test_zone_follows_its_clocks_around_a_change(key: str, change: datetime) -> None:
+    """Half an hour by half an hour for two days around it, instants become what the clocks showed."""
+    moments = [change + timedelta(minutes=30 * n) for n in range(-48, 48)]
+    shown = Zone(key).to_wall(array("q", map(to_ns, moments)))
+    clocks = [moment.astimezone(ZoneInfo(key)).replace(tzinfo=UTC) for moment in moments]
+    assert list(shown) == [to_ns(clock) for clock in clocks]
+    # The clocks did change: otherwise this would prove nothing.
+    assert clocks[-1] - clocks[0] != moments[-1] - moments[0]
+
+
+@pytest.mark.parametrize(
     ("shown", "reason"),
     [
         (wall(2020, 3, 8, 2, 30), "2020-03-08 02:30:00 is skipped or repeated in America/New_York"),

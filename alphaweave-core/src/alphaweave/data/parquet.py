@@ -71,8 +71,6 @@ def _stamps(column: Any, origin: Origin, order: DateOrder | None) -> Stamps:
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
         raise origin.error(row, "a row without a date")
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
     if not pa.types.is_timestamp(column.type):
         return read_stamps(_texts(column), origin, order)
     if column.type.tz is None:
