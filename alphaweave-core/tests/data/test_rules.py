@@ -148,10 +148,10 @@ def test_rules_adjust_prices_when_asked(write: WriteFile) -> None:
     series = load(path, adjust=True)
     columns = (series.open, series.high, series.low, series.close, series.volume)
     assert [list(column) for column in columns] == [
-        [5.0, 10.0],
-        [6.0, 12.0],
-        [4.0, 8.0],
-        [5.0, 11.0],
+        [0.5, 10.0],
+        [0.6, 12.0],
+        [0.4, 8.0],
+        [0.5, 11.0],
         [7.0, 7.0],
     ]
     assert reasons(path, adjust=True) == []
