@@ -13,7 +13,14 @@ from alphaweave.core.errors import ConfigError, RunRefused
 from alphaweave.core.instrument import Instrument
 from alphaweave.data.series import Series
 from alphaweave.live.adapters.base import RunMode, Services
-from alphaweave.live.config import LiveConfig, check_mode, load_live_config, parse_options, redacted
+from alphaweave.live.config import (
+    LiveConfig,
+    check_mode,
+    datafeed_block,
+    load_live_config,
+    parse_options,
+    redacted,
+)
 from alphaweave.live.datafeed import ReplayDataFeed
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.fanout import MonitorFailure
@@ -71,7 +78,7 @@ class LiveRunner:
             broker.options, config.broker.block, f"broker.options.{broker.name}"
         )
         self._feed_options = self._parsed(
-            datafeed.options, config.datafeed.block, f"datafeed.options.{datafeed.name}"
+            datafeed.options, datafeed_block(config, datafeed.options), f"datafeed.options.{datafeed.name}"
         )
         named: dict[str, Monitor] = {"recorder": self.memory}
         for number, (plugin, section) in enumerate(zip(monitors, config.monitors, strict=True)):

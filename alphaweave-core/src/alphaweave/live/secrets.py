@@ -22,7 +22,6 @@ __all__ = [
     "Resolution",
     "Resolved",
     "Unresolved",
-    "is_reference",
     "is_secret_name",
     "join",
     "redact",
@@ -32,10 +31,11 @@ __all__ = [
 REFERENCE_PATTERN: Final = r"(^|[^$])\$\{env:[A-Za-z_][A-Za-z0-9_]*\}|^file:.|^keyring:."
 """Matches a string that refers to a value kept elsewhere."""
 
-_REFERENCE: Final = re.compile(REFERENCE_PATTERN)
 _BRACES: Final = re.compile(r"(\$?)\$\{([^}]*)\}?")
 _ENV: Final = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
-_SECRET_NAME: Final = re.compile(r"key|secret|token|passw|passphrase|pwd|credential|private|auth", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(
+    r"key|secret|token|passw|passphrase|pwd|credential|private|auth", re.IGNORECASE
+)
 # A password inside a URL, whatever the key is called.
 _USERINFO: Final = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)@")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -196,11 +196,6 @@ def _from_keyring(text: str) -> str:
     if not value:
         raise _Failed(f"the keyring has no entry {name!r} of service {service!r}")
     return str(value)
-
-
-def is_reference(value: object) -> bool:
-    """Whether a raw value is text that refers to a value kept elsewhere."""
-    return isinstance(value, str) and _REFERENCE.search(value) is not None
 
 
 def is_secret_name(name: object) -> bool:
