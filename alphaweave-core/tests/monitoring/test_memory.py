@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -165,11 +166,11 @@ def test_resumed_run_records_the_same(scripted: Callable[..., Any], cut: int, ch
     run = scripted()
     whole, first, second = InMemoryMonitor(), InMemoryMonitor(), InMemoryMonitor()
     for monitor, begin, end in ((whole, 0, 300), (first, 0, cut)):
-        monitor.on_run_start(run.meta)
+        monitor.on_run_start({**run.meta, "resumed": False})
         run.tell(monitor, begin, end, chunk=chunk)
     first.on_run_end(run.summary(outcome="stopped"))
     second.set_state(json.loads(json.dumps(first.get_state(), allow_nan=False)))
-    second.on_run_start(run.meta)
+    second.on_run_start({**run.meta, "resumed": True})
     run.tell(second, cut, 300, chunk=chunk)
     assert second.summary is None
     assert second.get_state() == whole.get_state()
@@ -188,6 +189,18 @@ def test_state_keeps_what_json_has_no_word_for() -> None:
     (_, first), (_, second) = again.metrics["sma"]
     assert math.isnan(first)
     assert second == math.inf
+
+
+def test_state_says_what_run_it_is(memory: InMemoryMonitor) -> None:
+    """A report can be made from it alone; a run that has begun already keeps what it said itself."""
+    memory.meta["path"] = Path("data")
+    state = json.loads(json.dumps(memory.get_state()))
+    read, resumed = InMemoryMonitor(), InMemoryMonitor()
+    read.set_state(state)
+    assert read.meta == {**memory.meta, "path": "data"}
+    resumed.on_run_start({"run_id": "new"})
+    resumed.set_state(state)
+    assert resumed.meta == {"run_id": "new"}
 
 
 def damage(state: dict[str, Any], how: str) -> None:

@@ -98,7 +98,7 @@ def body(run: RunMonitor, *, title: str, config: str, daily: bool) -> str:
 <header class="top">
   <div>
     <h1>{escape(title)}</h1>
-    <p class="badges">{_badges(run)}</p>
+    <p class="badges">{_badges(run, title)}</p>
   </div>
   <button type="button" id="theme" class="quiet" hidden>Theme</button>
 </header>
@@ -148,17 +148,15 @@ _RECORDS: Final = """
 </section>"""
 
 
-def _badges(run: RunMonitor) -> str:
+def _badges(run: RunMonitor, title: str) -> str:
     meta, summary = run.meta, run.memory.summary
     badges = []
     if mode := str(meta.get("mode") or ""):
         badges.append(_badge(mode, "live" if mode == "live" else "plain"))
-    if summary is None:
-        badges.append(_badge("running", "plain"))
-    else:
+    if summary is not None:
         badges.append(_badge(summary.outcome, "bad" if summary.outcome == "failed" else "plain"))
     names = (meta.get(key) for key in ("strategy", "run_id"))
-    badges.extend(f"<span>{escape(str(name))}</span>" for name in names if name)
+    badges.extend(f"<span>{escape(str(name))}</span>" for name in names if name and name != title)
     return " ".join(badges)
 
 

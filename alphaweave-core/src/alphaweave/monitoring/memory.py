@@ -156,13 +156,16 @@ class InMemoryMonitor:
         """All that was recorded, except how the run ended, as JSON values."""
         return {
             "version": _STATE_VERSION,
+            # Whether this part of the run was resumed is no property of the whole.
+            "meta": {name: _json(value) for name, value in self.meta.items() if name != "resumed"},
             "bars": self.bars.get_state(),
             **{name: _rows(kind, getattr(self, name)) for name, kind in _RECORDS.items()},
             "metrics": {name: [pack(times), pack(values)] for name, (times, values) in self._metrics.items()},
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Replace all that was recorded by what ``get_state`` returned.
+        """Replace all that was recorded by what ``get_state`` returned; of a run that has begun, ``meta``
+        stays what it said itself.
 
         Raises:
             StateSchemaTooNew: a newer AlphaWeave wrote it.
@@ -176,6 +179,7 @@ class InMemoryMonitor:
             )
         bars = BarLog()
         try:
+            meta = dict(state["meta"])
             bars.set_state(state["bars"])
             records = {name: _restored(kind, state[name]) for name, kind in _RECORDS.items()}
             metrics = {
@@ -184,6 +188,7 @@ class InMemoryMonitor:
             }
         except (AttributeError, InvalidOperation, KeyError, TypeError, ValueError) as error:
             raise StateCorrupt(f"the recorded run cannot be read: {error!r}") from error
+        self.meta = self.meta or meta
         self.bars = bars
         self.trades, self.orders, self.alerts = records["trades"], records["orders"], records["alerts"]
         self._metrics = metrics
@@ -214,6 +219,14 @@ def _lively(value: Any) -> Any:
     if isinstance(value, dict):
         return Decimal(value["decimal"])
     return tuple(value) if isinstance(value, list) else value
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _copy(column: array[Any]) -> Any:

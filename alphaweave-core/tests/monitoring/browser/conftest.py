@@ -34,7 +34,8 @@ FLAGS = (
 )
 # The browser reads commands from descriptor 3 and answers on 4; the pipe's own numbers differ.
 LAUNCHER = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4);"
+    " os.execvp(sys.argv[3], sys.argv[3:])"
 )
 TIMEOUT = 30.0
 
@@ -143,9 +144,7 @@ class Page:
 
     def prefer(self, theme: str) -> None:
         """What the system says about light and dark."""
-        self.call(
-            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}]
-        )
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
 
     def open(self, path: Path) -> Self:
         """Open a file and wait until its script is done."""

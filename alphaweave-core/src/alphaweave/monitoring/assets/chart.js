@@ -11,7 +11,7 @@ const html = (name, properties = {}, ...children) => {
   return node;
 };
 
-const GUTTER = 58;
+const GUTTER = 64;
 
 // The part of the rows in view, and where each row is drawn.
 class View {
@@ -72,8 +72,8 @@ const sample = (values, view) => {
 };
 
 const linePath = ({ xs, ys }, y) => {
-  // A lone point becomes a dash, which a round cap draws as a dot.
-  if (xs.length === 1) return `M${xs[0].toFixed(1)},${y(ys[0]).toFixed(1)}h0.1`;
+  // A lone point is a ring: a line needs two.
+  if (xs.length === 1) return `M${(xs[0] - 2.5).toFixed(1)},${y(ys[0]).toFixed(1)}a2.5,2.5 0 1 0 5,0a2.5,2.5 0 1 0 -5,0`;
   return xs.map((x, at) => `${at ? "L" : "M"}${x.toFixed(1)},${y(ys[at]).toFixed(1)}`).join("");
 };
 const areaPath = (points, y, base) => {
@@ -86,8 +86,9 @@ const barsPath = ({ xs, ys, width }, y, base) => xs.map((x, at) => (
   `M${x.toFixed(1)},${base.toFixed(1)}V${y(ys[at]).toFixed(1)}h${width.toFixed(1)}V${base.toFixed(1)}Z`)).join("");
 
 class Panel {
-  // options: name, height, layers [{values, kind: "line" | "area" | "bars", style}], axis, zero (the axis holds 0), floor (its least
-  // range), reading(row), keys [[style, text(row)]] in its place
+  // options: id, name, height, layers [{values, kind: "line" | "area" | "bars", style}], axis,
+  // zero ("top" or "in": where the axis holds 0), floor (its least range), reading(row),
+  // keys [[style, text(row)]] in place of the reading, extras (more of the caption), dates (below it)
   constructor(options) {
     Object.assign(this, options);
     this.title = html("span", { className: "name", textContent: this.name });
@@ -116,8 +117,10 @@ class Panel {
     let high = Math.max(...sampled.map((points) => points.high));
     if (!(low <= high)) [low, high] = [0, 1];
     if (this.zero) [low, high] = [Math.min(0, low), Math.max(0, high)];
-    const room = Math.max(high - low, this.floor ?? 0, Math.abs(high) * 1e-6, 1e-12) - (high - low);
-    if (this.zero) { if (low < 0 && high === 0) low -= room; else high += room; } else { low -= room / 2; high += room / 2; }
+    const room = Math.max(high - low, this.floor ?? Math.max(Math.abs(high) * 1e-3, 1e-12)) - (high - low);
+    const below = this.zero === "top" ? 1 : this.zero ? 0 : 0.5;
+    low -= room * below;
+    high += room * (1 - below);
     const margin = (high - low) * 0.06;
     if (!this.zero || low < 0) low -= margin;
     if (!this.zero || high > 0) high += margin;

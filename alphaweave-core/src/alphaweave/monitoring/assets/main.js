@@ -113,14 +113,14 @@ const charts = (data, series, fills) => {
   const share = (values) => (row) => percent(values[row], 1);
   const panels = [
     new Panel({ id: "equity", name: "Equity", height: 210, dates: true, layers: [{ kind: "area", style: "equity", values: series.equity }], axis: axisNumber, reading: (row) => money(series.equity[row]) }),
-    new Panel({ id: "drawdown", name: "Drawdown", height: 92, zero: true, floor: 0.005, layers: [{ kind: "area", style: "drawdown", values: series.drawdown }], axis: axisPercent, reading: (row) => percent(series.drawdown[row]) }),
+    new Panel({ id: "drawdown", name: "Drawdown", height: 92, zero: "top", floor: 0.005, layers: [{ kind: "area", style: "drawdown", values: series.drawdown }], axis: axisPercent, reading: (row) => percent(series.drawdown[row]) }),
     new Panel({
-      id: "exposure", name: "Exposure", height: 92, zero: true, floor: 0.05, axis: axisPercent,
+      id: "exposure", name: "Exposure", height: 92, zero: "in", floor: 0.05, axis: axisPercent,
       layers: [{ kind: "area", style: "gross", values: series.gross }, ...(series.net ? [{ kind: "line", style: "net", values: series.net }] : [])],
       reading: (row) => (series.net ? `${share(series.gross)(row)} gross, ${share(series.net)(row)} net` : share(series.gross)(row)),
       ...(series.net ? { keys: [["key gross", (row) => `gross ${share(series.gross)(row)}`], ["key net", (row) => `net ${share(series.net)(row)}`]] } : {}),
     }),
-    new Panel({ id: "turnover", name: "Turnover", height: 70, zero: true, floor: 0.005, dates: !data.prices.length, layers: [turnover], axis: axisPercent, reading: (row) => `${percent(turnover.total(row), 1)} per ${turnover.unit}` }),
+    new Panel({ id: "turnover", name: "Turnover", height: 70, zero: "in", floor: 0.005, dates: !data.prices.length, layers: [turnover], axis: axisPercent, reading: (row) => `${percent(turnover.total(row), 1)} per ${turnover.unit}` }),
   ];
   let timeline = null;
   let chosen = null;

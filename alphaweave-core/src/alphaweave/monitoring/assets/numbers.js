@@ -43,10 +43,10 @@ const ticks = (low, high, count) => {
 };
 
 const decimalsOf = (step) => (step.toFixed(10).replace(/0+$/, "").split(".")[1] ?? "").length;
+const UNITS = [[1e9, "B"], [1e6, "M"], [1e3, "k"], [1, ""]];
 const axisNumber = (step, largest) => {
-  const [unit, name] = largest >= 1e9 ? [1e9, "B"] : largest >= 1e6 ? [1e6, "M"] : largest >= 1e4 ? [1e3, "k"] : [1, ""];
-  const short = decimalsOf(step / unit) <= 2;
-  const [by, suffix] = short ? [unit, name] : [1, ""];
-  return (value) => signed(grouped(value / by, decimalsOf(step / by))) + suffix;
+  const fits = ([unit]) => unit === 1 || (largest >= 10 * unit && decimalsOf(step / unit) <= 2);
+  const [unit, name] = UNITS.find(fits);
+  return (value) => (value === 0 ? "0" : signed(grouped(value / unit, decimalsOf(step / unit))) + name);
 };
 const axisPercent = (step) => (value) => `${signed(grouped(100 * value, decimalsOf(100 * step)))} %`;

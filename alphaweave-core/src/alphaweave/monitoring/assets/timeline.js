@@ -46,6 +46,10 @@ const dateTicks = (series, view) => {
       found.push({ row, label: tickLabel(time, step) });
     }
   }
+  // Times of day alone would not say which day.
+  if (step.size < DAY && found.length && !found.some(({ label }) => label.includes(" "))) {
+    found[0].label = `${tickLabel(series.shown[found[0].row], { size: DAY })} ${found[0].label}`;
+  }
   return found;
 };
 
