@@ -284,6 +284,8 @@ def test_csv_refuses_an_open_quote(write: WriteFile) -> None:
     line, reason = refusal(write(HEADER, FIRST, '"2020-11-20,2,5,1.5,3,200', "2020-11-23,2,5,1.5,3,200"))
     assert reason.startswith("not CSV: ")
     assert line == 4
+    line, reason = refusal(write(HEADER, "x" * 200_000))
+    assert (line, reason) == (2, "not CSV: field larger than field limit (131072)")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_load_takes_the_symbols_it_is_asked_for(write: WriteFile, tmp_path: Path
     write("rubbish", name="OTHER.csv")
     assert list(load_bars(tmp_path, ["QQQ", "AAPL", "QQQ"])) == ["QQQ", "AAPL"]
     assert list(load_bars(tmp_path, iter(["AAPL"]))) == ["AAPL"]
+    assert list(load_bars(tmp_path, "AAPL")) == ["AAPL"]
     assert refusal(tmp_path, ["AAPL", "SPY"]) == ": no bars of SPY; there are AAPL, OTHER, QQQ"
     assert refusal(tmp_path).startswith("OTHER.csv:1: no column for")
 

@@ -189,6 +189,20 @@ def test_rules_sort_rows_out_of_order(write: WriteFile) -> None:
     assert reasons(path) == [(3, "2 rows are earlier than the row before; sorted by time")]
 
 
+def test_rules_sort_days_as_they_are_written(write: WriteFile) -> None:
+    """Written with several offsets, days may come in another order than their instants."""
+    path = write(HEADER, f"2020-11-20T00:30+09:00,{FLAT}", f"2020-11-19T20:00-05:00,{FLAT}")
+    series = load(path, interval="1d")
+    assert [start for start, _ in spans(series)] == ["11-19 00:00", "11-20 00:00"]
+    assert reasons(path, interval="1d") == [(3, "1 rows are earlier than the row before; sorted by time")]
+
+
+def test_rules_infer_an_interval_from_rows_in_any_order(write: WriteFile) -> None:
+    """Rows out of order are as far apart as they are in order."""
+    head, *lines = minutes(9)
+    assert load(write(head, *lines[::3], *lines[1::3], *lines[2::3])).interval == "1m"
+
+
 def test_rules_keep_lines_through_sorting(write: WriteFile) -> None:
     """After sorting, a refusal still names the line where the row stands in the file."""
     head, *bars = daily("1,1,1,1,1", "2,2,2,2,2", "3,3,3,3,3")

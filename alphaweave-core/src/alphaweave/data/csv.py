@@ -116,7 +116,8 @@ def _layout(path: Path) -> _Layout:
     if first is None:
         raise DataError(path, "the file is empty")
     delimiter = max(_DELIMITERS, key=lines[first].count)
-    rows = [[text.strip() for text in row] for row in csv.reader(lines[first:], delimiter=delimiter)]
+    reader = csv.reader(lines[first:], delimiter=delimiter)
+    rows = [[text.strip() for text in row] for row in _rows(reader, path, first)]
     header, skip, named = rows[0], first + 1, None
     symbols = _second_header(rows[1]) if len(rows) > 1 else None
     if symbols:

@@ -46,7 +46,7 @@ class LoadedBars(dict[str, Series]):
 
 def load_bars(
     path: str | Path,
-    symbols: Iterable[str] | None = None,
+    symbols: str | Iterable[str] | None = None,
     *,
     interval: str | None = None,
     timezone: str = "UTC",
@@ -78,7 +78,8 @@ def load_bars(
     """
     rules = Rules.parse(interval=interval, timezone=timezone, stamp=stamp, adjust=adjust)
     root = Path(path)
-    wanted = None if symbols is None else tuple(dict.fromkeys(symbols))
+    asked = (symbols,) if isinstance(symbols, str) else symbols
+    wanted = None if asked is None else tuple(dict.fromkeys(asked))
     adjustments: list[Adjustment] = []
     note = adjustments.append
     found: dict[str, Series] = {}

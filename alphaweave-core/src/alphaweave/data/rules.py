@@ -8,10 +8,10 @@ In this order, whatever the source:
   adjusted close is not used.
 * A price must be finite and above 0, a volume finite and not negative. High and low must enclose open
   and close; a miss of up to a millionth of the price is rounding, and the high or low is moved to it.
+* The interval is the one given, else the most common spacing of the first 10,000 rows. Bars may be
+  further apart (gaps stay gaps), never closer.
 * Rows out of order are sorted. Of rows with one stamp and equal numbers the first is kept; with
   different numbers they are refused.
-* The interval is the one given, else the most common spacing. Bars may be further apart (gaps stay
-  gaps), never closer.
 * A bar of whole days starts at local midnight of its date and ends at local midnight; a shorter one
   lasts its interval from its stamp.
 
@@ -56,9 +56,9 @@ def settle(symbol: str, raw: RawBars, rules: Rules, note: Note) -> Series:
         raise DataError(raw.origin.path, f"{symbol}: there is not one bar")
     _adjust(raw)
     _check_numbers(raw, note)
-    raw = _in_order(raw, note)
     interval = rules.interval or most_common_interval(raw.stamps, raw.origin)
-    raw, keys = _without_repeats(raw, keys_of(raw.stamps, raw.origin, interval, rules), interval, note)
+    raw, keys = _in_order(raw, keys_of(raw.stamps, raw.origin, interval, rules), note)
+    raw, keys = _without_repeats(raw, keys, interval, note)
     start, end = spans_of(keys, raw.origin, interval, rules, note)
     volume = raw.volume or array("d")
     # from_columns would check again what the rules above have just made sure of.
@@ -150,13 +150,13 @@ def _check_numbers(raw: RawBars, note: Note) -> None:
         )
 
 
-def _in_order(raw: RawBars, note: Note) -> RawBars:
-    times = raw.stamps.raw if raw.stamps.instants is None else raw.stamps.instants
-    if all(map(le, times, islice(times, 1, None))):
-        return raw
-    late = [row for row in range(1, len(times)) if times[row] < times[row - 1]]
+def _in_order(raw: RawBars, keys: array[int], note: Note) -> tuple[RawBars, array[int]]:
+    if all(map(le, keys, islice(keys, 1, None))):
+        return raw, keys
+    late = [row for row in range(1, len(keys)) if keys[row] < keys[row - 1]]
     note(raw.origin.adjusted(late[0], f"{len(late)} rows are earlier than the row before; sorted by time"))
-    return raw.take(sorted(range(len(times)), key=times.__getitem__))
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return raw.take(order), array("q", map(keys.__getitem__, order))
 
 
 def _without_repeats(

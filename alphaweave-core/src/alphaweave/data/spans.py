@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from datetime import timedelta
 from itertools import islice
-from operator import sub
+from operator import le, sub
 from typing import Final, Literal
 
 from attrs import frozen
@@ -68,14 +68,16 @@ class Rules:
 
 
 def most_common_interval(stamps: Stamps, origin: Origin) -> Interval:
-    """The interval that stamps in rising order are most often apart, as their first 10,000 tell.
+    """The interval that stamps are most often apart, as the first 10,000 tell.
 
     Raises:
         DataError: for a single stamp, or a spacing that is no usual interval.
     """
     times = stamps.raw[:_SAMPLE]
+    if not all(map(le, times, islice(times, 1, None))):
+        times = array("q", sorted(stamps.raw)[:_SAMPLE])
     spacings = Counter(map(sub, islice(times, 1, None), times))
-    # Equal stamps are repeats, and a clock set back looks like a step back: neither is a spacing.
+    # Equal stamps are repeats, which are no spacing.
     counts = sorted((-count, spacing) for spacing, count in spacings.items() if spacing > 0)
     if not counts:
         raise DataError(origin.path, "a single bar does not tell its interval; give interval")
