@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 import pytest
+from attrs import evolve
 
 from alphaweave.core.clock import ManualClock, to_ns
 from alphaweave.core.errors import (
@@ -307,6 +308,42 @@ def test_repeated_client_id_leaves_the_outcome_unknown() -> None:
     assert (working, told(events)) == (1, [("accepted", "a", None)])
 
 
+def test_open_orders_are_narrowed_to_symbols() -> None:
+    """None is the account; a list is those in it."""
+
+    async def script(broker: PaperBrokerAdapter) -> list[list[str]]:
+        await broker.submit_order(ref("a"), limit("90"))
+        await broker.submit_order(ref("b", "QQQ"), limit("90", symbol="QQQ"))
+        asked = [await broker.get_open_orders(symbols) for symbols in (None, ["QQQ"], [])]
+        return [[order.ref.client_order_id for order in orders] for orders in asked]
+
+    assert play(PaperBrokerAdapter(services=services()), script)[0] == [["a", "b"], ["b"], []]
+
+
+def test_names_of_an_order_come_back_as_they_went() -> None:
+    """Wire names and the instant of the decision are the order's for ever."""
+    named = OrderRef("a", "SPY", None, {"con_id": "756733"}, MONDAY)
+
+    async def script(broker: PaperBrokerAdapter) -> list[OrderRef]:
+        ack = await broker.submit_order(named, limit("90"))
+        found = await broker.get_order(named)
+        assert found is not None
+        return [ack.ref, found.ref]
+
+    answers, _ = play(PaperBrokerAdapter(services=services()), script)
+    assert answers == [evolve(named, broker_order_id="sim-1")] * 2
+
+
+def test_time_is_this_machines() -> None:
+    """The venue is here, so that its clock cannot be off."""
+
+    async def script(broker: PaperBrokerAdapter) -> datetime:
+        broker.on_market([bar(0, "100 102 99 101")])
+        return await broker.get_time()
+
+    assert play(PaperBrokerAdapter(services=services()), script)[0] == NOON
+
+
 def test_order_nobody_sent_is_not_found() -> None:
     """None is the broker's own "no such order"."""
 
@@ -472,6 +509,7 @@ def test_events_end_with_the_connection() -> None:
             broker.get_fills(FillQuery(NOON)),
             broker.get_account_state(),
             broker.get_instruments(["SPY"]),
+            broker.get_time(),
         ):
             with pytest.raises(BrokerUnavailable):
                 await query
@@ -503,5 +541,9 @@ def test_from_config_reads_the_options() -> None:
 
 
 def test_prepare_reserves_nothing() -> None:
-    """A simulated broker needs no wire ids."""
-    assert PaperBrokerAdapter(services=services()).prepare(market()) == {}
+    """A simulated broker needs no wire ids: an empty mapping for each order."""
+    broker = PaperBrokerAdapter(services=services())
+    assert list(broker.prepare(market(), [ref("a")])) == [{}]
+    legs = OrderGroup(GroupKind.OCO, limit("110", Side.SELL), stop("90"))
+    assert list(broker.prepare(legs, [ref("t"), ref("s")])) == [{}, {}]
+    assert list(broker.prepare(OrderChange(quantity=Decimal(1)), [ref("a2")], ref("a"))) == [{}]

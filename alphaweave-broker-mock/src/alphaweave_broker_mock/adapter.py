@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar, Final, Self
 
 from alphaweave.core.clock import from_ns, to_ns
@@ -156,8 +157,13 @@ class SimulatedBroker:
         self._venue.on_slice(end)
         self._publish()
 
-    def prepare(self, request: OrderRequest | OrderGroup | OrderChange) -> Mapping[str, str]:
-        return {}
+    def prepare(
+        self,
+        request: OrderRequest | OrderGroup | OrderChange,
+        refs: Sequence[OrderRef],
+        replaces: OrderRef | None = None,
+    ) -> Sequence[Mapping[str, str]]:
+        return tuple({} for _ in refs)
 
     async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
         self._check_sendable()
@@ -192,9 +198,10 @@ class SimulatedBroker:
         self._check_answering()
         return self._venue.order(ref.client_order_id)
 
-    async def get_open_orders(self) -> Sequence[BrokerOrder]:
+    async def get_open_orders(self, symbols: Sequence[str] | None = None) -> Sequence[BrokerOrder]:
         self._check_answering()
-        return self._venue.open_orders()
+        orders = self._venue.open_orders()
+        return [order for order in orders if symbols is None or order.ref.symbol in symbols]
 
     async def get_fills(self, query: FillQuery) -> FillReport:
         """Every execution since ``query.cursor``; without one, since the venue began.
@@ -221,6 +228,11 @@ class SimulatedBroker:
     async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
         self._check_answering()
         return {symbol: self._instruments[symbol] for symbol in symbols if symbol in self._instruments}
+
+    async def get_time(self) -> datetime:
+        """This machine's time: the venue is in this process."""
+        self._check_answering()
+        return self._services.clock.now()
 
     def _assumed(self) -> dict[str, Instrument]:
         services = self._services

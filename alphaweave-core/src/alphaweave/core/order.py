@@ -279,13 +279,17 @@ class OrderRef:
 
     Attributes:
         client_order_id: AlphaWeave's own id; deterministic, unique for ever in the account.
-        symbol: the config's symbol (most brokers need it to look an order up).
+        symbol: the config's symbol.
         broker_order_id: the broker's id once it is known.
-        wire: what ``Broker.prepare`` reserved for this version (an IBKR orderId, say). It was
-            committed with the intent and comes back unchanged for ever.
+        wire: what ``Broker.prepare`` reserved for this version (the venue's symbol, an IBKR orderId). It
+            was committed with the intent and comes back unchanged for ever, also when the config's
+            symbol maps to another venue symbol by then.
+        decided_at: UTC instant of the input that the order was decided on. No byte of it left before,
+            so an answer that reaches back to it covers the order's whole life. None: not known.
     """
 
     client_order_id: str
     symbol: str
     broker_order_id: str | None = None
     wire: Mapping[str, str] = _NO_WIRE
+    decided_at: datetime | None = None

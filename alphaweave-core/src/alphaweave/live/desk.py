@@ -7,11 +7,9 @@ on that way is a DENIED handle with a reason; nothing is raised into the strateg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from alphaweave.core.errors import Unsupported
 from alphaweave.core.money import ZERO, Number, decimal_of
@@ -26,16 +24,13 @@ from alphaweave.core.order import (
     TimeInForce,
 )
 from alphaweave.live.adapters.capabilities import check_change, check_request
-from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder, prepared
 from alphaweave.live.notes import denial_record
 from alphaweave.live.orders import DeniedOrder, Group, Order, SymbolBook
 from alphaweave.live.risk import Denial, Proposal
 from alphaweave.live.rounding import Refused, limit_on_grid, sized, stop_on_grid, trail_of
 from alphaweave.live.view import MarketView
 from alphaweave.strategy.events import GroupHandle, OrderHandle
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["TradingDesk"]
 
@@ -219,19 +214,21 @@ class TradingDesk(MarketView):
                 stop_price=stop_on_grid(instrument, stop_price, order.side, adjustments),
             )
             self._check_replacement(order, change)
+            version = order.version + 1
+            new_ref = self._named(order.book, kernel.ids.make(f"replace:{order.id}", 0, version))
+            if kernel.settings.prepare is not None:
+                (new_ref,) = prepared(kernel.settings.prepare, change, (new_ref,), order.ref)
         except Refused as refusal:
             order.text = refusal.text
             return False
         except (TypeError, ValueError, Unsupported) as error:
             order.text = str(error)
             return False
-        order.version += 1
-        new_id = kernel.ids.make(f"replace:{order.id}", 0, order.version)
-        new_ref = OrderRef(new_id, order.symbol)
+        order.version = version
         order.change = change
         order.change_ref = new_ref
         order.adjustments += tuple(adjustments)
-        kernel.orders[new_id] = order
+        kernel.orders[new_ref.client_order_id] = order
         kernel.effects.append(ReplaceOrder(order.ref, new_ref, change))
         order.reserve()
         return True
@@ -289,11 +286,10 @@ class TradingDesk(MarketView):
         kernel = self._kernel
         last = book.last()
         _require(self._check(book, request, last))
-        wire = kernel.settings.prepare
-        if wire is None:
-            ref = OrderRef(kernel.next_id(), book.symbol)
-        else:
-            ref = OrderRef(kernel.next_id(), book.symbol, None, self._prepared(request))
+        ref = self._named(book)
+        prepare = kernel.settings.prepare
+        if prepare is not None:
+            (ref,) = prepared(prepare, request, (ref,))
         order = Order(book, ref, request, decided_at=kernel.now, reference=last, adjustments=adjustments)
         kernel.effects.append(SubmitOrder(ref, request))
         kernel.admit(order)
@@ -310,18 +306,16 @@ class TradingDesk(MarketView):
         entered = ZERO if group.entry is None else (group.entry.quantity or ZERO) * group.entry.side.sign
         for leg in (group.take_profit, group.stop_loss):
             _require(self._check(book, leg, last, entered))
-        wire = self._prepared(group) if kernel.settings.prepare is not None else {}
-        orders = []
-        for number, leg in enumerate(group.legs):
-            mark = f"{number}."
-            own = {key[len(mark) :]: value for key, value in wire.items() if key.startswith(mark)}
-            ref = OrderRef(kernel.next_id(), book.symbol, None, own)
-            orders.append(
-                Order(book, ref, leg, decided_at=kernel.now, reference=last, adjustments=adjustments)
-            )
+        refs = tuple(self._named(book) for _ in group.legs)
+        if kernel.settings.prepare is not None:
+            refs = prepared(kernel.settings.prepare, group, refs)
+        orders = [
+            Order(book, ref, leg, decided_at=kernel.now, reference=last, adjustments=adjustments)
+            for ref, leg in zip(refs, group.legs, strict=True)
+        ]
         *entry, take_profit, stop_loss = orders
         Group(group.kind, take_profit, stop_loss, entry[0] if entry else None)
-        kernel.effects.append(SubmitGroup(tuple(order.ref for order in orders), group))
+        kernel.effects.append(SubmitGroup(refs, group))
         for order in orders:
             kernel.admit(order)
         handles = [OrderHandle(order, self) for order in orders]
@@ -395,14 +389,9 @@ class TradingDesk(MarketView):
         order.set_reserved(reserved)
         _require(denial)
 
-    def _prepared(self, request: OrderRequest | OrderGroup) -> Mapping[str, str]:
-        prepare = self._kernel.settings.prepare
-        if prepare is None:
-            return {}
-        try:
-            return prepare(request)
-        except Unsupported as error:
-            raise Refused("unsupported", error.text or str(error)) from error
+    def _named(self, book: SymbolBook, client_order_id: str | None = None) -> OrderRef:
+        kernel = self._kernel
+        return OrderRef(client_order_id or kernel.next_id(), book.symbol, decided_at=kernel.when())
 
     def _deny(self, book: SymbolBook, kind: OrderType, reason: str, text: str) -> OrderHandle:
         kernel = self._kernel

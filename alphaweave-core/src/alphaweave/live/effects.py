@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from alphaweave.core.errors import Unsupported
 from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest
+from alphaweave.live.rounding import Refused
 from alphaweave.monitoring.monitor import Alert, OrderRecord, TradeRecord
 
 __all__ = [
@@ -14,9 +18,11 @@ __all__ = [
     "Effect",
     "MetricRecord",
     "Note",
+    "Prepare",
     "ReplaceOrder",
     "SubmitGroup",
     "SubmitOrder",
+    "prepared",
 ]
 
 
@@ -44,6 +50,35 @@ class ReplaceOrder:
     ref: OrderRef
     new_ref: OrderRef
     change: OrderChange
+
+
+Prepare = Callable[
+    [OrderRequest | OrderGroup | OrderChange, Sequence[OrderRef], OrderRef | None],
+    Sequence[Mapping[str, str]],
+]
+"""``Broker.prepare``, which gives an effect its wire names."""
+
+
+def prepared(
+    prepare: Prepare,
+    request: OrderRequest | OrderGroup | OrderChange,
+    refs: tuple[OrderRef, ...],
+    replaces: OrderRef | None = None,
+) -> tuple[OrderRef, ...]:
+    """``refs`` with the wire names that the adapter reserves for them.
+
+    Raises:
+        Refused: the adapter cannot express the request, or does not answer for every ref.
+    """
+    try:
+        wires = prepare(request, refs, replaces)
+    except Unsupported as error:
+        raise Refused("unsupported", error.text or str(error)) from error
+    if len(wires) != len(refs):
+        raise Refused("adapter_failed", f"the broker's adapter prepared {len(wires)} of {len(refs)} orders")
+    return tuple(
+        evolve(ref, wire=MappingProxyType(dict(wire))) for ref, wire in zip(refs, wires, strict=True)
+    )
 
 
 Effect = SubmitOrder | SubmitGroup | CancelOrder | ReplaceOrder

@@ -22,10 +22,10 @@ from attrs import frozen
 from alphaweave.core.clock import from_ns, to_ns
 from alphaweave.core.errors import StrategyError
 from alphaweave.core.ids import ClientIds
-from alphaweave.core.order import OrderGroup, OrderRef, OrderRequest, OrderStatus
+from alphaweave.core.order import OrderRef, OrderStatus
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.desk import TradingDesk
-from alphaweave.live.effects import CancelOrder, Effect, Note, SubmitGroup, SubmitOrder
+from alphaweave.live.effects import CancelOrder, Effect, Note, Prepare, SubmitGroup, SubmitOrder
 from alphaweave.live.ledger import Ledger
 from alphaweave.live.notes import order_record, trade_record
 from alphaweave.live.orders import Order, SymbolBook
@@ -57,7 +57,7 @@ class KernelSettings:
     interval: str = "1d"
     warmup: int = 0
     capital: float | None = None
-    prepare: Callable[[OrderRequest | OrderGroup], Mapping[str, str]] | None = None
+    prepare: Prepare | None = None
 
 
 class Kernel:

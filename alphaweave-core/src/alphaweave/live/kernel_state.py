@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from alphaweave.core.errors import StateMismatch
@@ -128,7 +130,7 @@ def _restored(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
         reference=entry["reference"],
         adjustments=tuple(entry["adjustments"]),
     )
-    order.ref = OrderRef(**entry["ref"])
+    order.ref = _ref_from(entry["ref"])
     order.status = OrderStatus(entry["status"])
     order.filled = Decimal(entry["filled"])
     order.filled_value = Decimal(entry["filled_value"])
@@ -141,7 +143,7 @@ def _restored(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
         order.ending = (OrderStatus(status), reason, text, Decimal(cumulative))
     if entry["change"] is not None:
         order.change = _change_from(entry["change"])
-        order.change_ref = OrderRef(**entry["change_ref"])
+        order.change_ref = _ref_from(entry["change_ref"])
     return order
 
 
@@ -151,7 +153,19 @@ def _ref(ref: OrderRef) -> dict[str, Any]:
         "symbol": ref.symbol,
         "broker_order_id": ref.broker_order_id,
         "wire": dict(ref.wire),
+        "decided_at": None if ref.decided_at is None else ref.decided_at.isoformat(),
     }
+
+
+def _ref_from(entry: Mapping[str, Any]) -> OrderRef:
+    decided_at = entry["decided_at"]
+    return OrderRef(
+        entry["client_order_id"],
+        entry["symbol"],
+        entry["broker_order_id"],
+        MappingProxyType(dict(entry["wire"])),
+        None if decided_at is None else datetime.fromisoformat(decided_at),
+    )
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -318,7 +318,7 @@ class SimVenue:
         book.issued = seq = book.issued + 1
         order = SimOrder(
             seq,
-            OrderRef(ref.client_order_id, ref.symbol, f"sim-{seq}", ref.wire),
+            OrderRef(ref.client_order_id, ref.symbol, f"sim-{seq}", ref.wire, ref.decided_at),
             request,
             request.side is _BUY,
             request.quantity,

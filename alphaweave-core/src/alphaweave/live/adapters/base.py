@@ -48,7 +48,8 @@ class Services:
         mode: what the run is; an adapter's credentials must agree with it.
         account_id: the account the config names, or None.
         log: structured log; never hand it a secret.
-        store: this adapter's durable key-value map, written in the intent's own transaction.
+        store: this adapter's durable key-value map (a counter of order ids, say). It is written in
+            ``Broker.prepare`` and nowhere else, and committed with the intent prepared there.
         names: config symbol -> this venue's symbol, where the config gives one.
         symbols: the config's symbols.
         interval: the config's bar interval.
