@@ -51,7 +51,7 @@ def test_example_data_end_with_traded_prices(bars: LoadedBars) -> None:
 
 
 def test_example_data_have_no_split_in_them(bars: LoadedBars) -> None:
-    """A split would halve a price overnight or double a volume for good; only Apple's fall of 2000 comes near."""
+    """A split would halve a price overnight; only Apple's real fall of 2000 comes near."""
     falls = [
         (symbol, day)
         for symbol, series in bars.items()

@@ -266,7 +266,8 @@ def test_csv_refuses_an_empty_file(write: WriteFile, raw: bytes) -> None:
 
 def test_csv_refuses_a_file_without_a_bar(write: WriteFile) -> None:
     """A header alone is no data."""
-    assert refusal(write(HEADER)) == (None, "SPY: there is not one bar")
+    for lines in ([HEADER], [HEADER, ",SPY,SPY,SPY,SPY,SPY"]):
+        assert refusal(write(*lines)) == (None, "SPY: there is not one bar")
 
 
 def test_csv_refuses_what_is_no_text(write: WriteFile) -> None:

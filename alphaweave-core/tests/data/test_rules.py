@@ -470,6 +470,9 @@ def test_rules_end_a_long_bar_where_the_next_begins(write: WriteFile) -> None:
     assert reasons(path, interval="1w") == [(3, "1 bars of 1w end early, where the next one starts")]
     missing = write(HEADER, *(f"{day},{FLAT}" for day in ("2020-01-06", "2020-01-13", "2020-01-27")))
     assert reasons(missing, interval="1w")[0][1].startswith("SPY: 1 gaps of more than 1w")
+    for last, gaps in (("2020-01-23", 0), ("2020-01-24", 1)):
+        stray = write(HEADER, *(f"{day},{FLAT}" for day in ("2020-01-06", "2020-01-13", last)))
+        assert len(reasons(stray, interval="1w")) == gaps, "a label may stray by half an interval"
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_read_stamps_follows_the_given_order(order: Literal["mdy", "dmy"], day: 
             3,
             "some stamps have an offset from UTC and some have none",
         ),
-        (["03/04/2020", "05/06/2020"], 2, "could be day first or month first; set date_order to mdy or dmy"),
+        (["11/12/2020", "12/11/2020"], 2, "could be day first or month first; set date_order to mdy or dmy"),
         (
             ["01/02/2020", "13/01/2020", "01/13/2020"],
             4,
