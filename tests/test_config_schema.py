@@ -20,7 +20,7 @@ from alphaweave.core.errors import ConfigError
 from alphaweave.core.secret import Secret
 from alphaweave.live.config import json_schema, load_live_config, parse_live_config, parse_options, redacted
 from alphaweave.live.config_sections import InstrumentConfig, LiveConfig, MonitorSection
-from alphaweave.live.registry import Registry
+from alphaweave.live.runner import LiveRunner
 from alphaweave.sim.settings import VenueSettings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -95,16 +95,18 @@ def test_template_is_valid_and_names_every_key() -> None:
 
 
 @pytest.mark.parametrize("broker", ["paper", "mock"])
-def test_template_runs_over_the_example_data(broker: str) -> None:
-    """Its options are read by the adapters it names, and every instrument has its prices there."""
-    config = load_live_config(TEMPLATE, overrides=[f"broker.name={broker}"])
-    parse_options(Registry().broker(broker).options, config.broker.block, path="broker")
-    feed = Registry().datafeed(config.datafeed.name)
-    options: Any = parse_options(
-        feed.options, config.datafeed.block, path="datafeed", base_dir=config.base_dir
-    )
-    assert options.path == EXAMPLES / "data"
-    assert [symbol for symbol in config.symbols if not (options.path / f"{symbol}.csv").is_file()] == []
+def test_template_runs_as_it_stands(broker: str, tmp_path: Path) -> None:
+    """Its adapters, strategy and data are there, and a name is all that changes."""
+    where = [
+        f"persistence.state_path={tmp_path}/state.json",
+        f"monitors[0].options.dashboard.path={tmp_path}/page.html",
+    ]
+    runner = LiveRunner.from_config(load_live_config(TEMPLATE, overrides=[f"broker.name={broker}", *where]))
+    runner.run(until=100)
+    assert runner.summary is not None
+    assert runner.summary.slices == 100
+    assert runner.summary.fills > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"page.html", "state.json"}
 
 
 def test_redacted_config_is_valid_again() -> None:
