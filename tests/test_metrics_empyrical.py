@@ -52,7 +52,7 @@ def agree(run: RunMonitor, returns: pd.Series[float], per_year: float) -> None:
     bars=st.integers(4, 600),
     drift=st.floats(-0.002, 0.002),
     spread=st.floats(0.001, 0.05),
-    per_year=st.sampled_from([12.0, 52.0, 252.0, 365.0, 98_280.0]),
+    per_year=st.sampled_from([12.0, 52.0, 252.0, 365.0, 1_764.0]),
 )
 def test_figures_agree_with_empyrical(
     seed: int, bars: int, drift: float, spread: float, per_year: float
@@ -61,8 +61,6 @@ def test_figures_agree_with_empyrical(
     steps = np.random.default_rng(seed).uniform(-spread, spread, bars) + drift
     # At least one loss, without which Sortino and Calmar are undefined here and infinite there.
     steps[0] = -spread
-    if per_year > 400.0:
-        steps /= 1000.0
     equity = 1e5 * np.cumprod(1.0 + np.concatenate([[0.0], steps]))
     run = RunMonitor(recorded(equity), periods_per_year=per_year)
     agree(run, pd.Series(equity).pct_change().iloc[1:], per_year)

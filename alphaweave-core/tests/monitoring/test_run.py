@@ -220,6 +220,15 @@ def test_curve_that_begins_below_zero_has_no_figures() -> None:
     assert figures["total_return"] is figures["max_drawdown"] is figures["max_drawdown_days"] is None
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("row", [0, 1, 3])
+def test_books_that_are_no_numbers_leave_none(wrong: float, row: int) -> None:
+    """A figure is a number or None, whatever the books say."""
+    equity = [100.0, 101.0, 99.0, 102.0]
+    equity[row] = wrong
+    assert_json_numbers(RunMonitor(curve(equity, gross=[wrong] * 4)).metrics())
+
+
 def test_growth_beyond_floats_is_undefined() -> None:
     """A few minutes of a fast run must not annualise to infinity."""
     figures = RunMonitor(curve([1.0, 1e6], step=timedelta(minutes=1))).metrics()

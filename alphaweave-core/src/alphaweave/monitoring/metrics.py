@@ -64,8 +64,8 @@ def returns_of(equity: Floats) -> Floats:
     import numpy as np
 
     before, after = equity[:-1], equity[1:]
-    safe = np.where(before > 0.0, before, np.nan)
-    returns: Floats = after / safe - 1.0
+    with np.errstate(invalid="ignore"):
+        returns: Floats = after / np.where(before > 0.0, before, np.nan) - 1.0
     return returns
 
 
@@ -80,7 +80,8 @@ def drawdown_of(equity: Floats, opening: float | None = None) -> Floats:
     peaks = np.maximum.accumulate(equity)
     if opening is not None:
         peaks = np.maximum(peaks, opening)
-    drawdown: Floats = equity / np.where(peaks > 0.0, peaks, np.nan) - 1.0
+    with np.errstate(invalid="ignore"):
+        drawdown: Floats = equity / np.where(peaks > 0.0, peaks, np.nan) - 1.0
     return drawdown
 
 
@@ -108,7 +109,7 @@ def curve_metrics(equity: Floats, periods_per_year: float | None) -> dict[str, f
 
     Returns of the curve are undefined from the point where equity was zero or negative, and so is every
     figure that needs all of them. Ratios without a denominator are None too: a flat curve has no Sharpe
-    ratio, one that never lost no Sortino and no Calmar ratio.
+    ratio, one that never lost no Sortino and no Calmar ratio. A curve that is not made of numbers has none.
 
     Args:
         equity: one value a bar; the first is the base.
@@ -118,7 +119,7 @@ def curve_metrics(equity: Floats, periods_per_year: float | None) -> dict[str, f
 
     names = ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
     figures: dict[str, float | None] = dict.fromkeys(names)
-    if not len(equity) or equity[0] <= 0.0:
+    if not len(equity) or not np.isfinite(equity).all() or equity[0] <= 0.0:
         return figures
     growth = float(equity[-1] / equity[0])
     max_drawdown = min(0.0, float(drawdown_of(equity).min()))
@@ -140,7 +141,7 @@ def curve_metrics(equity: Floats, periods_per_year: float | None) -> dict[str, f
         # Steady growth deviates by rounding alone, and a ratio over that would be noise.
         if deviation > 1e-12 * abs(mean):
             figures["sharpe"] = mean / deviation * math.sqrt(periods_per_year)
-    return {name: value if value is None or math.isfinite(value) else None for name, value in figures.items()}
+    return figures
 
 
 def _power(base: float, exponent: float) -> float | None:

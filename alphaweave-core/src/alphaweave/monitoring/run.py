@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from alphaweave.core.clock import to_ns
@@ -56,11 +57,11 @@ class RunMonitor:
     @property
     def opening_equity(self) -> float | None:
         """What the run began with: its capital in a replay, elsewhere the equity after the first slice,
-        because there the capital is only a cap."""
+        because there the capital is only a cap. None where that is not a number."""
         capital = self.meta.get("capital")
         if self.meta.get("mode") == "replay" and capital is not None:
-            return float(capital)
-        return self.memory.bars.columns.equity[0] if len(self.memory.bars) else None
+            return _finite(float(capital))
+        return _finite(self.memory.bars.columns.equity[0]) if len(self.memory.bars) else None
 
     @property
     def equity(self) -> pd.Series[float]:
@@ -107,7 +108,7 @@ class RunMonitor:
         return TripBook(self.memory.trades).open(bars[-1].prices if len(bars) else {})
 
     def metrics(self) -> dict[str, float | None]:
-        """Every figure of the run; None where it is undefined, never NaN.
+        """Every figure of the run; None where it is undefined, never NaN or infinite.
 
         Returns, volatility, exposures, turnover and drawdown are fractions (0.1 is 10 %); volatility,
         Sharpe, Sortino, Calmar, CAGR and turnover are annualised by ``periods_per_year``; turnover
@@ -130,7 +131,7 @@ class RunMonitor:
         trades = self.memory.trades
         fees = sum(trade.fees for trade in trades)
         slippage = sum(_slippage(trade) for trade in trades)
-        return {
+        known = {
             "bars": len(equity),
             "periods_per_year": per_year,
             "opening_equity": opening,
@@ -146,6 +147,7 @@ class RunMonitor:
             "costs": fees + slippage,
             **trip_metrics(self.round_trips()),
         }
+        return {name: None if value is None else _finite(value) for name, value in known.items()}
 
     def drift(self, reference: RunMonitor | pd.Series[float], *, tolerance: float = 1e-9) -> DriftReport:
         """Compare this run's equity with another run's, or with a series indexed by aware times.
@@ -188,7 +190,8 @@ class RunMonitor:
         import numpy as np
 
         equity = self._column("equity")
-        ratio: Floats = values / np.where(equity > 0.0, equity, np.nan)
+        with np.errstate(invalid="ignore"):
+            ratio: Floats = values / np.where(equity > 0.0, equity, np.nan)
         return ratio
 
     def _per_row(self, value: Any) -> Floats:
@@ -213,6 +216,10 @@ class RunMonitor:
                 row = bisect_left(bars.columns.ends, to_ns(trade.timestamp))
             rows.append(max(0, min(row, last)))
         return rows
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def _notional(trade: TradeRecord) -> float:
