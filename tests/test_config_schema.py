@@ -180,7 +180,8 @@ def sites(value: Any, trail: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from sites(item, (*trail, key))
 
 
-SITES = sorted(sites(template()), key=str)
+# Anything may stand inside options and params.
+SITES = [trail for trail in sites(template()) if not {"options", "params"} & set(trail[:-1])]
 
 
 def test_what_the_parser_accepts_the_schema_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,12 +189,14 @@ def test_what_the_parser_accepts_the_schema_accepts(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TEXT", "text")
     monkeypatch.setenv("NUMBER", "12")
     accepted = 0
+    least = {name: section for name, section in template().items() if name in SCHEMA["required"]}
+    least["instruments"] = ["AAPL", "MSFT"]
     for trail in SITES:
+        raw = {**least, trail[0]: template()[trail[0]]}
+        node = raw
+        for step in trail[:-1]:
+            node = node[step]
         for value in VALUES:
-            raw = template()
-            node = raw
-            for step in trail[:-1]:
-                node = node[step]
             node[trail[-1]] = value
             try:
                 parse_live_config(raw, source=TEMPLATE)
@@ -201,7 +204,7 @@ def test_what_the_parser_accepts_the_schema_accepts(monkeypatch: pytest.MonkeyPa
                 continue
             accepted += 1
             assert (trail, value, VALIDATOR.is_valid(raw)) == (trail, value, True)
-    assert accepted > 800
+    assert accepted > 500
 
 
 @pytest.mark.parametrize(
