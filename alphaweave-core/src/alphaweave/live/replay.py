@@ -7,6 +7,8 @@ then what was decided goes to the venue. No event loop, no thread, no clock.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from alphaweave.core.errors import (
     CancelRejected,
     ReplaceRejected,
@@ -113,7 +115,12 @@ class ReplayDriver:
         while row < last - first and not self._stop:
             if lanes_at is not None:
                 lanes = lanes_at[first + row]
-            if working:
+            quiet = 0
+            if working and lanes_at is None:
+                quiet = venue.idle(last - first - row)
+            if quiet:
+                row += kernel.on_slices(islice(ends, quiet), lanes)
+            elif working:
                 end = next(ends)
                 # The venue is shown the new bars; the kernel, hearing of its fills, still has the old.
                 for lane in lanes:

@@ -173,6 +173,10 @@ class Market:
         series = self.board.get(symbol)
         return series is not None and parse_interval(series.interval).days == 1
 
+    def session_end(self, session: int) -> int | None:
+        """The latest end (ns) of a bar in that session; None where days differ in length."""
+        return (session - _EPOCH_ORDINAL + 1) * _DAY_NS if self._utc else None
+
     def session(self, end: int) -> int:
         """The session of a bar that ends at ``end``: the ordinal of the date just before it."""
         if end != self._ordinal_of:

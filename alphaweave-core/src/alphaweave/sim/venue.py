@@ -33,6 +33,7 @@ from alphaweave.sim.account import Account
 from alphaweave.sim.admission import Admission, Refusal
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.execution import Executor
+from alphaweave.sim.idle import idle_rows
 from alphaweave.sim.market import Market
 from alphaweave.sim.matching import Match, Place
 from alphaweave.sim.orders import SimGroup, SimOrder, broker_order, one_shot
@@ -247,6 +248,14 @@ class SimVenue:
         self._market.seen = max(self._market.seen, end)
         if self.working:
             self._passes.run(end)
+
+    def idle(self, slices: int) -> int:
+        """How many of the next ``slices`` certainly leave every working order untouched, so that
+        ``on_slice`` may be left out for them while no order is added or changed.
+
+        The board must not show those slices yet, and all its series must advance together.
+        """
+        return idle_rows(self.working.values(), self._market, slices)
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
         """One order version, ended ones too as far as ``settings.history`` goes."""
