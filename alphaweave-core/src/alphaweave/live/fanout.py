@@ -49,6 +49,7 @@ class Fanout:
         self.monitors = list(monitors)
         self.failures: list[MonitorFailure] = []
         self.wants_columns = all(isinstance(monitor, ColumnMonitor) for monitor in monitors)
+        self._listen()
 
     def start(self, meta: Mapping[str, Any]) -> None:
         self._each("on_run_start", lambda monitor: monitor.on_run_start(meta))
@@ -70,19 +71,23 @@ class Fanout:
 
     def notes(self, notes: Sequence[Note]) -> None:
         """Hand over what the kernel noted, in order."""
+        hearers = self._hearers
         for note in notes:
-            for monitor in tuple(self.monitors):
+            for monitor, tell in hearers[type(note)]:
                 try:
-                    if isinstance(note, TradeRecord):
-                        monitor.on_trade(note)
-                    elif isinstance(note, OrderRecord):
-                        monitor.on_order(note)
-                    elif isinstance(note, MetricRecord):
-                        monitor.on_metric(note.name, note.value, note.timestamp)
-                    elif isinstance(note, Alert):
-                        monitor.on_alert(note)
+                    tell(note)
                 except Exception as error:  # as above
                     self._put_aside(monitor, type(note).__name__, error)
+
+    def _listen(self) -> None:
+        """Who hears of what; looked up once, for a replay notes a lot."""
+        monitors = self.monitors
+        self._hearers: dict[type, list[tuple[Monitor, Callable[[Any], None]]]] = {
+            TradeRecord: [(monitor, monitor.on_trade) for monitor in monitors],
+            OrderRecord: [(monitor, monitor.on_order) for monitor in monitors],
+            MetricRecord: [(monitor, _metric_teller(monitor)) for monitor in monitors],
+            Alert: [(monitor, monitor.on_alert) for monitor in monitors],
+        }
 
     def _each(self, name: str, call: Callable[[Monitor], None]) -> None:
         for monitor in tuple(self.monitors):
@@ -92,8 +97,15 @@ class Fanout:
                 self._put_aside(monitor, name, error)
 
     def _put_aside(self, monitor: Monitor, callback: str, error: Exception) -> None:
+        if monitor not in self.monitors:
+            return  # it failed at an earlier note of the same batch
         self.monitors.remove(monitor)
+        self._listen()
         self.failures.append(MonitorFailure(monitor, callback, error))
+
+
+def _metric_teller(monitor: Monitor) -> Callable[[MetricRecord], None]:
+    return lambda note: monitor.on_metric(note.name, note.value, note.timestamp)
 
 
 def _snapshots(columns: BarColumns) -> list[BarSnapshot]:

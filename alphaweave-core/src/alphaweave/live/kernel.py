@@ -421,14 +421,21 @@ class Kernel:
     def _changed(self, order: Order) -> None:
         """The status changed: note it, and let go of an order that is over."""
         self.notes.append(order_record(order, self.when()))
-        if order.status.terminal:
-            order.book.orders.pop(order.id, None)
-            finished = order.status is OrderStatus.FILLED
-            for client_id in {order.id, order.ref.client_order_id}:
-                if self.orders.pop(client_id, None) is not None and not finished:
-                    self.ended[client_id] = order
-            if len(self.ended) > _KEPT_ENDED_ORDERS:
-                del self.ended[next(iter(self.ended))]
+        if not order.status.terminal:
+            return
+        orders = self.orders
+        order.book.orders.pop(order.id, None)
+        names = [order.id]
+        for ref in (order.ref, order.change_ref):
+            if ref is not None and ref.client_order_id not in names:
+                names.append(ref.client_order_id)
+        # A filled order has nothing more to hear; of any other end, late fills may still come.
+        keep = order.status is not OrderStatus.FILLED
+        for client_id in names:
+            if orders.pop(client_id, None) is not None and keep:
+                self.ended[client_id] = order
+        if len(self.ended) > _KEPT_ENDED_ORDERS:
+            del self.ended[next(iter(self.ended))]
 
     def _tell_order(self, order: Order) -> None:
         if not self._hears_orders or self.stopped:
