@@ -426,9 +426,8 @@ class Kernel:
         orders = self.orders
         order.book.orders.pop(order.id, None)
         names = [order.id]
-        for ref in (order.ref, order.change_ref):
-            if ref is not None and ref.client_order_id not in names:
-                names.append(ref.client_order_id)
+        if order.version:
+            names = [client_id for client_id, each in orders.items() if each is order]
         # A filled order has nothing more to hear; of any other end, late fills may still come.
         keep = order.status is not OrderStatus.FILLED
         for client_id in names:
