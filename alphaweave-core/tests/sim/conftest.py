@@ -213,7 +213,7 @@ class Rig:
         self.venue.cancel(name, self.now)
 
     def replace(self, name: str, new: str, **change: Any) -> None:
-        wanted = {
+        wanted: dict[str, Any] = {
             "quantity": decimal(change.pop("size", None)),
             "limit_price": decimal(change.pop("limit", None)),
             "stop_price": decimal(change.pop("stop", None)),

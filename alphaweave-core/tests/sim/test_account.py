@@ -322,16 +322,20 @@ def test_minimum_fee_is_paid_once_by_an_order(rig: Any, minimum: str, fees: list
         ({"limit": 99}, (100.0, 101.0, 98.0, 100.0), "0.198"),
         # a limit order that the open has jumped takes: 10 × 98 × 0.001
         ({"limit": 99}, (98.0, 101.0, 97.0, 100.0), "0.98"),
+        # … and one that it meets exactly
+        ({"limit": 99}, (99.0, 101.0, 97.0, 100.0), "0.99"),
+        ({"limit": 99, "side": "sell"}, (99.0, 101.0, 97.0, 100.0), "0.99"),
         ({"limit": 99, "post_only": True}, (98.0, 101.0, 97.0, 100.0), "0.198"),
         ({"stop": 102, "limit": 103}, (100.0, 104.0, 98.0, 100.0), "1.02"),
         ({"stop": 102, "limit": 103}, (104.0, 104.0, 98.0, 100.0), "0.206"),
         ({"stop": 102}, (100.0, 104.0, 98.0, 100.0), "1.02"),
+        ({"stop": 102}, (104.0, 104.0, 98.0, 100.0), "1.04"),
         ({"limit": 99, "tif": "ioc"}, (98.0, 101.0, 97.0, 100.0), "0.98"),
     ],
 )
 def test_maker_rate_is_for_resting_limit_orders_alone(rig: Any, terms: Any, bar: Any, fee: str) -> None:
     sim = rig([QUIET, bar], fees=FeeModel(taker_rate=Decimal("0.001"), maker_rate=Decimal("0.0002")))
-    sim.buy("a", **terms)
+    sim.order("a", **{"side": "buy", **terms})
     assert sim.run()[1].endswith(f" fee {fee}")
 
 

@@ -23,10 +23,14 @@ SECOND = 1_000_000_000
         (2 * DAY, "103"),
     ],
 )
-def test_order_matches_in_the_first_bar_that_starts_late_enough(rig: Any, latency: int, fill: str) -> None:
+@pytest.mark.parametrize("terms", [{}, {"tif": "day"}, {"tif": "ioc"}, {"expire": 9 * DAY}])
+def test_order_matches_in_the_first_bar_that_starts_late_enough(
+    rig: Any, latency: int, fill: str, terms: Any
+) -> None:
+    """That bar is a day order's day, and the one chance of an order that has one."""
     bars = [QUIET, *((price, price, price, price) for price in (101.0, 102.0, 103.0))]
     sim = rig(bars, latency_ns=latency)
-    sim.buy("a")
+    sim.buy("a", **terms)
     assert sim.run() == ["a accepted", f"a buy 10 @ {fill}", "a filled"]
 
 

@@ -502,13 +502,14 @@ def test_settings_out_of_range_are_refused_by_name(make: Any, message: str) -> N
 @pytest.mark.parametrize("tif", list(TimeInForce))
 def test_declared_order_types_are_those_the_venue_takes(rig: Any, kind: OrderType, tif: TimeInForce) -> None:
     sim = rig([QUIET])
-    terms = {
+    every: dict[OrderType, dict[str, Any]] = {
         OrderType.MARKET: {},
         OrderType.LIMIT: {"limit": 90},
         OrderType.STOP: {"stop": 110},
         OrderType.STOP_LIMIT: {"stop": 110, "limit": 111},
         OrderType.TRAILING_STOP: {"trail": "1"},
-    }[kind]
+    }
+    terms = every[kind]
     sim.buy("a", **terms, **({"expire": DAY} if tif is TimeInForce.GTD else {"tif": tif.value}))
     accepted = sim.told() == ["a accepted"]
     assert accepted is ((kind, tif) in SIM_CAPABILITIES.order_types)
