@@ -16,22 +16,26 @@ __all__ = ["CAPABILITIES", "make_venue"]
 
 _RESTING: Final = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD})
 
+_PAIRS: Final = frozenset(
+    (kind, tif)
+    for kind in OrderType
+    for tif in TimeInForce
+    if tif in _RESTING or kind in {OrderType.MARKET, OrderType.LIMIT}
+)
+
 CAPABILITIES: Final = Capabilities(
-    order_types=frozenset(
-        (kind, tif)
-        for kind in OrderType
-        for tif in TimeInForce
-        if tif in _RESTING or kind in {OrderType.MARKET, OrderType.LIMIT}
-    ),
+    order_types=_PAIRS,
     quote_quantity=frozenset((OrderType.MARKET, tif) for tif in TimeInForce),
-    fractional=True,
+    fractional=_PAIRS,
     shorting=True,
-    replace=frozenset({"quantity", "limit_price", "stop_price", "trail"}),
+    fractional_short=True,
     groups=frozenset(GroupKind),
+    fractional_groups=True,
+    replace=frozenset({"quantity", "limit_price", "stop_price", "trail"}),
     post_only=True,
-    reduce_only=True,
     trail_amount=True,
     trail_percent=True,
+    fee_reports=True,
     simulated=True,
     client_ids=ClientIdRules(unique=ClientIdUniqueness.FOREVER),
     not_found_is_final_after=0.0,

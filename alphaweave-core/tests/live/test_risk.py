@@ -22,6 +22,7 @@ from alphaweave.live.risk import (
     MaxPositionNotional,
     MaxPositionQuantity,
     Proposal,
+    ReduceOnly,
     RiskChain,
     RiskSettings,
     SymbolLimits,
@@ -33,11 +34,11 @@ PAIRS = frozenset((kind, tif) for kind in OrderType for tif in (TimeInForce.DAY,
 ANYTHING = Capabilities(
     order_types=PAIRS,
     quote_quantity=PAIRS,
-    fractional=True,
+    fractional=PAIRS,
+    extended_hours=PAIRS,
     shorting=True,
+    fractional_short=True,
     post_only=True,
-    reduce_only=True,
-    extended_hours=True,
     trail_amount=True,
     trail_percent=True,
 )
@@ -54,6 +55,7 @@ BTC = Instrument(
     fractional=True,
     shortable=False,
 )
+FRACTIONS = Instrument(symbol="SPY", venue_symbol="SPY", size_step=D("0.1"), fractional=True)
 ES = Instrument(symbol="ES", venue_symbol="ES", kind="future", multiplier=D(50))
 ALL = ("SPY", "BTC-USD", "ES")
 
@@ -216,11 +218,49 @@ def test_short_sale_needs_broker_and_instrument(shorting: bool, shortable: bool,
         assert denial.text.startswith(f"{said} allows no short position")
 
 
+@pytest.mark.parametrize(
+    ("size", "worst_short", "allowed"),
+    [("-2", 0, True), ("-2", 9, True), ("-0.5", 9, True), ("-0.5", 0, False), ("-1", "0.5", False)],
+)
+def test_short_sale_in_fractions_needs_the_broker(size: str, worst_short: int | str, allowed: bool) -> None:
+    """Where only whole units are sold short, neither the sale nor what is left may be a fraction."""
+    judged = proposal(size, instrument=FRACTIONS, position=D(9), worst_short=D(worst_short))
+    denial = chain_of(evolve(ANYTHING, fractional_short=False)).check(judged)
+    assert (denial is None) is allowed
+    if denial is not None:
+        assert denial.code == "short_not_allowed"
+        assert denial.text.startswith("this broker sells short in whole units only; with open sales filled")
+    assert code(chain_of(), judged) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "worst", "said"),
+    [
+        (-1, (0, 0), "could leave 1 units short"),
+        (1, (0, 0), "could leave 1 units long"),
+        (-5, (9, 4), "could leave 1 units short"),
+        (5, (-4, -9), "could leave 1 units long"),
+        (1, (9, 9), "could leave 10 units long"),
+    ],
+)
+def test_reduce_only_denies_what_could_open_or_enlarge(size: int, worst: tuple[int, int], said: str) -> None:
+    """The flag is a promise of the core's, judged with everything open filled; without it nothing is said."""
+    held = {"worst_long": D(worst[0]), "worst_short": D(worst[1])}
+    marked = proposal(size, request={"reduce_only": True}, **held)
+    denial = chain_of().check(marked)
+    assert denial is not None
+    assert denial.code == "reduce_only"
+    assert said in denial.text
+    assert chain_of().check(proposal(size, **held)) is None
+    marked.reduces = True
+    assert chain_of().check(marked) is None
+
+
 LIMITED = Capabilities(
     order_types=PAIRS - {(OrderType.LIMIT, TimeInForce.GTC), (OrderType.STOP, TimeInForce.DAY)},
     shorting=True,
     trail_percent=True,
-    fractional=True,
+    fractional=frozenset({(OrderType.MARKET, TimeInForce.DAY), (OrderType.LIMIT, TimeInForce.DAY)}),
 )
 HALVES = evolve(SPY, size_step=D("0.5"))
 
@@ -232,7 +272,6 @@ HALVES = evolve(SPY, size_step=D("0.5"))
         {"tif": TimeInForce.GTC},
         {"quantity": None, "quote_quantity": D(100), "type": OrderType.MARKET, "limit_price": None},
         {"post_only": True},
-        {"reduce_only": True},
         {"extended_hours": True},
         {"quantity": D("0.5")},
         {"type": OrderType.TRAILING_STOP, "limit_price": None, "trail": Trail(amount=D(1))},
@@ -263,9 +302,10 @@ def test_remembered_orders_speak_only_for_their_like(other: dict[str, Any]) -> N
         (SPY, {}, 1),
         (evolve(HALVES, fractional=True), {"quantity": D("0.5")}, 1),
         (HALVES, {"quantity": D(2)}, 3),
+        (evolve(HALVES, fractional=True), {"quantity": D(2), "tif": TimeInForce.GTC}, 3),
         (SPY, {"type": OrderType.TRAILING_STOP, "trail": Trail(percent=D(1))}, 3),
     ],
-    ids=["whole", "fractional", "fraction-decides", "trail-decides"],
+    ids=["whole", "fractional", "fraction-decides", "pair-decides", "trail-decides"],
 )
 def test_order_of_a_known_kind_is_checked_once(
     monkeypatch: pytest.MonkeyPatch, instrument: Instrument, terms: dict[str, Any], asked: int
@@ -526,8 +566,8 @@ def test_interrupts_are_not_swallowed() -> None:
 
 
 def test_chain_holds_only_what_is_written() -> None:
-    """Two rules always stand; a limit that is off is no rule at all; the order is fixed."""
-    kinds = [InstrumentValidity, AllowList]
+    """Three rules always stand; a limit that is off is no rule at all; the order is fixed."""
+    kinds = [InstrumentValidity, ReduceOnly, AllowList]
     assert [type(rule) for rule in chain_of().rules] == kinds
     assert [type(rule) for rule in chain_of(symbols={"SPY": SymbolLimits()}).rules] == kinds
     everything = chain_of(
@@ -547,7 +587,7 @@ def test_chain_holds_only_what_is_written() -> None:
     assert [rule.code for rule in everything.rules if rule.applies_to_reductions] == ["instrument_validity"]
     judged = proposal(2, 100)
     assert code(everything, judged) == "max_order_quantity"
-    assert everything.evaluations == 3
+    assert everything.evaluations == 4
 
 
 def test_settings_read_numbers_exactly() -> None:

@@ -154,7 +154,9 @@ class OrderRequest:
         limit_price, stop_price: quote currency per unit.
         trail: for TRAILING_STOP.
         post_only: refuse rather than take liquidity.
-        reduce_only: never open or enlarge a position.
+        reduce_only: never open or enlarge a position. The core denies it where it could, with every open
+            order filled; a broker that knows the flag may be told, and the simulated venue cuts the order
+            at its fill as well.
         extended_hours: may work outside the regular session.
     """
 

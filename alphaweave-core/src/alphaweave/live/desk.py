@@ -23,18 +23,23 @@ from alphaweave.core.order import (
     Side,
     TimeInForce,
 )
-from alphaweave.live.adapters.capabilities import check_change, check_request
+from alphaweave.live.adapters.capabilities import check_change, check_request, usual_tif
 from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder, prepared
 from alphaweave.live.notes import denial_record
 from alphaweave.live.orders import DeniedOrder, Group, Order, SymbolBook
 from alphaweave.live.risk import Denial, Proposal
-from alphaweave.live.rounding import Refused, limit_on_grid, sized, stop_on_grid, trail_of
+from alphaweave.live.rounding import (
+    Refused,
+    limit_on_grid,
+    sized,
+    stop_on_grid,
+    trail_of,
+    whole_where_needed,
+)
 from alphaweave.live.view import MarketView
 from alphaweave.strategy.events import GroupHandle, OrderHandle
 
 __all__ = ["TradingDesk"]
-
-_USUAL_TIF = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC)
 
 
 class TradingDesk(MarketView):
@@ -71,13 +76,16 @@ class TradingDesk(MarketView):
         try:
             self._may_trade()
             side, quantity, quote_quantity = sized(book.instrument, size, value, adjustments)
+            tif = self._tif(book, kind, tif)
+            if quantity is not None and quantity % 1:
+                quantity = whole_where_needed(self._kernel.capabilities, quantity, [(kind, tif)], adjustments)
             request = OrderRequest(
                 symbol=book.symbol,
                 side=side,
                 quantity=quantity,
                 quote_quantity=quote_quantity,
                 type=kind,
-                tif=self._tif(book, kind, tif),
+                tif=tif,
                 expire_at=expire_at,
                 limit_price=limit_on_grid(book.instrument, limit_price, side, adjustments),
                 stop_price=stop_on_grid(book.instrument, stop_price, side, adjustments),
@@ -105,13 +113,15 @@ class TradingDesk(MarketView):
             if not quantity:
                 at = DeniedOrder("", book.symbol, "at_target", "the position is already at its target")
                 return OrderHandle(at, self)
-            request = OrderRequest(
-                symbol=book.symbol,
-                side=Side.BUY if change > 0 else Side.SELL,
-                quantity=quantity,
-                tif=self._tif(book, OrderType.MARKET, tif),
+            tif = self._tif(book, OrderType.MARKET, tif)
+            adjustments: list[str] = []
+            quantity = whole_where_needed(
+                self._kernel.capabilities, quantity, [(OrderType.MARKET, tif)], adjustments
             )
-            return self._submit(book, request, ())
+            request = OrderRequest(
+                symbol=book.symbol, side=Side.BUY if change > 0 else Side.SELL, quantity=quantity, tif=tif
+            )
+            return self._submit(book, request, tuple(adjustments))
         except Refused as refusal:
             return self._deny(book, OrderType.MARKET, refusal.reason, refusal.text)
         except (TypeError, ValueError) as error:
@@ -206,6 +216,8 @@ class TradingDesk(MarketView):
             quantity = None
             if size is not None:
                 quantity = instrument.round_size(abs(decimal_of(size)))
+                pair = (order.request.type, order.request.tif)
+                quantity = whole_where_needed(kernel.capabilities, quantity, [pair], adjustments)
                 if quantity <= order.filled:
                     raise Refused("below_filled", f"{order.filled} units are filled already")
             change = OrderChange(
@@ -247,14 +259,7 @@ class TradingDesk(MarketView):
             return TimeInForce(tif)
         usual = book.usual_tif.get(kind)
         if usual is None:
-            declared = self._kernel.capabilities.order_types
-            narrowed = book.instrument.order_types
-            for usual in _USUAL_TIF:
-                if (kind, usual) in declared and (narrowed is None or (kind, usual) in narrowed):
-                    break
-            else:
-                usual = TimeInForce.DAY
-            book.usual_tif[kind] = usual
+            usual = book.usual_tif[kind] = usual_tif(self._kernel.capabilities, book.instrument, kind)
         return usual
 
     def _exit_tif(self, book: SymbolBook, kind: OrderType, tif: TimeInForce | str | None) -> TimeInForce:

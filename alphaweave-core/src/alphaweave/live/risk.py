@@ -21,6 +21,7 @@ from alphaweave.live.risk_rules import (
     MaxPositionNotional,
     MaxPositionQuantity,
     Proposal,
+    ReduceOnly,
     RiskRule,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "MaxPositionNotional",
     "MaxPositionQuantity",
     "Proposal",
+    "ReduceOnly",
     "RiskChain",
     "RiskRule",
     "RiskSettings",
@@ -155,7 +157,7 @@ class RiskChain:
 
 
 def build_chain(settings: RiskSettings, symbols: Sequence[str], capabilities: Capabilities) -> RiskChain:
-    """The chain of a run: the two rules that always hold, and one for each kind of limit written.
+    """The chain of a run: the three rules that always hold, and one for each kind of limit written.
 
     Raises:
         ConfigError: the settings name a symbol that is not among ``symbols``.
@@ -164,7 +166,7 @@ def build_chain(settings: RiskSettings, symbols: Sequence[str], capabilities: Ca
     if problems:
         raise ConfigError(problems)
     allowed = symbols if settings.allow is None else settings.allow
-    rules: list[RiskRule] = [InstrumentValidity(capabilities), AllowList(frozenset(allowed))]
+    rules: list[RiskRule] = [InstrumentValidity(capabilities), ReduceOnly(), AllowList(frozenset(allowed))]
     limits: tuple[tuple[_MakeRule, str, Decimal | None], ...] = (
         (MaxOrderQuantity, "max_order_quantity", settings.max_order_quantity),
         (MaxOrderNotional, "max_order_notional", settings.max_order_notional),

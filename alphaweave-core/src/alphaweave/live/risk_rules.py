@@ -22,10 +22,12 @@ __all__ = [
     "MaxPositionNotional",
     "MaxPositionQuantity",
     "Proposal",
+    "ReduceOnly",
     "RiskRule",
 ]
 
 _BUY = Side.BUY
+_ONE = Decimal(1)
 _add = CONTEXT.add
 _multiply = CONTEXT.multiply
 _remainder = CONTEXT.remainder
@@ -140,15 +142,15 @@ def _exposure(proposal: Proposal) -> Decimal:
 
 
 # What check_request looks at besides a trail and a fraction: equal shapes get equal answers.
-_Shape = tuple[OrderType, TimeInForce, bool, bool, bool, bool]
+_Shape = tuple[OrderType, TimeInForce, bool, bool, bool]
 
 
 class _Facts:
     """What is the same for every order in one symbol."""
 
-    __slots__ = ("fraction_judged", "grid", "instrument", "maximum", "minimum", "shapes", "step", "value")
+    __slots__ = ("grid", "instrument", "maximum", "minimum", "shapes", "step", "value", "whole")
 
-    def __init__(self, instrument: Instrument, capabilities: Capabilities) -> None:
+    def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.step = instrument.size_step
         self.minimum = instrument.min_size
@@ -156,9 +158,7 @@ class _Facts:
         self.value = instrument.min_notional
         steps = instrument.price_steps
         self.grid = steps[0].step if len(steps) == 1 else None
-        # Where a size that passed the step check cannot offend by its fraction, the shape alone decides.
-        both = capabilities.fractional and instrument.fractional
-        self.fraction_judged = both or not _remainder(self.step, Decimal(1))
+        self.whole = not _remainder(self.step, _ONE)
         self.shapes: list[_Shape] = []
 
 
@@ -176,7 +176,7 @@ class InstrumentValidity:
         instrument = proposal.instrument
         facts = self._facts.get(proposal.symbol)
         if facts is None or facts.instrument is not instrument:
-            facts = self._facts[proposal.symbol] = _Facts(instrument, self._capabilities)
+            facts = self._facts[proposal.symbol] = _Facts(instrument)
         request = proposal.request
         if request is None:
             return "the proposal carries no order to judge"
@@ -191,7 +191,9 @@ class InstrumentValidity:
             unsupported = check_request(self._capabilities, instrument, request)
             if unsupported is not None:
                 return Denial("unsupported", unsupported.text)
-            if request.trail is None and facts.fraction_judged:
+            # Where a size that passed the step check cannot offend by its fraction, the shape decides.
+            may = (request.type, request.tif) in self._capabilities.fractional and instrument.fractional
+            if request.trail is None and (may or facts.whole):
                 facts.shapes.append(_shape(request))
         if proposal.side is not _BUY:
             return self._short(proposal)
@@ -225,16 +227,21 @@ class InstrumentValidity:
         return None
 
     def _short(self, proposal: Proposal) -> Denial | None:
-        if self._capabilities.shorting and proposal.instrument.shortable:
+        capabilities = self._capabilities
+        allowed = capabilities.shorting and proposal.instrument.shortable
+        if allowed and capabilities.fractional_short:
             return None
         left = _subtract(proposal.worst_short, proposal.quantity)
         if left >= ZERO:
             return None
-        who = "this instrument" if self._capabilities.shorting else "this broker"
-        return Denial(
-            "short_not_allowed",
-            f"{who} allows no short position; with open sales filled it could reach {plain(left)}",
-        )
+        if allowed:
+            if not _remainder(left, _ONE) and not _remainder(proposal.quantity, _ONE):
+                return None
+            what = "this broker sells short in whole units only"
+        else:
+            who = "this instrument" if capabilities.shorting else "this broker"
+            what = f"{who} allows no short position"
+        return Denial("short_not_allowed", f"{what}; with open sales filled it could reach {plain(left)}")
 
 
 def _shape(request: OrderRequest) -> _Shape:
@@ -243,7 +250,6 @@ def _shape(request: OrderRequest) -> _Shape:
         request.tif,
         request.quote_quantity is None,
         request.post_only,
-        request.reduce_only,
         request.extended_hours,
     )
 
@@ -257,11 +263,28 @@ def _seen(shapes: list[_Shape], request: OrderRequest) -> bool:
             and shape[1] is tif
             and shape[2] is by_units
             and shape[3] is request.post_only
-            and shape[4] is request.reduce_only
-            and shape[5] is request.extended_hours
+            and shape[4] is request.extended_hours
         ):
             return True
     return False
+
+
+class ReduceOnly:
+    """An order that is marked reduce only strictly reduces the worst-case position. Brokers are not
+    relied on for it: most do not know the flag."""
+
+    code = "reduce_only"
+    applies_to_reductions = False
+
+    def check(self, proposal: Proposal) -> str | None:
+        request = proposal.request
+        if request is None or not request.reduce_only:
+            return None
+        side = "long" if proposal.side is _BUY else "short"
+        return (
+            "it is marked reduce only; with everything open filled it could leave "
+            f"{plain(_exposure(proposal))} units {side}"
+        )
 
 
 class AllowList:

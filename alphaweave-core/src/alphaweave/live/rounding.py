@@ -6,13 +6,15 @@ triggers later. Whatever that changes is reported in words.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Number, decimal_of, plain
-from alphaweave.core.order import Side, Trail
+from alphaweave.core.order import OrderType, Side, TimeInForce, Trail
+from alphaweave.live.adapters.capabilities import Capabilities
 
-__all__ = ["Refused", "limit_on_grid", "sized", "stop_on_grid", "trail_of"]
+__all__ = ["Refused", "limit_on_grid", "sized", "stop_on_grid", "trail_of", "whole_where_needed"]
 
 
 class Refused(Exception):
@@ -53,6 +55,36 @@ def sized(
     if quantity != asked:
         adjustments.append(f"size {plain(asked)} rounded down to {plain(quantity)}")
     return (Side.BUY if signed > 0 else Side.SELL), quantity, None
+
+
+def whole_where_needed(
+    capabilities: Capabilities,
+    quantity: Decimal,
+    orders: Iterable[tuple[OrderType, TimeInForce]],
+    adjustments: list[str],
+    *,
+    grouped: bool = False,
+) -> Decimal:
+    """A quantity cut to whole units where the broker takes no fraction of these orders.
+
+    Raises:
+        Refused: nothing is left of it.
+    """
+    part = quantity % 1
+    if not part or (
+        capabilities.fractional.issuperset(orders) and (capabilities.fractional_groups or not grouped)
+    ):
+        return quantity
+    whole = quantity - part
+    if not whole:
+        raise Refused(
+            "below_size_step",
+            f"{plain(quantity)} is less than one unit, and this broker takes no fraction of it",
+        )
+    adjustments.append(
+        f"size {plain(quantity)} rounded down to {plain(whole)}: this broker takes whole units"
+    )
+    return whole
 
 
 def limit_on_grid(

@@ -42,8 +42,8 @@ class LiveRunner:
     Attributes:
         config: what it was made from.
         mode: what the run is.
-        notices: what the operator should read before the run: deprecated spellings, rules that are
-            assumed, bars that were adjusted on loading, whether it resumes.
+        notices: what the operator should read before the run: deprecated spellings, the broker's
+            caveats, rules that are assumed, bars that were adjusted on loading, whether it resumes.
         engine: drives the run.
         memory: what was recorded; complete after `run`.
     """
@@ -67,6 +67,7 @@ class LiveRunner:
         self.config = config
         self.mode = check_mode(config, datafeed.capabilities, broker.capabilities)
         self.notices: list[str] = list(config.deprecations)
+        self.notices += [f"broker {broker.name!r}: {caveat}" for caveat in broker.capabilities.caveats]
         problems = config.risk.problems(config.symbols, config.run.capital)
         if problems:
             raise ConfigError(problems, config.source)

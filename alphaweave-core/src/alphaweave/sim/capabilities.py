@@ -11,25 +11,29 @@ __all__ = ["SIM_CAPABILITIES"]
 
 _RESTING: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
+_PAIRS: Final = frozenset(
+    [(kind, tif) for kind in (OrderType.MARKET, OrderType.LIMIT) for tif in TimeInForce]
+    + [
+        (kind, tif)
+        for kind in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+        for tif in _RESTING
+    ]
+)
+
 SIM_CAPABILITIES: Final = Capabilities(
-    order_types=frozenset(
-        [(kind, tif) for kind in (OrderType.MARKET, OrderType.LIMIT) for tif in TimeInForce]
-        + [
-            (kind, tif)
-            for kind in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
-            for tif in _RESTING
-        ]
-    ),
+    order_types=_PAIRS,
     quote_quantity=frozenset((OrderType.MARKET, tif) for tif in TimeInForce),
-    fractional=True,
+    fractional=_PAIRS,
+    extended_hours=_PAIRS,
     shorting=True,
-    replace=frozenset({"quantity", "limit_price", "stop_price", "trail"}),
+    fractional_short=True,
     groups=frozenset(GroupKind),
+    fractional_groups=True,
+    replace=frozenset({"quantity", "limit_price", "stop_price", "trail"}),
     post_only=True,
-    reduce_only=True,
-    extended_hours=True,
     trail_amount=True,
     trail_percent=True,
+    fee_reports=True,
     simulated=True,
     client_ids=ClientIdRules(alphabet=r"[!-~]", max_length=128, unique=ClientIdUniqueness.FOREVER),
     not_found_is_final_after=0.0,

@@ -196,8 +196,8 @@ class Strategy:
         """Record a value of your own; monitors receive it with the present time."""
         self._desk.log_metric(name, value)
 
-    # What a strategy asks for. ``tif=None`` takes the venue's usual: DAY where it has it, else GTC,
-    # else IOC.
+    # What a strategy asks for. ``tif=None`` takes what the broker declares as usual for the type, else DAY
+    # where it has it, else GTC, else IOC.
 
     def order_market(
         self,
