@@ -118,6 +118,46 @@ def test_validity_holds_the_size_to_the_instrument(size: str, price: str | None,
     assert denial == (None if said is None else Denial("instrument_validity", said))
 
 
+LARGEST = evolve(SPY, max_size=D(9), market_max_size=D(5), max_notional=D(800), quote_step=D("0.25"))
+
+
+@pytest.mark.parametrize(
+    ("size", "request_", "said"),
+    [
+        (5, {}, None),
+        (6, {}, "size 6 is above the largest market order, 5"),
+        (6, limit("100"), None),
+        (8, limit("100"), None),
+        (8, limit("100.01"), "value 800.08 is above the largest order, 800"),
+        (10, limit("1"), "size 10 is above the largest order, 9"),
+        (5, {"quantity": None, "quote_quantity": D(800)}, None),
+        (
+            5,
+            {"quantity": None, "quote_quantity": D("800.25")},
+            "value 800.25 is above the largest order, 800",
+        ),
+        (5, {"quantity": None, "quote_quantity": D("7.3")}, "value 7.3 is no multiple of 0.25"),
+    ],
+)
+def test_validity_holds_size_and_value_from_above(
+    size: int, request_: dict[str, Any], said: str | None
+) -> None:
+    """The largest size, the largest market order, the largest value and the step of a value bind exactly."""
+    price = request_.get("limit_price", D(100))
+    denial = chain_of().check(proposal(size, str(price), instrument=LARGEST, request=request_))
+    assert denial == (None if said is None else Denial("instrument_validity", said))
+
+
+def test_validity_refuses_what_cannot_be_traded_at_present() -> None:
+    """A halted instrument takes no order, not even one that reduces; it may come back."""
+    halted = evolve(SPY, tradable=False)
+    chain = chain_of()
+    for reduces in (False, True):
+        judged = proposal(-1, instrument=halted, position=D(5), worst_short=D(5), reduces=reduces)
+        assert chain.check(judged) == Denial("not_tradable", "SPY cannot be traded at present")
+    assert chain.check(proposal()) is None
+
+
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize(
     ("request_", "said"),

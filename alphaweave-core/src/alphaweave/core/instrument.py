@@ -46,9 +46,12 @@ class Instrument:
         price_steps: tick sizes by price band, rising.
         size_step: sizes are whole multiples of it.
         min_size, max_size: smallest and largest order, in units; None is no bound.
-        min_notional: smallest order value, in quote currency.
-        fractional: sizes below one whole unit are allowed.
+        market_max_size: largest market order, in units, where that is less than ``max_size``.
+        min_notional, max_notional: smallest and largest order value, in quote currency.
+        quote_step: an order sized in quote currency is a whole multiple of it; None is no bound.
+        fractional: sizes that are no whole number of units are allowed.
         shortable: the position may become negative.
+        tradable: it can be traded at present (not halted, not delisted).
         calendar: an exchange calendar's name, or ``24/7``; None when unknown.
         order_types: the (type, time in force) pairs allowed; None means whatever the broker can do.
         assumed: True when no source gave these rules and the defaults stand in for them.
@@ -67,9 +70,13 @@ class Instrument:
     size_step: Decimal = DEFAULT_SIZE_STEP
     min_size: Decimal | None = None
     max_size: Decimal | None = None
+    market_max_size: Decimal | None = None
     min_notional: Decimal | None = None
+    max_notional: Decimal | None = None
+    quote_step: Decimal | None = None
     fractional: bool = False
     shortable: bool = True
+    tradable: bool = True
     calendar: str | None = None
     order_types: frozenset[tuple[OrderType, TimeInForce]] | None = None
     assumed: bool = False
@@ -88,6 +95,13 @@ class Instrument:
         """The largest allowed step not above ``size`` (sizes are rounded down, never up)."""
         step = self.size_step
         return CONTEXT.multiply(CONTEXT.divide(size, step).to_integral_value(ROUND_DOWN), step)
+
+    def round_quote(self, amount: Decimal) -> Decimal:
+        """The largest allowed amount of quote currency not above ``amount``."""
+        step = self.quote_step
+        if step is None:
+            return amount
+        return CONTEXT.multiply(CONTEXT.divide(amount, step).to_integral_value(ROUND_DOWN), step)
 
     def round_price(self, price: Decimal, side: Side) -> Decimal:
         """The passive neighbour on the tick grid: a buy is rounded down, a sell up."""

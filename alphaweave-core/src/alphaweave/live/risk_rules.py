@@ -26,7 +26,7 @@ __all__ = [
     "RiskRule",
 ]
 
-_BUY = Side.BUY
+_BUY, _MARKET = Side.BUY, OrderType.MARKET
 _ONE = Decimal(1)
 _add = CONTEXT.add
 _multiply = CONTEXT.multiply
@@ -148,14 +148,27 @@ _Shape = tuple[OrderType, TimeInForce, bool, bool, bool]
 class _Facts:
     """What is the same for every order in one symbol."""
 
-    __slots__ = ("grid", "instrument", "maximum", "minimum", "shapes", "step", "value", "whole")
+    __slots__ = (
+        "grid",
+        "instrument",
+        "market_maximum",
+        "maximum",
+        "minimum",
+        "quote_step",
+        "shapes",
+        "step",
+        "valued",
+        "whole",
+    )
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.step = instrument.size_step
         self.minimum = instrument.min_size
         self.maximum = instrument.max_size
-        self.value = instrument.min_notional
+        self.market_maximum = instrument.market_max_size
+        self.quote_step = instrument.quote_step
+        self.valued = instrument.min_notional is not None or instrument.max_notional is not None
         steps = instrument.price_steps
         self.grid = steps[0].step if len(steps) == 1 else None
         self.whole = not _remainder(self.step, _ONE)
@@ -177,6 +190,8 @@ class InstrumentValidity:
         facts = self._facts.get(proposal.symbol)
         if facts is None or facts.instrument is not instrument:
             facts = self._facts[proposal.symbol] = _Facts(instrument)
+        if not instrument.tradable:
+            return Denial("not_tradable", f"{proposal.symbol} cannot be traded at present")
         request = proposal.request
         if request is None:
             return "the proposal carries no order to judge"
@@ -203,19 +218,34 @@ class InstrumentValidity:
         size = request.quantity
         if size is None:
             size = proposal.quantity  # the venue sizes it: the estimate need not lie on the step
+            amount = request.quote_quantity
+            if facts.quote_step is not None and amount is not None and _remainder(amount, facts.quote_step):
+                return f"value {plain(amount)} is no multiple of {plain(facts.quote_step)}"
         elif _remainder(size, facts.step):
             return f"size {plain(size)} is no multiple of {plain(facts.step)}"
         if facts.minimum is not None and size < facts.minimum:
             return f"size {plain(size)} is below the smallest order, {plain(facts.minimum)}"
         if facts.maximum is not None and size > facts.maximum:
             return f"size {plain(size)} is above the largest order, {plain(facts.maximum)}"
-        if facts.value is not None:
-            # A bound on dust protects the venue, not the account: without a price the venue may say no.
-            value = request.quote_quantity
-            if value is None and proposal.price is not None:
-                value = _multiply(size, proposal.price)
-            if value is not None and value < facts.value:
-                return f"value {plain(value)} is below the smallest order, {plain(facts.value)}"
+        most = facts.market_maximum
+        if most is not None and request.type is _MARKET and size > most:
+            return f"size {plain(size)} is above the largest market order, {plain(most)}"
+        return self._value(facts.instrument, proposal, request, size) if facts.valued else None
+
+    def _value(
+        self, instrument: Instrument, proposal: Proposal, request: OrderRequest, size: Decimal
+    ) -> str | None:
+        # These bounds protect the venue, not the account: without a price the venue may say no.
+        value = request.quote_quantity
+        if value is None and proposal.price is not None:
+            value = _multiply(size, proposal.price)
+        if value is None:
+            return None
+        least, most = instrument.min_notional, instrument.max_notional
+        if least is not None and value < least:
+            return f"value {plain(value)} is below the smallest order, {plain(least)}"
+        if most is not None and value > most:
+            return f"value {plain(value)} is above the largest order, {plain(most)}"
         return None
 
     def _prices(self, facts: _Facts, request: OrderRequest) -> str | None:

@@ -41,7 +41,13 @@ def sized(
         signed = decimal_of(value)  # type: ignore[arg-type]
         if not signed:
             raise Refused("zero_size", "the value is zero")
-        return (Side.BUY if signed > 0 else Side.SELL), None, abs(signed)
+        asked = abs(signed)
+        amount = instrument.round_quote(asked)
+        if not amount:
+            raise Refused("below_size_step", f"{plain(asked)} is less than the smallest step of a value")
+        if amount != asked:
+            adjustments.append(f"value {plain(asked)} rounded down to {plain(amount)}")
+        return (Side.BUY if signed > 0 else Side.SELL), None, amount
     signed = decimal_of(size)
     if not signed:
         raise Refused("zero_size", "the size is zero")
