@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from alphaweave.core.errors import DataError, OptionsError
+from alphaweave.core.market import Bar
 from alphaweave.data.loaders import LoadedBars
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.config_options import parse_options
@@ -97,7 +98,7 @@ def test_replay_streams_what_it_loaded(folder: Path) -> None:
 
     async def closes() -> list[tuple[str, int]]:
         feed = load({"path": str(folder)})
-        return [(bar.symbol, int(bar.volume)) async for bar in feed.stream()]  # type: ignore[union-attr]
+        return [(each.symbol, int(each.volume)) async for each in feed.stream() if isinstance(each, Bar)]
 
     assert asyncio.run(closes()) == [(symbol, day) for day in (4, 5, 6) for symbol in ("QQQ", "SPY")]
 
