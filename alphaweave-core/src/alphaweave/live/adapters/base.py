@@ -96,8 +96,9 @@ class BrokerConfig:
 class BrokerAdapter(Broker, Protocol):
     """A Broker with a life cycle. One object serves one run.
 
-    The adapter owns its connection: it reconnects by itself (core gives the back-off helper), reports
-    `ConnectionLost` and `ConnectionRestored`, and is never reconnected by the engine.
+    The adapter owns its connection: it reconnects by itself, at growing intervals, reports
+    `ConnectionLost` and `ConnectionRestored`, and is never reconnected by the engine. The engine calls
+    `events` once, then `connect`, then everything else, all but `prepare` on one event loop.
     """
 
     @property
@@ -107,18 +108,27 @@ class BrokerAdapter(Broker, Protocol):
 
     @classmethod
     def from_config(cls, config: BrokerConfig, services: Services | None = None) -> Self:
-        """Build one from a parsed config section; calls what the plugin record's ``create`` calls."""
+        """Build one from a parsed config section, as the plugin record's ``create`` does from parsed
+        options. Nothing is connected, read or written.
+
+        Raises:
+            OptionsError: everything that is wrong in the section's options.
+        """
         ...
 
     async def connect(self) -> None:
         """Connect, and prove that credentials, account and run mode agree.
 
+        It returns when orders can be sent and events flow. `AuthenticationFailed` comes within five
+        seconds; ``details`` holds what disagreed, and never a secret.
+
         Raises:
-            AuthenticationFailed: they do not, or the broker refuses the keys. Within five seconds.
+            AuthenticationFailed: they do not agree, or the broker refuses the keys.
             BrokerUnavailable: the broker cannot be reached.
         """
         ...
 
     async def disconnect(self) -> None:
-        """Close everything. Idempotent; never raises for a connection that is already gone."""
+        """Close everything, and end the event stream after what is already in it. Orders stay as they
+        are. Idempotent; never raises for a connection that is already gone."""
         ...
