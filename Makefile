@@ -20,8 +20,7 @@ DEMO  := examples/demo.yaml
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
-	@mkdir -p output
-	$(BIN)/alphaweave run $(DEMO)
+	$(BIN)/alphaweave run $(DEMO) --summary output/demo.summary.json
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)

@@ -38,8 +38,9 @@ from alphaweave.live.broker import (
     OrderUpdate,
 )
 from alphaweave.live.config_options import parse_options
+from alphaweave.sim.capabilities import SIM_CAPABILITIES
 from alphaweave_broker_mock.options import MockOptions, PaperOptions, VenueOptions
-from alphaweave_broker_mock.venue import CAPABILITIES, make_venue
+from alphaweave_broker_mock.venue import make_venue
 
 __all__ = ["MockBrokerAdapter", "PaperBrokerAdapter", "SimulatedBroker"]
 
@@ -70,7 +71,7 @@ class SimulatedBroker:
 
     name: ClassVar[str]
     options_class: ClassVar[type[VenueOptions]]
-    capabilities: Capabilities = CAPABILITIES
+    capabilities: Capabilities = SIM_CAPABILITIES
 
     def __init__(
         self,

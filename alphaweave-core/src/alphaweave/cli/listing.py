@@ -1,4 +1,4 @@
-"""``alphaweave plugins``."""
+"""``alphaweave plugins`` and ``alphaweave schema``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 
 import click
 
+from alphaweave.live.config import json_schema
 from alphaweave.live.registry import GROUPS, Registry
 
-__all__ = ["list_plugins"]
+__all__ = ["list_plugins", "print_schema"]
 
 
 def list_plugins(*, as_json: bool) -> None:
@@ -29,13 +30,17 @@ def list_plugins(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(offers, indent=2))
         return
-    if not offers:
-        click.echo("no adapters are installed. Try: pip install alphaweave-broker-mock")
-        return
-    widths = {key: max(len(key), *(len(offer[key]) for offer in offers)) for key in ("kind", "name")}
+    widths = {key: max([len(key), *(len(offer[key]) for offer in offers)]) for key in ("kind", "name")}
     click.echo(f"{'KIND':<{widths['kind']}}  {'NAME':<{widths['name']}}  DISTRIBUTION")
     for offer in offers:
         click.echo(
             f"{offer['kind']:<{widths['kind']}}  {offer['name']:<{widths['name']}}  "
             f"{offer['distribution']} {offer['version']}"
         )
+    if not any(offer["kind"] == "broker" for offer in offers):
+        click.echo("no broker is installed. Try: pip install alphaweave-broker-mock", err=True)
+
+
+def print_schema() -> None:
+    """Print the JSON Schema of a config."""
+    click.echo(json.dumps(json_schema(), indent=2))

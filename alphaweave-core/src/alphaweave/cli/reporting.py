@@ -21,16 +21,26 @@ def write_report(state_path: Path, out: Path, *, title: str | None, as_json: boo
 
     Raises:
         StateError: the file cannot be used.
+        OSError: the page cannot be written.
     """
     state = load_live_state(state_path)
     recorded = state.monitors.get("recorder")
     if recorded is None:
-        raise StateCorrupt("it holds no record of the run", state_path)
+        raise StateCorrupt("the file holds no record of the run, only where it stood", state_path)
     memory = InMemoryMonitor()
     memory.set_state(recorded)
     run = RunMonitor(memory)
-    write_dashboard(out, run, title=title or f"Run {state.run_id}")
+    try:
+        write_dashboard(out, run, title=title or f"Run {state.run_id}")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(out)) from error
     if as_json:
-        click.echo(json.dumps({"report": str(out), "metrics": run.metrics()}))
+        document = {
+            "run": state.run_id,
+            "strategy": state.strategy,
+            "report": str(out),
+            "metrics": run.metrics(),
+        }
+        click.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
         click.echo(f"wrote {out}")

@@ -81,13 +81,15 @@ class LiveEngine:
         self._driver: ReplayDriver | None = None
         self._strategy: Strategy | None = None
         self._series: Mapping[str, Series] = {}
+        self._stop = False
 
     @property
     def monitor_failures(self) -> tuple[MonitorFailure, ...]:
         return tuple(self._fanout.failures)
 
     def request_stop(self) -> None:
-        """End the run after the present slice; safe to call from a signal handler."""
+        """End the run after the present slice, or before the first; safe to call from a signal handler."""
+        self._stop = True
         if self._driver is not None:
             self._driver.request_stop()
 
@@ -125,6 +127,8 @@ class LiveEngine:
         venue.board = series
         driver = ReplayDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
         self._driver = driver
+        if self._stop:
+            driver.request_stop()
         self._strategy = strategy
         self._series = series
         self._fanout.start(self._meta(series, timeline, resumed=state is not None))

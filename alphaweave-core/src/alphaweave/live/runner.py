@@ -46,6 +46,7 @@ class LiveRunner:
             caveats, rules that are assumed, bars that were adjusted on loading, whether it resumes.
         engine: drives the run.
         memory: what was recorded; complete after `run`.
+        monitors: name -> who is told: ``recorder`` (`memory`), those of the config, the watchers.
     """
 
     def __init__(
@@ -88,8 +89,9 @@ class LiveRunner:
             named[f"{plugin.name}-{number}"] = plugin.create(options, self._services(section.name))
         for number, watcher in enumerate(watchers):
             named[f"watcher-{number}"] = watcher
-        self._monitors = named
+        self.monitors: Mapping[str, Monitor] = named
         self.engine: LiveEngine | None = None
+        self._stop = False
 
     @classmethod
     def from_config(
@@ -140,16 +142,23 @@ class LiveRunner:
         """A new instance of the config's strategy; its file may lie beside the config.
 
         Raises:
-            ConfigError: there is no such module or class.
+            ConfigError: there is no such module, class or parameter.
             StrategyError: the module or the constructor raised.
         """
         section = self.config.strategy
         # Real money runs installed code only: what lies in a folder may be anybody's.
         folder = None if self.mode is RunMode.LIVE else self.config.base_dir
-        return load_strategy(section.class_path, section.params, folder=folder)
+        try:
+            return load_strategy(section.class_path, section.params, folder=folder)
+        except ConfigError as error:
+            raise ConfigError(error.problems, self.config.source) from error
 
     def request_stop(self) -> None:
-        """End the run after the present slice, its state saved; safe to call from a signal handler."""
+        """End the run after the present slice, its state saved; safe to call from a signal handler.
+
+        Before the first slice, the run ends before it.
+        """
+        self._stop = True
         if self.engine is not None:
             self.engine.request_stop()
 
@@ -172,10 +181,10 @@ class LiveRunner:
                 "set run.mode: replay and name a feed of recorded bars (datafeed.name: replay)"
             )
         config = self.config
+        strategy = self.load_strategy()
         series = self._recorded_series()
         instruments = self._instruments()
         state = None if fresh else self._saved_state(series)
-        strategy = self.load_strategy()
         if self._broker.venue is None:
             raise RunRefused(f"broker {self._broker.name!r} has no simulated venue; use paper or mock")
         services = self._services(self._broker.name)
@@ -200,8 +209,10 @@ class LiveRunner:
                     "notices": tuple(self.notices),
                 },
             ),
-            self._monitors,
+            self.monitors,
         )
+        if self._stop:
+            self.engine.request_stop()
         self.engine.replay(
             strategy,
             series,
@@ -219,7 +230,10 @@ class LiveRunner:
     # Within.
 
     def _parsed(self, options: type, block: Mapping[str, Any], path: str) -> Any:
-        return parse_options(options, block, path=path, base_dir=self.config.base_dir)
+        try:
+            return parse_options(options, block, path=path, base_dir=self.config.base_dir)
+        except ConfigError as error:
+            raise type(error)(error.problems, self.config.source) from None
 
     def _services(self, adapter: str) -> Services:
         config = self.config

@@ -26,11 +26,13 @@ def load_strategy(class_path: str, params: Mapping[str, Any], *, folder: Path | 
             only.
 
     Raises:
-        ConfigError: there is no such module or class, or it is no Strategy.
+        ConfigError: there is no such module, class or parameter, the class is no Strategy, or a file
+            beside the config has the name of a module that is something else.
         StrategyError: the module or the constructor raised.
     """
     module_name, _, class_name = class_path.partition(":")
     with _importable(folder):
+        _make_way(module_name.partition(".")[0], folder)
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -39,7 +41,7 @@ def load_strategy(class_path: str, params: Mapping[str, Any], *, folder: Path | 
             ):
                 where = f" beside the config ({folder}) or" if folder is not None else ""
                 raise _problem(
-                    f"there is no module {module_name!r}{where} among the installed ones"
+                    f"there is no module {module_name!r}{where} among the installed ones."
                 ) from error
             raise _raised(class_path, "import", error) from error
         except Exception as error:
@@ -55,15 +57,16 @@ def load_strategy(class_path: str, params: Mapping[str, Any], *, folder: Path | 
         )
         near = get_close_matches(class_name, have, n=1)
         raise _problem(
-            f"module {module_name} has no class {class_name!r}; it has: {', '.join(have) or 'no strategy'}",
+            f"module {module_name} has no class {class_name!r}; it has: {', '.join(have) or 'no strategy'}.",
             f"{module_name}:{near[0]}" if near else None,
         )
     if not (isinstance(target, type) and issubclass(target, Strategy)):
-        raise _problem(f"{class_path} is not a subclass of alphaweave.Strategy")
+        raise _problem(f"{class_path} is not a subclass of alphaweave.Strategy.")
     try:
         return target(**params)
-    except StrategyError:
-        raise
+    except StrategyError as error:
+        # What the base class says of a parameter that the config gives and the class does not have.
+        raise ConfigError([Problem("strategy.params", f"{error}.")]) from error
     except Exception as error:
         raise _raised(class_path, "__init__", error) from error
 
@@ -79,6 +82,27 @@ def _importable(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(entry)
+
+
+def _make_way(name: str, folder: Path | None) -> None:
+    """Let a file in ``folder`` be imported although another module of its name was."""
+    loaded = sys.modules.get(name)
+    if loaded is None or folder is None:
+        return
+    wanted = [
+        path.resolve() for path in (folder / f"{name}.py", folder / name / "__init__.py") if path.exists()
+    ]
+    origin = getattr(loaded, "__file__", None)
+    if not wanted or (origin is not None and Path(origin).resolve() in wanted):
+        return
+    # One that no entry of the path leads to came from the folder of an earlier config.
+    home = None if origin is None else Path(origin).resolve().parents[Path(origin).stem == "__init__"]
+    if home is None or home in {Path(entry or ".").resolve() for entry in sys.path}:
+        raise _problem(
+            f"{wanted[0]} has the name of another module, {origin or 'a built-in one'}; rename it."
+        )
+    for known in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+        del sys.modules[known]
 
 
 def _problem(message: str, suggestion: str | None = None) -> ConfigError:

@@ -13,7 +13,7 @@ from alphaweave.core.order import OrderStatus
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = ["Fill", "Gap", "GroupHandle", "OrderEvent", "OrderHandle", "WorkingOrder"]
+__all__ = ["Fill", "Gap", "GroupHandle", "OrderDesk", "OrderEvent", "OrderHandle", "WorkingOrder"]
 
 
 class WorkingOrder(Protocol):
