@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,44 @@ def test_csv_reads_any_quoting_and_line_ends(write: WriteFile, line: str, end: s
     assert rows(load(write(HEADER, line, SECOND, end=end))) == BARS
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (HEADER, FIRST, SECOND),
+        (HEADER, ",SPY,SPY,SPY,SPY,SPY", FIRST, SECOND),
+        ("", HEADER, FIRST.replace(",", ", "), SECOND),
+        ("symbol," + HEADER, "SPY," + FIRST, "SPY," + SECOND),
+    ],
+    ids=["plain", "second header", "blanks", "symbols"],
+)
+def test_csv_reads_plain_files_the_fast_way(
+    write: WriteFile, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
+) -> None:
+    """A file without quotes and holes never meets the reader that goes row by row."""
+
+    monkeypatch.setattr("alphaweave.data.csv._read_any", careful)
+    assert rows(load(write(*lines))) == BARS
+
+
+def test_csv_reads_long_files_in_chunks(write: WriteFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a chunk ends, or numbers are no longer remembered, no bar is lost or changed."""
+    monkeypatch.setattr("alphaweave.data.csv._read_any", careful)
+    monkeypatch.setattr("alphaweave.data.csv._CHUNK", 256)
+    monkeypatch.setattr("alphaweave.data.csv._FLOATS", 50)
+    days = [f"{date.fromordinal(730_000 + n)},{n + 1},{n + 3},{n + 0.5},{n + 2},{n}" for n in range(300)]
+    expected = [(n + 1.0, n + 3.0, n + 0.5, n + 2.0, float(n)) for n in range(300)]
+    assert rows(load(write(HEADER, *days))) == expected
+    assert refusal(write(HEADER, *days[:200], f"{date.fromordinal(730_200)},1,1,1,1,-1")) == (
+        202,
+        "volume is -1.0; it must be 0 or more",
+    )
+
+
+def careful(*_: object) -> None:
+    """Stand in for the reader that goes row by row."""
+    raise AssertionError("read row by row")
+
+
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_csv_reads_other_delimiters(write: WriteFile, mark: str) -> None:
     """The header shows what parts the fields."""
@@ -153,6 +192,7 @@ def test_csv_skips_a_second_header_row(write: WriteFile, lines: list[str], symbo
         ("2020-11-18,x,x,x,x,x", (2, "open: 'x' is not a number")),
         (",x,x,1,x,x", (2, "open: 'x' is not a number")),
         (",x,x,x,x,", (2, "open: 'x' is not a number")),
+        (",$5,$5,$5,$5,$5", (2, "a row without a date")),
     ],
 )
 def test_csv_takes_no_bad_row_for_a_second_header(

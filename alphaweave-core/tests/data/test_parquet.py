@@ -94,7 +94,8 @@ def test_parquet_reads_numbers_of_any_type(tmp_path: Path) -> None:
         Close=pa.array(["1", "2.0"]),
     )
     series = load(path)
-    assert [list(column) for column in (series.open, series.high, series.low, series.close)] == [PRICES] * 4
+    columns = (series.open, series.high, series.low, series.close, series.volume)
+    assert [list(column) for column in columns] == [PRICES] * 5
 
 
 def test_parquet_splits_by_its_symbol_column(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from alphaweave.core.errors import DataError
+from alphaweave.core.interval import parse_interval
 from alphaweave.data.frames import series_from_frame
 from alphaweave.data.loaders import load_bars
 from alphaweave.data.report import Adjustment, LoadReport
@@ -111,10 +112,10 @@ def test_rules_refuse_a_file_of_empty_rows(write: WriteFile) -> None:
 
 def test_rules_move_high_and_low_by_their_rounding(write: WriteFile) -> None:
     """A high a hair below the close is rounding; it is moved to it, and that is said once."""
-    path = write(*daily("10,10.5,9.5,10.500001,5", "10,11,9,10,5", "9.499999,10.5,9.5,10,5"))
+    path = write(*daily("10,10.5,9.5,10.500001,5", "0.9,1.1,0.8,1,5", "9.499999,10.5,9.5,10,5"))
     series = load(path)
-    assert list(series.high) == [10.500001, 11.0, 10.5]
-    assert list(series.low) == [9.5, 9.0, 9.499999]
+    assert list(series.high) == [10.500001, 1.1, 10.5]
+    assert list(series.low) == [9.5, 0.8, 9.499999]
     assert reasons(path)[0] == (2, "high or low moved by its rounding to enclose open and close, in 2 rows")
     assert refusal(write(*daily(FLAT, "10,10.5,9.5,10.50002,5")))[0] == 3
     assert refusal(write(*daily(FLAT, "9.49998,10.5,9.5,10,5")))[0] == 3
@@ -290,6 +291,9 @@ def test_rules_count_gaps_between_shorter_bars(write: WriteFile) -> None:
         )
     ]
     assert reasons(write(*lines)) == []
+    assert reasons(write(*lines[:3], f"2020-11-19 14:32:15,{FLAT}"))[0][1].startswith(
+        "SPY: 1 gaps of more than 1m"
+    )
 
 
 @settings(deadline=None)
@@ -313,12 +317,14 @@ def test_rules_count_missing_weekdays_as_a_calendar_does(numbers: set[int]) -> N
 
 
 @pytest.mark.parametrize(
-    ("step", "interval"), [(1, "1m"), (5, "5m"), (60, "1h"), (1440, "1d"), (10080, "1w")]
+    "interval",
+    "1s 5s 10s 15s 30s 1m 2m 3m 5m 10m 15m 20m 30m 1h 2h 3h 4h 6h 8h 12h 1d 1w".split(),  # noqa: SIM905
 )
-def test_rules_infer_the_most_common_spacing(write: WriteFile, step: int, interval: str) -> None:
+def test_rules_infer_the_most_common_spacing(write: WriteFile, interval: str) -> None:
     """Without an interval, bars are as long as they are most often apart."""
-    lines = minutes(12, step=step)
-    assert load(write(*lines[:4], *lines[5:])).interval == interval
+    seconds = parse_interval(interval).seconds or 0
+    lines = [f"{1605744000 + seconds * row},{FLAT}" for row in range(9)]
+    assert load(write(HEADER, *lines[:3], *lines[4:])).interval == interval
 
 
 @pytest.mark.parametrize(
@@ -450,10 +456,10 @@ def test_rules_refuse_bars_that_overlap(write: WriteFile) -> None:
 def test_rules_refuse_an_interval_no_bars_are_as_close_as(write: WriteFile) -> None:
     """Days read as minutes would be known a day too early."""
     reason = "SPY: no two bars are as close as 1m; the closest are 1 day, 0:00:00 apart"
-    assert refusal(write(*minutes(32, step=1440)), interval="1m") == (None, reason)
+    assert refusal(write(*minutes(31, step=1440)), interval="1m") == (None, reason)
+    assert len(load(write(*minutes(30, step=1440)), interval="1m")) == 30
     weeks = "SPY: no two bars are as close as 1d; the closest are 7 days, 0:00:00 apart"
     assert refusal(write(*minutes(32, step=10080)), interval="1d") == (None, weeks)
-    assert len(load(write(*minutes(31, step=1440)), interval="1d")) == 31
 
 
 def test_rules_end_a_long_bar_where_the_next_begins(write: WriteFile) -> None:

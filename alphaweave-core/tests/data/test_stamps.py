@@ -100,6 +100,15 @@ def test_read_stamps_reads_offsets(text: str, hours: float) -> None:
         ("1605744000123456789", 1605744000123456789),
         ("-315619200", -315619200 * 10**9),
         ("915148800", 915148800 * 10**9),
+        ("951868800000", 951868800000 * 10**6),
+        ("0", 0),
+        ("9223372036", 9223372036 * 10**9),
+        ("100000000000.0", 10**11 * 10**6),
+        ("9223372036854", 9223372036854 * 10**6),
+        ("100000000000001.0", 100000000000001 * 10**3),
+        ("9223372036854775", 9223372036854775 * 10**3),
+        ("100000000000000001", 10**17 + 1),
+        ("9223372036854775807", 2**63 - 1),
     ],
 )
 def test_read_stamps_tells_epochs_by_their_magnitude(text: str, expected: int) -> None:
@@ -159,8 +168,20 @@ def test_read_stamps_follows_the_given_order(order: Literal["mdy", "dmy"], day: 
             "'13/01/2020' has the day first and '01/13/2020' has the month first (line 3)",
         ),
         (["1605744000", "x"], 3, "'x' is not a date"),
-        (["1605744000", "1605744000000", "1605744060"], 2, "1605744000 is an epoch in another unit"),
-        (["99999999999999999999"], 2, "99999999999999999999 is too large for an epoch"),
+        (
+            ["1605744000000", "1605744000", "1605744060"],
+            3,
+            "1605744000 is no epoch in any unit, or in another one than 1605744000000",
+        ),
+        (["1605744000000", "1605744000000000"], 2, "in another one than 1605744000000000"),
+        (["16057440000"], 2, "16057440000 is no epoch in any unit"),
+        (["-16057440000"], 2, "-16057440000 is no epoch in any unit"),
+        (["9223372037"], 2, "9223372037 is no epoch in any unit"),
+        (["99999999999"], 2, "99999999999 is no epoch in any unit"),
+        (["99999999999999"], 2, "'99999999999999' is not a date"),
+        (["999999999999999999999"], 2, "999999999999999999999 is no epoch in any unit"),
+        (["99999999999999999"], 2, "99999999999999999 is no epoch in any unit"),
+        (["9223372036854775808"], 2, "9223372036854775808 is no epoch in any unit"),
     ],
 )
 def test_read_stamps_refuses_what_is_no_date(texts: list[str], line: int, reason: str) -> None:

@@ -6,6 +6,7 @@ import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from operator import add, itemgetter, sub
 from typing import Final, Literal
 
@@ -38,9 +39,9 @@ _CLOCK: Final = re.compile(
     r"(?: ?(?P<half>[AaPp])[Mm])? ?(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?"
 )
 _NUMBER: Final = re.compile(r"[+-]?(\d+)(?:\.\d*)?")
-# So many digits are a date (and a time) run together; any other count is an epoch.
-_COMPACT_DIGITS: Final = (8, 12, 14)
-_EPOCH_UNITS: Final = ((10**11, _SECOND_NS), (10**14, 10**6), (10**17, 1000), (10**19, 1))
+# Nanoseconds of each unit, and the least count it is taken for: finer units than seconds overlap with
+# coarser ones only before 1973.
+_EPOCH_UNITS: Final = ((_SECOND_NS, 0), (10**6, 10**11), (1000, 10**14), (1, 10**17))
 
 _ADVICE: Final = "write 2020-11-19, 2020-11-19 15:30:00 or an epoch"
 _MIXED: Final = "some stamps have an offset from UTC and some have none; write all of them one way"
@@ -92,8 +93,9 @@ def read_stamps(texts: Sequence[str], origin: Origin, order: DateOrder | None = 
     Dates are year first (``2020-11-19``, ``2020/11/19``, ``20201119``), with a month's English name
     (``19-Nov-2020``, ``Nov 19, 2020``), or year last: dotted ones day first (``19.11.2020``), others as
     ``order`` says or, without it, as some date of the column proves (``11/19/2020``). A time follows a
-    blank or a T, with an offset or without. Epochs are seconds, milliseconds, microseconds or
-    nanoseconds by their magnitude; 8, 12 or 14 digits are a date run together, never an epoch.
+    blank or a T, with an offset or without. Epochs are seconds, or from 1973 on milliseconds,
+    microseconds or nanoseconds, by their magnitude; 8, 12 or 14 digits that begin with a likely year are
+    a date run together.
 
     Raises:
         DataError: a stamp that is none of these, stamps with and without an offset in one column,
@@ -104,7 +106,7 @@ def read_stamps(texts: Sequence[str], origin: Origin, order: DateOrder | None = 
     if texts[0] != texts[0].strip():
         texts = list(map(str.strip, texts))
     number = _NUMBER.fullmatch(texts[0])
-    if number and len(number[1]) not in _COMPACT_DIGITS:
+    if number and not _is_run_together(number[1]):
         return Stamps(None, _read_epochs(texts, origin))
     match = next((match for form in _FORMS if (match := form.match(texts[0]))), None)
     if match is None:
@@ -159,25 +161,32 @@ def read_datetimes(values: Iterable[object], origin: Origin) -> Stamps:
     return Stamps(wall, instants if instants else None)
 
 
+def _is_run_together(digits: str) -> bool:
+    """Whether digits are a date, or a date and a time, without anything between."""
+    # Milliseconds have 12 digits from 1973 to 2001, and look like a year in 1975 and 1976 alone.
+    return len(digits) in {8, 14} or (len(digits) == 12 and int(digits[:4]) in _YEARS)
+
+
 def _read_epochs(texts: Sequence[str], origin: Origin) -> array[int]:
     try:
-        counts: list[float] = list(map(int, texts))
+        counts, exact = list(map(int, texts)), True
     except ValueError:
         row = next((i for i, text in enumerate(texts) if not _NUMBER.fullmatch(text)), None)
         if row is not None:
             raise _unreadable(texts[row], row, origin) from None
-        counts = list(map(float, texts))
-    largest = max(map(abs, counts))
-    unit = next((ns for limit, ns in _EPOCH_UNITS if largest < limit), None)
-    if unit is None:
-        row = next(i for i, count in enumerate(counts) if abs(count) == largest)
-        raise origin.error(row, f"{texts[row]} is too large for an epoch in any unit")
-    # A column of milliseconds and finer has no value in 1970 to 2261 a hundred times under its largest
-    # but near 1970 itself: a file joined from two units has.
-    if unit != _SECOND_NS and min(map(abs, counts)) * 100 < largest:
-        row = next(i for i, count in enumerate(counts) if abs(count) * 100 < largest)
-        raise origin.error(row, f"{texts[row]} is an epoch in another unit than the rest of the file")
-    return array("q", [round(count * unit) for count in counts])
+        counts, exact = [int(text.partition(".")[0]) for text in texts], False
+    largest = max(counts, key=abs)
+    fitting = (unit for unit in _EPOCH_UNITS if abs(largest) * unit[0] < 2**63)
+    nanoseconds, least = next(fitting, (0, 0))
+    if not nanoseconds or min(map(abs, counts)) < least:
+        row = next(i for i, count in enumerate(counts) if abs(count) < least or not nanoseconds)
+        raise origin.error(
+            row,
+            f"{texts[row]} is no epoch in any unit, or in another one than {texts[counts.index(largest)]}",
+        )
+    if exact:
+        return array("q", [count * nanoseconds for count in counts])
+    return array("q", [round(Decimal(text) * nanoseconds) for text in texts])
 
 
 def _padded(texts: Sequence[str], form: re.Pattern[str], origin: Origin) -> list[str]:
@@ -247,7 +256,7 @@ def _read_clock(text: str) -> int | None:
     """Nanoseconds of a time of day; None if no clock shows it."""
     match = _CLOCK.fullmatch(text)
     if match is None or match["h"] is None:
-        return None if match is None else 0
+        return 0
     hour, minute, second = int(match["h"]), int(match["m"]), int(match["s"] or 0)
     if match["half"]:
         if not 1 <= hour <= 12:
