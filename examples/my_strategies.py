@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from alphaweave import Strategy
+from alphaweave import Fill, Strategy
 
 
 class SmaCross(Strategy):
@@ -105,7 +105,7 @@ class BreakoutBracket(Strategy):
             else:
                 self.order_bracket(symbol, size, take_profit=close + 2 * distance, stop_loss=close - distance)
 
-    def on_fill(self, fill: Any) -> None:
+    def on_fill(self, fill: Fill) -> None:
         if self.trail and fill.size > 0:
             distance = self.stop_atr * self.ranges[fill.symbol].value
             self.order_trailing_stop(fill.symbol, -fill.size, amount=distance, tif="gtc")

@@ -83,11 +83,16 @@ def series_of(data: Series | pd.DataFrame | Mapping[str, Series | pd.DataFrame])
     """Whatever bars are at hand, as symbol to series. A DataFrame without a symbol is ``ASSET``.
 
     Raises:
-        DataError: a frame breaks a rule of ``series_from_frame``.
+        DataError: a frame breaks a rule of ``series_from_frame``, or there is none.
     """
     if isinstance(data, Series):
         return {data.symbol: data}
     named = data if isinstance(data, Mapping) else {"ASSET": data}
+    if not named:
+        raise DataError("data", "no symbol has bars; give a DataFrame, or symbol -> DataFrame")
+    for symbol, bars in named.items():
+        if not isinstance(bars, Series) and not hasattr(bars, "columns"):
+            raise DataError(str(symbol), f"bars are a Series or a DataFrame, not a {type(bars).__name__}")
     return {
         symbol: bars if isinstance(bars, Series) else series_from_frame(symbol, bars)
         for symbol, bars in named.items()

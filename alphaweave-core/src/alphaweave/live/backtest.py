@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from alphaweave.core.instrument import Instrument
@@ -108,7 +107,7 @@ class VectorBacktester:
                 instruments=rules,
                 board=series,
                 settings=self._venue,
-                cash=Decimal(cash),
+                cash=cash,
                 currency=self._currency,
                 seed=seed,
             ),
