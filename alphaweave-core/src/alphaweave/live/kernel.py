@@ -285,10 +285,10 @@ class Kernel:
 
     def equity(self) -> float:
         """Cash and positions at their last prices, in the run's currency."""
-        total = self.ledger.cash
+        net = 0.0
         for book in self.held:
-            total += book.weight * book.closes[book.cursor.count - 1]
-        return total
+            net += book.weight * book.closes[book.cursor.count - 1]
+        return self.ledger.cash + net
 
     def when(self) -> datetime:
         """`now` as a datetime, UTC."""

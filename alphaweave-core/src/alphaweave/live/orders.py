@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from alphaweave.core.instrument import Instrument
-from alphaweave.core.money import ZERO, plain
+from alphaweave.core.money import ZERO
 from alphaweave.core.order import (
     GroupKind,
     OrderChange,
@@ -345,7 +345,7 @@ class Group:
 
 
 def request_to_state(request: OrderRequest) -> dict[str, Any]:
-    """An order request as JSON values; sizes and prices as plain text."""
+    """An order request as JSON values; sizes and prices as text that keeps every digit."""
     state: dict[str, Any] = {
         "symbol": request.symbol,
         "side": request.side.value,
@@ -355,12 +355,12 @@ def request_to_state(request: OrderRequest) -> dict[str, Any]:
     for name in ("quantity", "quote_quantity", "limit_price", "stop_price"):
         value = getattr(request, name)
         if value is not None:
-            state[name] = plain(value)
+            state[name] = str(value)
     if request.trail is not None:
         amount, percent = request.trail.amount, request.trail.percent
         state["trail"] = {
-            "amount": None if amount is None else plain(amount),
-            "percent": None if percent is None else plain(percent),
+            "amount": None if amount is None else str(amount),
+            "percent": None if percent is None else str(percent),
         }
     if request.expire_at is not None:
         state["expire_at"] = request.expire_at.isoformat()

@@ -76,7 +76,7 @@ def save_live_state(path: str | Path, state: LiveState) -> None:
         StateError: the file cannot be written.
     """
     target = Path(path)
-    body = json.dumps(asdict(state), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    body = json.dumps(asdict(state), separators=(",", ":"), allow_nan=False)
     envelope = f'{{"alphaweave_state":{SCHEMA},"checksum":"{_checksum(body)}","state":{body}}}\n'
     temporary = None
     try:
@@ -165,7 +165,7 @@ def _opened(text: str, source: Path) -> dict[str, Any]:
     body = envelope.get("state")
     if not isinstance(body, dict):
         raise StateCorrupt("the file holds no state", source)
-    plain = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    plain = json.dumps(body, separators=(",", ":"))
     if envelope.get("checksum") != _checksum(plain):
         raise StateCorrupt(
             "the checksum does not match: the file was changed or damaged; restore it from a copy, or "
