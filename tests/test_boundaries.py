@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.monitoring.metrics",
         "alphaweave.monitoring.monitor",
         "alphaweave.monitoring.packing",
+        "alphaweave.monitoring.progress",
         "alphaweave.monitoring.round_trips",
         "alphaweave.monitoring.run",
         "alphaweave.strategy",
@@ -75,7 +76,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.registry",
         "alphaweave.live.replay_plugin",
     ),
-    ("alphaweave.live.config*", "alphaweave.live.secrets"),
+    ("alphaweave.live.config*", "alphaweave.live.secrets", "alphaweave.monitoring.plugin"),
     ("alphaweave.live.backtest", "alphaweave.live.runner", "alphaweave.live.strategy_loader"),
     ("alphaweave.__main__", "alphaweave.cli", "alphaweave.cli.*"),
 )
