@@ -23,7 +23,12 @@ from alphaweave.core.order import (
     Side,
     TimeInForce,
 )
-from alphaweave.live.adapters.capabilities import check_change, check_request, usual_tif
+from alphaweave.live.adapters.capabilities import (
+    check_change,
+    check_request,
+    usual_group_tif,
+    usual_tif,
+)
 from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder, prepared
 from alphaweave.live.notes import denial_record
 from alphaweave.live.orders import DeniedOrder, Group, Order, SymbolBook
@@ -148,6 +153,12 @@ class TradingDesk(MarketView):
             side, quantity, _ = sized(instrument, size, None, adjustments)
             exit_side = side.opposite if bracket else side
             stop_kind = OrderType.STOP if stop_limit is None else OrderType.STOP_LIMIT
+            kinds = (OrderType.LIMIT, stop_kind, *((kind,) if bracket else ()))
+            capabilities = self._kernel.capabilities
+            tif = TimeInForce(tif) if tif is not None else usual_group_tif(capabilities, instrument, kinds)
+            if quantity is not None:
+                pairs = [(each, tif) for each in kinds]
+                quantity = whole_where_needed(capabilities, quantity, pairs, adjustments, grouped=True)
             entry = None
             if bracket:
                 entry = OrderRequest(
@@ -155,7 +166,7 @@ class TradingDesk(MarketView):
                     side=side,
                     quantity=quantity,
                     type=kind,
-                    tif=self._tif(book, kind, tif),
+                    tif=tif,
                     limit_price=limit_on_grid(instrument, limit_price, side, adjustments),
                 )
             group = OrderGroup(
@@ -166,7 +177,7 @@ class TradingDesk(MarketView):
                     side=exit_side,
                     quantity=quantity,
                     type=OrderType.LIMIT,
-                    tif=self._exit_tif(book, OrderType.LIMIT, tif),
+                    tif=tif,
                     limit_price=limit_on_grid(instrument, take_profit, exit_side, adjustments),
                 ),
                 stop_loss=OrderRequest(
@@ -174,7 +185,7 @@ class TradingDesk(MarketView):
                     side=exit_side,
                     quantity=quantity,
                     type=stop_kind,
-                    tif=self._exit_tif(book, stop_kind, tif),
+                    tif=tif,
                     stop_price=stop_on_grid(instrument, stop_loss, exit_side, adjustments),
                     limit_price=limit_on_grid(instrument, stop_limit, exit_side, adjustments),
                 ),
@@ -261,12 +272,6 @@ class TradingDesk(MarketView):
         if usual is None:
             usual = book.usual_tif[kind] = usual_tif(self._kernel.capabilities, book.instrument, kind)
         return usual
-
-    def _exit_tif(self, book: SymbolBook, kind: OrderType, tif: TimeInForce | str | None) -> TimeInForce:
-        """Exits protect a position, which lasts: GTC unless the strategy says otherwise."""
-        if tif is None and (kind, TimeInForce.GTC) in self._kernel.capabilities.order_types:
-            return TimeInForce.GTC
-        return self._tif(book, kind, tif)
 
     def _target_quantity(self, book: SymbolBook, target: float) -> Decimal:
         if not isfinite(target):

@@ -312,6 +312,7 @@ class Strategy:
             size: of the entry, signed.
             take_profit: limit price of the profitable exit.
             stop_loss: stop price of the other exit, which is a stop-limit if ``stop_limit`` is given.
+            tif: of all three, one that rests; None is GTC where the broker has it, else DAY.
         """
         return self._desk.place_group(
             symbol,
@@ -334,7 +335,7 @@ class Strategy:
         stop_limit: Number | None = None,
         tif: TimeInForce | str | None = None,
     ) -> GroupHandle:
-        """Two exits of signed ``size``, one cancels the other."""
+        """Two exits of signed ``size``, one cancels the other; ``tif`` as for a bracket."""
         return self._desk.place_group(
             symbol,
             size,

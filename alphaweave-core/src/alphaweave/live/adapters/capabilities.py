@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -28,6 +28,7 @@ __all__ = [
     "ClientIdUniqueness",
     "check_change",
     "check_request",
+    "usual_group_tif",
     "usual_tif",
 ]
 
@@ -201,12 +202,26 @@ def usual_tif(capabilities: Capabilities, instrument: Instrument, kind: OrderTyp
 
     Where neither broker nor instrument has any that is usual it is DAY, which `check_request` refuses.
     """
-    narrowed = instrument.order_types
     for tif in capabilities.default_tif.get(kind, _USUAL_TIF):
-        pair = (kind, tif)
-        if pair in capabilities.order_types and (narrowed is None or pair in narrowed):
+        if _declared(capabilities, instrument, kind, tif):
             return tif
     return TimeInForce.DAY
+
+
+def usual_group_tif(
+    capabilities: Capabilities, instrument: Instrument, kinds: Iterable[OrderType]
+) -> TimeInForce:
+    """The time in force of a group with legs of these types where the strategy names none.
+
+    Exits protect a position, which lasts: it is GTC where every leg can have it, else DAY.
+    """
+    lasting = all(_declared(capabilities, instrument, kind, TimeInForce.GTC) for kind in kinds)
+    return TimeInForce.GTC if lasting else TimeInForce.DAY
+
+
+def _declared(capabilities: Capabilities, instrument: Instrument, kind: OrderType, tif: TimeInForce) -> bool:
+    pair, narrowed = (kind, tif), instrument.order_types
+    return pair in capabilities.order_types and (narrowed is None or pair in narrowed)
 
 
 def check_change(capabilities: Capabilities, symbol: str, change: OrderChange) -> Unsupported | None:
