@@ -95,11 +95,13 @@ def kept(booking: Booking | None) -> Booking:
 
 def test_equity_moves_cash_and_units(ledger: Ledger) -> None:
     """A buy of 10 at 412.37 with 1.05 of fees costs 4124.75 in cash."""
+    assert ledger.cash == 100_000.0
     booking = kept(ledger.book(fill("1", 10, "412.37", ("USD", "1.05")), SPY))
     assert ledger.balances == {"USD": D("95875.25")}
     assert ledger.cash == 95875.25
     position = ledger.positions["SPY"]
     assert position.symbol == "SPY"
+    assert position.instrument is SPY
     assert (position.quantity, position.units, position.average_price) == (10, 10.0, D("412.37"))
     assert position.realised == D("-1.05")
     assert booking.kind is BookingKind.FILL
@@ -373,6 +375,37 @@ def test_second_key_learned_late_takes_the_double_booking_back(ledger: Ledger) -
     assert ledger.executions["1"] is ledger.executions["2"]
 
 
+def test_second_key_may_bring_a_newer_revision(ledger: Ledger) -> None:
+    """A restated report under a key not seen before corrects the execution it belongs to."""
+    terms: dict[str, Any] = {"second": 1, "broker_order_id": "o", "cumulative": D(10)}
+    ledger.book(fill("1", 10, 100, ("USD", "1"), **terms), SPY)
+    booking = kept(ledger.book(fill("2", 10, 100, ("USD", "3"), revision=1, **terms), SPY))
+    assert (booking.kind, booking.fees) == (BookingKind.FEES, 3)
+    assert ledger.balances["USD"] == 98_997
+    assert ledger.book(fill("1", 10, 100, ("USD", "1"), **terms), SPY) is None
+
+
+def test_second_key_brings_the_fees_and_keeps_the_name(ledger: Ledger) -> None:
+    """Fees known under the second key only are charged to the execution as first named."""
+    terms: dict[str, Any] = {"broker_order_id": "o", "cumulative": D(10)}
+    ledger.book(fill("1", 10, 100, fees=None, **terms), SPY)
+    booking = kept(ledger.book(fill("2", 10, 100, ("USD", "3"), **terms), SPY))
+    assert (booking.kind, booking.fees, booking.fill.execution_key) == (BookingKind.FEES, 3, "1")
+
+
+def test_double_booking_keeps_the_fees_either_knows(ledger: Ledger) -> None:
+    """When two booked entries turn out to be one, the fees of the one that goes are not lost."""
+    terms: dict[str, Any] = {"broker_order_id": "o", "cumulative": D(10), "second": 3}
+    ledger.book(fill("1", 10, 100, ("USD", "3"), revision=1, **terms), SPY)
+    ledger.book(fill("2", 10, 99, fees=None, **terms), SPY)
+    ledger.book(fill("2", 10, 101, fees=None, revision=1, **terms), SPY)
+    assert ledger.positions["SPY"].quantity == 20
+    ledger.book(fill("1", 10, 99, fees=None, **terms), SPY)
+    assert ledger.positions["SPY"].quantity == 10
+    assert ledger.executions["1"] is ledger.executions["2"]
+    assert ledger.executions["1"].fees == (Money("USD", D(3)),)
+
+
 def test_fees_under_the_second_key_reach_the_execution(ledger: Ledger) -> None:
     """A report filed under the key that nobody has seen yet is found when the keys meet."""
     ledger.report_fees(late_fees("2", ("USD", "3")))
@@ -486,6 +519,7 @@ def test_same_terms_in_a_higher_revision_change_nothing(ledger: Ledger) -> None:
     ledger.book(fill("1", 10, 100), SPY)
     assert ledger.book(fill("1", 10, 100, revision=1), SPY) is None
     assert ledger.executions["1"].revision == 1
+    assert kept(ledger.correct(bust("1", revision=1), None)).fill.revision == 1
 
 
 def test_restated_fill_needs_its_instrument(ledger: Ledger) -> None:
@@ -576,6 +610,10 @@ def test_flow_moves_one_balance_once(ledger: Ledger) -> None:
     assert ledger.balances == {"USD": D("100012.5"), "BTC": D("0.1")}
     assert ledger.cash == 100012.5
     assert not ledger.positions
+    ledger.add_instrument(BTC)
+    assert ledger.equity({"BTC-USD": 10.0}.__getitem__) == 100013.5
+    assert ledger.flow(flow("d3", "BTC", "0.1"))
+    assert ledger.equity({"BTC-USD": 10.0}.__getitem__) == 100014.5
 
 
 def test_split_keeps_the_cost(ledger: Ledger) -> None:
@@ -738,7 +776,7 @@ def busy_ledger() -> Ledger:
 
 def through_json(ledger: Ledger) -> Ledger:
     restored = Ledger(currency="USD", cash=D(1))
-    restored.flow(flow("gone", "BNB", "1"))
+    restored.flow(flow("gone", "EUR", "1"))
     restored.equity({}.__getitem__)
     restored.restore(json.loads(json.dumps(ledger.snapshot(), allow_nan=False)))
     return restored

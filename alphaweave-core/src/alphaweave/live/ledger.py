@@ -290,26 +290,21 @@ class Ledger:
 
     def _receive(self, key: str, fill: BrokerFill, revision: int, position: Position) -> Booking | None:
         """Take in a fill that is known already, restated, or bears a second key."""
-        known = self.executions.get(key)
-        execution = known or Execution()
+        twin = None
+        if fill.cumulative is not None:
+            signature = (fill.broker_order_id, fill.cumulative, fill.size, fill.price)
+            twin = self.executions.get(position.signatures.setdefault(signature, key))
+        execution = self.executions.get(key) or twin or Execution()
         execution.learn(fill, revision)
         self.executions[key] = execution
         bust = None
-        if fill.cumulative is not None:
-            signature = (fill.broker_order_id, fill.cumulative, fill.size, fill.price)
-            twin = self.executions[position.signatures.setdefault(signature, key)]
-            if twin is not execution:
-                execution, bust = self._unite(twin, execution, key if known is None else None)
+        if twin is not None and twin is not execution:
+            execution, bust = self._unite(twin, execution)
         settled = self._settle(execution)
         return bust or settled
 
-    def _unite(
-        self, one: Execution, other: Execution, only_key: str | None
-    ) -> tuple[Execution, Booking | None]:
-        """Two keys turned out to be one execution: keep the entry that knows the newer revision.
-
-        ``only_key`` is the key of ``other`` where it is new and has no more of them.
-        """
+    def _unite(self, one: Execution, other: Execution) -> tuple[Execution, Booking | None]:
+        """Two keys turned out to be one execution: keep the entry that knows the newer revision."""
         keep, drop = one, other
         if (other.revision, other.busted) > (one.revision, one.busted):
             keep, drop = other, one
@@ -317,9 +312,6 @@ class Ledger:
             keep.learn(drop.fill, drop.revision)
         if drop.report is not None:
             keep.learn_fees(drop.report)
-        if only_key is not None and drop is other:
-            self.executions[only_key] = keep
-            return keep, None
         for key, execution in self.executions.items():
             if execution is drop:
                 self.executions[key] = keep
@@ -334,15 +326,8 @@ class Ledger:
                 return None
             before = position.quantity
             self._withdraw(execution, position)
-            return Booking(
-                _BUST,
-                execution.booked,
-                position_before=before,
-                position_after=position.quantity,
-                realised=None,
-                fees=ZERO,
-                raw_fees=(),
-            )
+            after = position.quantity
+            return Booking(_BUST, execution.booked, position_before=before, position_after=after)
         target = self.positions[fill.symbol]
         before = target.quantity
         if position is None:

@@ -67,9 +67,9 @@ class Booking:
         *,
         position_before: Decimal,
         position_after: Decimal,
-        realised: Decimal | None,
-        fees: Decimal,
-        raw_fees: tuple[Money, ...] | None,
+        realised: Decimal | None = None,
+        fees: Decimal = ZERO,
+        raw_fees: tuple[Money, ...] | None = (),
         replaced: BrokerFill | None = None,
     ) -> None:
         self.kind = kind
