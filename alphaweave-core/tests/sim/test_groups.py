@@ -182,25 +182,44 @@ def test_exits_end_with_an_entry_that_was_never_filled(
 
 
 @pytest.mark.parametrize(
-    ("how", "lines"),
+    ("how", "end"), [("cancel", "e cancelled requested"), ("day", "e expired day_ended")]
+)
+@pytest.mark.parametrize(
+    ("bar", "lines"),
     [
-        # 4 of 10 are filled in bar 1; then the entry ends, and the exits work for 4
-        ("cancel", ["e cancelled requested"]),
-        ("day", ["e expired day_ended"]),
+        ((99.0, 99.0, 94.0, 94.0, 1000.0), ["sl sell 4 @ 95", "sl filled", "tp cancelled oco"]),
+        ((99.0, 111.0, 98.5, 99.0, 1000.0), ["tp sell 4 @ 110", "tp filled", "sl cancelled oco"]),
     ],
 )
 def test_exits_of_a_partly_filled_entry_work_for_what_was_filled(
-    rig: Any, how: str, lines: list[str]
+    rig: Any, how: str, end: str, bar: Any, lines: list[str]
 ) -> None:
-    bars = [BUSY, (98.0, 98.0, 97.0, 98.0, 40.0), (99.0, 99.0, 94.0, 94.0, 1000.0)]
-    sim = rig(bars, volume_share=Decimal("0.1"))
+    """4 of 10 are filled in bar 1; the entry ends before bar 2, in which both exits may match."""
+    sim = rig([BUSY, (98.0, 98.0, 97.0, 98.0, 40.0), bar], volume_share=Decimal("0.1"))
     sim.bracket(target=110, stop={"stop": 95}, limit=98, tif="day" if how == "day" else "gtc")
     sim.told()
     assert sim.run(1) == ["e buy 4 @ 98", "e partially_filled"]
     if how == "cancel":
         sim.cancel("e")
-    assert sim.run(1) == [*lines, "sl sell 4 @ 95", "sl filled", "tp cancelled oco"]
+    assert sim.run(1) == [end, *lines]
     assert sim.position() == 0
+
+
+@pytest.mark.parametrize(
+    ("volume", "lines"),
+    [
+        (1000.0, ["e buy 10 @ 97", "e filled"]),
+        (40.0, ["e buy 4 @ 97", "e partially_filled", "e expired auction_ended"]),
+    ],
+)
+def test_entry_at_the_close_leaves_its_bar_behind(rig: Any, volume: float, lines: list[str]) -> None:
+    """The bar's low of 94 and high of 111 came before its close of 97; the next bar is at 97."""
+    sim = rig(
+        [BUSY, (100.0, 111.0, 94.0, 97.0, volume), (97.0, 97.0, 97.0, 97.0, 1000.0)],
+        volume_share=Decimal("0.1"),
+    )
+    sim.bracket(target=110, stop={"stop": 95}, tif="at_close")
+    assert sim.run() == [*ACCEPTED, *lines]
 
 
 @pytest.mark.parametrize(

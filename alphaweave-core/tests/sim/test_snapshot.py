@@ -159,6 +159,12 @@ def test_books_are_the_sum_of_the_fills(rig: Any, script: Any, settings_: dict[s
     assert state.balances["USD"].total == cash
     assert state.positions.get("A", 0) == position
     assert len(keys) == len(set(keys))
+    book = sim.venue.snapshot()["book"]
+    ended = {"filled", "cancelled", "expired", "rejected"}
+    grouped = {
+        order["group"] for order in book["orders"] if order.get("status") not in ended and "group" in order
+    }
+    assert {group["id"] for group in book["groups"]} == grouped
     for order in sim.venue.open_orders():
         assert order.quantity is None or order.filled < order.quantity
 

@@ -179,6 +179,7 @@ class Account:
         self._valued_at = None
         self._value_all(now)
         equity = _add(self.cash, self._value)
+        self._valued_at = None
         free = _subtract(_multiply(self._settings.leverage, equity), self._gross)
         balances = {self.currency: self.cash, **self.holdings}
         return BrokerAccountState(

@@ -113,7 +113,6 @@ class OrderBook:
     ) -> None:
         """End a working order; the rest of its group follows."""
         order.status, order.text = status, text
-        order.held = False
         del self.working[order.seq]
         self._tell(order, reason)
         self._forget(order)

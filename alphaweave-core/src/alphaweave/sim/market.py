@@ -104,7 +104,7 @@ class Market:
     def __init__(self, board: Mapping[str, Series], session_timezone: str) -> None:
         self.board = board
         self.seen = 0
-        self._closes: dict[str, tuple[Series, int, Decimal]] = {}
+        self._closes: dict[str, tuple[float, Decimal]] = {}
         self._zone = ZoneInfo(session_timezone)
         self._utc = session_timezone == "UTC"
         self._ordinal_of = -1
@@ -161,12 +161,11 @@ class Market:
 
     def _close(self, series: Series, row: int) -> Decimal:
         # One close is asked for by many orders, and again as the mark of the slice after it.
+        close = series.close[row]
         known = self._closes.get(series.symbol)
-        if known is not None and known[0] is series and known[1] == row:
-            return known[2]
-        close = Decimal(repr(series.close[row]))
-        self._closes[series.symbol] = (series, row, close)
-        return close
+        if known is None or known[0] != close:
+            known = self._closes[series.symbol] = (close, Decimal(repr(close)))
+        return known[1]
 
     def daily(self, symbol: str) -> bool:
         """Whether the bars of ``symbol`` are days: each is one whole session."""

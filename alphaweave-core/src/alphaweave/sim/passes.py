@@ -121,18 +121,17 @@ class Passes:
     def _apply(self, order: SimOrder, bar: BarView, hit: Hit | None) -> None:
         if hit is None:
             if order.once:
-                self._end_one_shot(order, bar, filled_here=False)
+                self._end_one_shot(order, bar)
             elif order.request.trail is not None:
                 follow(order, bar)
             return
         order.triggered = True
         if isinstance(hit, Match):
-            before = order.filled
             self._executor.execute(order, bar, hit)
             if order.once and order.seq in self._book.working:
-                self._end_one_shot(order, bar, filled_here=order.filled > before)
+                self._end_one_shot(order, bar)
 
-    def _end_one_shot(self, order: SimOrder, bar: BarView, *, filled_here: bool) -> None:
+    def _end_one_shot(self, order: SimOrder, bar: BarView) -> None:
         tif = order.request.tif
         if tif is TimeInForce.IOC:
             reason = "ioc_remainder"
@@ -140,5 +139,5 @@ class Passes:
             reason = "fok_not_filled"
         else:
             reason = "auction_ended"
-        at_open = filled_here and tif is not TimeInForce.AT_CLOSE
-        self._book.end(order, OrderStatus.EXPIRED, reason, (bar.opens if at_open else bar.end, bar.end))
+        stop_from = bar.end if tif is TimeInForce.AT_CLOSE else bar.opens
+        self._book.end(order, OrderStatus.EXPIRED, reason, (stop_from, bar.end))

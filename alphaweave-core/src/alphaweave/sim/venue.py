@@ -246,8 +246,7 @@ class SimVenue:
         those bars."""
         self._book.tick(end)
         self._market.seen = max(self._market.seen, end)
-        if self.working:
-            self._passes.run(end)
+        self._passes.run(end)
 
     def idle(self, slices: int) -> int:
         """How many of the next ``slices`` certainly leave every working order untouched, so that
