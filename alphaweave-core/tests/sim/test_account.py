@@ -93,27 +93,30 @@ def test_only_what_opens_exposure_needs_funds(
 
 
 @pytest.mark.parametrize(
-    ("held", "cash", "open_", "size", "lines"),
+    ("held", "side", "leverage", "cash", "open_", "fits"),
     [
         # flat: 10 × 101 = 1010
-        (0, "1010", 101.0, 10, ["a buy 10 @ 101", "a filled"]),
-        (0, "1009.99", 101.0, 10, [REFUSED]),
-        # its own 10 are worth 120 each at the fill: equity 1200 + 1200, gross 1200 + 1200
-        (10, "1200", 120.0, 10, ["a buy 10 @ 120", "a filled"]),
-        (10, "1199.99", 120.0, 10, [REFUSED]),
-        # and 80 each: equity 800 + 800
-        (10, "1000", 80.0, 10, ["a buy 10 @ 80", "a filled"]),
+        (0, "buy", 1, "1010", 101.0, True),
+        (0, "buy", 1, "1009.99", 101.0, False),
+        # its own 10 are worth 120 each at the fill: gross 1200 + 1200 of equity 1200 + 1200
+        (10, "buy", 1, "1200", 120.0, True),
+        (10, "buy", 1, "1199.99", 120.0, False),
+        # 1200 + 1200 of two times 1200 (at the close before it would be 1000 + 1200 of two times 1000)
+        (10, "buy", 2, "0", 120.0, True),
+        # short: 1200 + 1200 of 3600 − 1200
+        (-10, "sell", 1, "3600", 120.0, True),
+        (-10, "sell", 1, "3599.99", 120.0, False),
     ],
 )
 def test_fill_is_tested_again_at_its_price(
-    rig: Any, held: int, cash: str, open_: float, size: int, lines: list[str]
+    rig: Any, held: int, side: str, leverage: int, cash: str, open_: float, fits: bool
 ) -> None:
-    sim = rig([QUIET, flat(open_)], cash=cash)
+    sim = rig([QUIET, flat(open_)], cash=cash, leverage=Decimal(leverage))
     if held:
         sim.hold(held)
-    sim.buy("a", size)
-    assert sim.told() == (["a accepted"] if Decimal(cash) >= 1000 else [REFUSED])
-    assert sim.run() == lines
+    sim.order("a", side)
+    assert sim.told() == ["a accepted"]
+    assert sim.run() == ([f"a {side} 10 @ {open_:g}", "a filled"] if fits else [REFUSED])
 
 
 @pytest.mark.parametrize(

@@ -425,6 +425,21 @@ def test_expiry_of_one_exit_ends_the_other(rig: Any, tp_tif: str, bars: Any, lin
     assert sim.run() == [*ACCEPTED, "e buy 10 @ 100", "e filled", *lines]
 
 
+def test_entry_that_can_reduce_no_more_leaves_its_bar_behind(rig: Any) -> None:
+    """4 of 10 are sold to reduce, then the rest is gone: the exits for 4 begin with the bar after."""
+    sim = rig(
+        [BUSY, (100.0, 100.0, 100.0, 100.0, 40.0), (100.0, 106.0, 89.0, 100.0, 1e6), BUSY],
+        volume_share=Decimal("0.1"),
+    )
+    sim.hold(10)
+    sim.bracket("sell", target=90, stop={"stop": 105}, reduce_only=True)
+    sim.told()
+    assert sim.run(1) == ["e sell 4 @ 100", "e partially_filled"]
+    sim.hold(0)
+    assert sim.run() == ["e cancelled reduce_only"]
+    assert [str(order.quantity) for order in sim.venue.open_orders()] == ["4", "4"]
+
+
 def test_exits_are_cut_to_what_the_entry_bought(rig: Any) -> None:
     sim = rig([QUIET, QUIET, (111.0, 111.0, 111.0, 111.0)])
     sim.bracket(target=110, stop={"stop": 95, "size": 25}, tp={"size": 25})

@@ -90,7 +90,7 @@ class Executor:
         elif order.request.reduce_only and not self._reducible(order):
             self._book.end(order, OrderStatus.CANCELLED, "reduce_only", (bar.end, bar.end))
         elif order.request.tif is TimeInForce.FOK and size < whole:
-            self._book.end(order, OrderStatus.EXPIRED, "fok_not_filled", (bar.end, bar.end))
+            self._book.end(order, OrderStatus.EXPIRED, "fok_not_filled")
         else:
             return False
         return True
