@@ -171,7 +171,7 @@ class LiveEngine:
             timestamp=from_ns(kernel.now).isoformat() if kernel.index >= 0 else None,
             position=driver.position,
             kernel=capture_kernel(kernel),
-            strategy_state=encode(strategy.get_state(), "get_state()"),
+            strategy_state=encode(_asked(strategy, "get_state"), "get_state()"),
             venue=driver.venue.snapshot(),
             feed={symbol: _seen(series) for symbol, series in self._series.items()},
             monitors={
@@ -219,11 +219,11 @@ class LiveEngine:
 
     def _check_state_of(self, strategy: Strategy) -> None:
         """State that could not be restored is refused before the first bar, not after the last."""
-        saved = encode(strategy.get_state(), "get_state()")
+        saved = encode(_asked(strategy, "get_state"), "get_state()")
         if not saved:
             return
-        strategy.set_state(decode(saved))
-        if encode(strategy.get_state(), "get_state()") != saved:
+        _asked(strategy, "set_state", decode(saved))
+        if encode(_asked(strategy, "get_state"), "get_state()") != saved:
             name = type(strategy).__qualname__
             raise StrategyError(
                 f"{name}.set_state does not bring back what get_state returned; a restart would trade on "
@@ -252,8 +252,8 @@ class LiveEngine:
         driver.position = state.position
         saved = decode(state.strategy_state)
         if state.state_version != strategy.state_version:
-            saved = strategy.migrate_state(saved, state.state_version)
-        strategy.set_state(saved)
+            saved = _asked(strategy, "migrate_state", saved, state.state_version)
+        _asked(strategy, "set_state", saved)
         for name, monitor in self._monitors.items():
             if name in state.monitors and hasattr(monitor, "set_state"):
                 monitor.set_state(state.monitors[name])
@@ -295,6 +295,23 @@ class LiveEngine:
 
 def _named(monitors: Sequence[Monitor]) -> list[tuple[str, Monitor]]:
     return [(f"{type(monitor).__name__}-{number}", monitor) for number, monitor in enumerate(monitors)]
+
+
+def _asked(strategy: Strategy, callback: str, *arguments: Any) -> Any:
+    """What a callback answers that is not the kernel's to call.
+
+    Raises:
+        StrategyError: it raised.
+    """
+    try:
+        return getattr(strategy, callback)(*arguments)
+    except StrategyError:
+        raise
+    except Exception as error:
+        name = type(strategy).__qualname__
+        raise StrategyError(
+            f"{name}.{callback} raised {type(error).__name__}: {error}", strategy=name, callback=callback
+        ) from error
 
 
 def _seen(series: Series) -> dict[str, Any]:

@@ -372,10 +372,9 @@ class Kernel:
         self.effects[:] = [effect for effect in self.effects if not isinstance(effect, CancelOrder)]
         self._trigger = None
         name = type(self.strategy).__qualname__
-        if isinstance(error, StrategyError):
-            return error
+        raised = "" if isinstance(error, StrategyError) else f" raised {type(error).__name__}"
         return StrategyError(
-            f"{name}.{callback} raised {type(error).__name__} at {self.when().isoformat()}: {error}",
+            f"{name}.{callback}{raised} at {self.when().isoformat()}: {error}",
             strategy=name,
             callback=callback,
         )
