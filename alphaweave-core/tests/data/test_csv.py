@@ -98,7 +98,13 @@ def test_csv_reads_a_date_and_a_time_column_together(write: WriteFile) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['"2020-11-19","1","4","0.5","2","100"', "2020-11-19, 1, 4, 0.5, 2, 100", FIRST]
+    "line",
+    [
+        '"2020-11-19","1","4","0.5","2","100"',
+        "2020-11-19, 1, 4, 0.5, 2, 100",
+        '2020-11-19, "1", 4,0.5,2, "100"',
+        FIRST,
+    ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_csv_reads_any_quoting_and_line_ends(write: WriteFile, line: str, end: str) -> None:
