@@ -119,7 +119,11 @@ def schema() -> None:
 @cli.command()
 @click.argument("state", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"), show_default=True
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page to write.",
 )
 @click.option("--title", metavar="TEXT", help="Heading of the page; by default the run's id.")
 @_JSON

@@ -5,10 +5,11 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
 from errno import EEXIST
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from math import exp
 from pathlib import Path
 from random import Random
@@ -78,7 +79,7 @@ def new_strategy(name: str, folder: Path) -> None:
     for path in (script, config):
         if path.exists():
             raise FileExistsError(EEXIST, "exists already; nothing was written", str(path))
-    if find_spec(module) is not None:
+    if module in sys.stdlib_module_names or PathFinder.find_spec(module) is not None:
         raise click.BadParameter(
             f"there is an installed module {module!r} that the new one would be taken for; try My{kind}",
             param_hint="NAME",
