@@ -453,14 +453,6 @@ def test_stale_revision_is_ignored(ledger: Ledger) -> None:
     assert ledger.positions["SPY"].quantity == 10
 
 
-def test_correction_revision_counts_even_if_its_fill_lags(ledger: Ledger) -> None:
-    """The correction's own revision holds when the fill inside bears a lower one."""
-    ledger.book(fill("1", 10, 100), SPY)
-    assert ledger.correct(FillCorrection("A1", "1", 2, fill("1", 9, 100), at(9)), SPY) is not None
-    assert ledger.book(fill("1", 8, 100, revision=1), SPY) is None
-    assert ledger.positions["SPY"].quantity == 9
-
-
 def test_bust_takes_everything_out(ledger: Ledger) -> None:
     """A busted execution leaves no unit, no cash and no fee behind, and stays out."""
     ledger.book(fill("1", 10, 100, ("USD", "1"), ("BNB", "2")), SPY)
@@ -777,7 +769,8 @@ def busy_ledger() -> Ledger:
 def through_json(ledger: Ledger) -> Ledger:
     restored = Ledger(currency="USD", cash=D(1))
     restored.flow(flow("gone", "EUR", "1"))
-    restored.equity({}.__getitem__)
+    prices: dict[str, float] = {}
+    restored.equity(prices.__getitem__)
     restored.restore(json.loads(json.dumps(ledger.snapshot(), allow_nan=False)))
     return restored
 
@@ -849,7 +842,7 @@ def test_damaged_snapshot_is_refused(damage: Callable[[dict[str, Any]], object])
 
 
 @pytest.mark.parametrize("own", [{"currency": "EUR"}, {"account": "B2"}], ids=str)
-def test_snapshot_of_other_books_is_refused(own: dict[str, str]) -> None:
+def test_snapshot_of_other_books_is_refused(own: dict[str, Any]) -> None:
     """Books in another currency, or of another account, are not taken over."""
     ledger = Ledger(**{"currency": "USD", "cash": D(5), **own})
     data = busy_ledger().snapshot()

@@ -107,7 +107,7 @@ class Ledger:
         if fill is not None:
             if instrument is None:
                 raise InvariantViolation(f"execution {key} is restated, and its instrument is not given")
-            return self._receive(key, fill, max(revision, fill.revision), self._open(fill.symbol, instrument))
+            return self._receive(key, fill, revision, self._open(fill.symbol, instrument))
         execution = self.executions.setdefault(key, Execution())
         if revision < execution.revision:
             return None
