@@ -293,5 +293,5 @@ class OrderRef:
     client_order_id: str
     symbol: str
     broker_order_id: str | None = None
-    wire: Mapping[str, str] = _NO_WIRE
+    wire: Mapping[str, str] = field(default=_NO_WIRE, hash=False)
     decided_at: datetime | None = None

@@ -92,6 +92,12 @@ class Session:
     start: datetime
     end: datetime
 
+    def __attrs_post_init__(self) -> None:
+        if not self.start < self.end:
+            raise ValueError(
+                f"a session of {self.symbol} cannot end at {self.end}: it starts at {self.start}"
+            )
+
 
 @frozen
 class History:

@@ -17,6 +17,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from attrs import field, frozen
+from attrs.validators import in_
 
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, Side
@@ -114,7 +115,7 @@ class FeeReport:
 
 @frozen
 class FillCorrection:
-    """An execution was restated: ``fill`` has the same key and a higher revision; None is a bust."""
+    """An execution was restated: ``fill`` has the same key and the higher revision; None is a bust."""
 
     account: str
     execution_key: str
@@ -122,6 +123,14 @@ class FillCorrection:
     fill: BrokerFill | None
     received_at: datetime
     text: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        fill = self.fill
+        if fill is not None and (fill.execution_key, fill.revision) != (self.execution_key, self.revision):
+            raise ValueError(
+                f"the correction is of {self.execution_key} revision {self.revision}, but its fill is "
+                f"{fill.execution_key} revision {fill.revision}"
+            )
 
 
 @frozen
@@ -200,7 +209,7 @@ class BrokerNotice:
     """
 
     at: datetime
-    severity: str
+    severity: str = field(validator=in_(("info", "warning", "error")))
     code: str
     text: str
     symbol: str | None = None
