@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from alphaweave.core.errors import Unsupported
 from alphaweave.core.money import ZERO, Number, decimal_of
@@ -44,11 +45,20 @@ from alphaweave.live.rounding import (
 from alphaweave.live.view import MarketView
 from alphaweave.strategy.events import GroupHandle, OrderHandle
 
+if TYPE_CHECKING:
+    from alphaweave.live.kernel import Kernel
+
 __all__ = ["TradingDesk"]
 
 
 class TradingDesk(MarketView):
     """The kernel's face towards the strategy (`alphaweave.strategy.desk.Desk`)."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        first = next(iter(kernel.books.values()))
+        # One for all: rules look at a proposal while they are asked and keep none.
+        self._proposal = Proposal(first.symbol, first.instrument, Side.BUY, ZERO)
 
     def order(self, order_id: str) -> OrderHandle | None:
         order = self._kernel.orders.get(order_id)
@@ -99,7 +109,7 @@ class TradingDesk(MarketView):
                 reduce_only=reduce_only,
                 extended_hours=extended_hours,
             )
-            return self._submit(book, request, tuple(adjustments))
+            return self._submit(book, request, tuple(adjustments), book.last())
         except Refused as refusal:
             return self._deny(book, kind, refusal.reason, refusal.text)
         except (TypeError, ValueError) as error:
@@ -108,25 +118,30 @@ class TradingDesk(MarketView):
     def place_target(
         self, symbol: str | None, target: float | Decimal, tif: TimeInForce | str | None
     ) -> OrderHandle:
-        book = self._book(symbol)
+        # The path of every rebalancing: it calls as little as it can.
+        book = self._books.get(symbol) or self._book(symbol)
+        kernel = self._kernel
         try:
-            self._may_trade()
-            goal = self._target_quantity(book, float(target))
-            change = goal - book.quantity - book.intended
-            instrument = book.instrument
-            quantity = instrument.round_size(abs(change))
+            if kernel.warming or kernel.stopped or kernel.index < 0:
+                self._may_trade()
+            count = book.cursor.count
+            last = book.closes[count - 1] if count else None
+            change = self._target_quantity(book, float(target), last) - book.quantity - book.intended
+            quantity = book.instrument.round_size(abs(change))
             if not quantity:
                 at = DeniedOrder("", book.symbol, "at_target", "the position is already at its target")
                 return OrderHandle(at, self)
-            tif = self._tif(book, OrderType.MARKET, tif)
-            adjustments: list[str] = []
-            quantity = whole_where_needed(
-                self._kernel.capabilities, quantity, [(OrderType.MARKET, tif)], adjustments
-            )
-            request = OrderRequest(
-                symbol=book.symbol, side=Side.BUY if change > 0 else Side.SELL, quantity=quantity, tif=tif
-            )
-            return self._submit(book, request, tuple(adjustments))
+            if tif is not None or (tif := book.market_tif) is None:
+                tif = self._tif(book, OrderType.MARKET, tif)
+            adjustments: tuple[str, ...] = ()
+            if quantity % 1:
+                cut: list[str] = []
+                pairs = [(OrderType.MARKET, tif)]
+                quantity = whole_where_needed(kernel.capabilities, quantity, pairs, cut)
+                adjustments = tuple(cut)
+            side = Side.BUY if change > 0 else Side.SELL
+            request = OrderRequest(book.symbol, side, quantity, None, OrderType.MARKET, tif)
+            return self._submit(book, request, adjustments, last)
         except Refused as refusal:
             return self._deny(book, OrderType.MARKET, refusal.reason, refusal.text)
         except (TypeError, ValueError) as error:
@@ -273,13 +288,12 @@ class TradingDesk(MarketView):
             usual = book.usual_tif[kind] = usual_tif(self._kernel.capabilities, book.instrument, kind)
         return usual
 
-    def _target_quantity(self, book: SymbolBook, target: float) -> Decimal:
+    def _target_quantity(self, book: SymbolBook, target: float, price: float | None) -> Decimal:
         if not isfinite(target):
             raise Refused("invalid_order", f"the target is {target}")
         if target == 0.0:
             return ZERO
         kernel = self._kernel
-        price = book.last()
         if price is None:
             raise Refused("no_reference_price", f"{book.symbol} has had no bar yet")
         equity = kernel.equity()
@@ -292,15 +306,18 @@ class TradingDesk(MarketView):
         goal = book.instrument.round_size(Decimal(repr(units)))
         return goal if target > 0.0 else -goal
 
-    def _submit(self, book: SymbolBook, request: OrderRequest, adjustments: tuple[str, ...]) -> OrderHandle:
+    def _submit(
+        self, book: SymbolBook, request: OrderRequest, adjustments: tuple[str, ...], last: float | None
+    ) -> OrderHandle:
         kernel = self._kernel
-        last = book.last()
-        _require(self._check(book, request, last))
-        ref = self._named(book)
+        denial = self._check(book, request, last)
+        if denial is not None:
+            raise Refused(denial.code, denial.text)
+        ref = OrderRef(kernel.next_id(), book.symbol, decided_at=kernel.when())
         prepare = kernel.settings.prepare
         if prepare is not None:
             (ref,) = prepared(prepare, request, (ref,))
-        order = Order(book, ref, request, decided_at=kernel.now, reference=last, adjustments=adjustments)
+        order = Order(book, ref, request, kernel.now, last, adjustments)
         kernel.effects.append(SubmitOrder(ref, request))
         kernel.admit(order)
         return OrderHandle(order, self)
@@ -320,7 +337,7 @@ class TradingDesk(MarketView):
         if kernel.settings.prepare is not None:
             refs = prepared(kernel.settings.prepare, group, refs)
         orders = [
-            Order(book, ref, leg, decided_at=kernel.now, reference=last, adjustments=adjustments)
+            Order(book, ref, leg, kernel.now, last, adjustments)
             for ref, leg in zip(refs, group.legs, strict=True)
         ]
         *entry, take_profit, stop_loss = orders
@@ -346,27 +363,26 @@ class TradingDesk(MarketView):
                 quantity = book.instrument.round_size(
                     request.quote_quantity / (price * book.instrument.multiplier)
                 )
-        position = book.quantity + entered
+        position = book.quantity + entered if entered else book.quantity
         worst_long = position + book.open_buy
         worst_short = position - book.open_sell
         if side is Side.BUY:
             reduces = position < 0 and quantity <= -worst_long
         else:
             reduces = position > 0 and quantity <= worst_short
-        return self._kernel.chain.check(
-            Proposal(
-                book.symbol,
-                book.instrument,
-                side,
-                quantity,
-                request=request,
-                price=price,
-                position=position,
-                worst_long=worst_long,
-                worst_short=worst_short,
-                reduces=reduces,
-            )
-        )
+        proposal = self._proposal
+        proposal.symbol = book.symbol
+        proposal.instrument = book.instrument
+        proposal.side = side
+        proposal.quantity = quantity
+        proposal.request = request
+        proposal.price = price
+        proposal.notional = None
+        proposal.position = position
+        proposal.worst_long = worst_long
+        proposal.worst_short = worst_short
+        proposal.reduces = reduces
+        return self._kernel.chain.check(proposal)
 
     def _check_replacement(self, order: Order, change: OrderChange) -> None:
         """What the new version could add is judged like an order of its own.

@@ -176,7 +176,9 @@ class Kernel:
             )
             return
         executed = to_ns(fill.executed_at)
-        self.now = max(self.now, executed)
+        if executed > self.now:
+            self.now = self._when_ns = executed
+            self._when = fill.executed_at
         booking = self.ledger.book(fill, book.instrument)
         if booking is None:
             return
@@ -198,7 +200,9 @@ class Kernel:
             return
         before = order.status
         order.fill(fill.size, fill.price)
-        self._watch_fill(order, before)
+        quantity = order.quantity
+        if before.terminal or (quantity is not None and order.filled > quantity):
+            self._watch_fill(order, before)
         self.notes.append(trade_record(fill, booking, order, book.units, self.index))
         if order.status is not before:
             self._changed(order)
@@ -218,7 +222,7 @@ class Kernel:
                     timestamp=fill.executed_at,
                 ),
             )
-        if order.status is not before:
+        if self._hears_orders and order.status is not before:
             self._tell_order(order)
 
     def on_update(self, update: OrderUpdate) -> None:
@@ -236,32 +240,27 @@ class Kernel:
                 )
             return
         before = order.status
+        status = update.status
         if order.change_ref is not None and client_id == order.change_ref.client_order_id:
             self._on_new_version(order, update)
         elif update.replaced_by is not None:
             order.adopt_change()
         elif client_id != order.ref.client_order_id:
             return  # an earlier version, long replaced
-        elif update.status is OrderStatus.ACCEPTED or update.status is OrderStatus.PARTIALLY_FILLED:
+        elif status.terminal:
+            self._on_end(order, update)
+        elif status is OrderStatus.UNKNOWN:
+            order.doubt()
+        else:
             order.accept()
             if update.ref.broker_order_id is not None and order.ref.broker_order_id is None:
                 order.ref = update.ref
-        elif update.status is OrderStatus.UNKNOWN:
-            if not order.status.terminal:
-                order.status = OrderStatus.UNKNOWN
-        elif update.status.terminal:
-            if update.status is OrderStatus.REJECTED:
-                self.alert(
-                    "warning",
-                    "order_rejected",
-                    f"{order.symbol}: {update.reason or 'rejected'}: {update.text}".rstrip(": "),
-                    order.symbol,
-                )
-            order.end(update.status, update.reason, update.text, update.cumulative)
-        order.reserve()
+        if status is not OrderStatus.ACCEPTED:
+            order.reserve()
         if order.status is not before:
             self._changed(order)
-            self._tell_order(order)
+            if self._hears_orders:
+                self._tell_order(order)
 
     def on_cancel_rejected(self, ref: OrderRef, text: str) -> None:
         """The broker would not cancel; the order stands as it stood."""
@@ -405,6 +404,16 @@ class Kernel:
                 order.symbol,
             )
 
+    def _on_end(self, order: Order, update: OrderUpdate) -> None:
+        if update.status is OrderStatus.REJECTED:
+            self.alert(
+                "warning",
+                "order_rejected",
+                f"{order.symbol}: {update.reason or 'rejected'}: {update.text}".rstrip(": "),
+                order.symbol,
+            )
+        order.end(update.status, update.reason, update.text, update.cumulative)
+
     def _on_new_version(self, order: Order, update: OrderUpdate) -> None:
         if update.status is OrderStatus.REJECTED:
             order.change = order.change_ref = None
@@ -436,7 +445,7 @@ class Kernel:
             del self.ended[next(iter(self.ended))]
 
     def _tell_order(self, order: Order) -> None:
-        if not self._hears_orders or self.stopped:
+        if self.stopped:
             return
         self._begin(f"order:{order.id}:{order.status.value}:{order.filled}")
         event = OrderEvent(OrderHandle(order, self.desk), order.status, order.reason, order.text, self.when())

@@ -17,19 +17,20 @@ __all__ = ["denial_record", "order_record", "trade_record"]
 def order_record(order: Order, when: datetime) -> OrderRecord:
     """An order as it stands."""
     request = order.request
+    # `_value_` is a plain attribute; `value` is a descriptor that costs as much as the rest of this.
     return OrderRecord(
         when,
         order.id,
         order.symbol,
-        order.side.value,
-        request.type.value,
-        request.tif.value,
-        order.status.value,
+        order.side._value_,
+        request.type._value_,
+        request.tif._value_,
+        order.status._value_,
         order.quantity,
         order.filled,
         request.limit_price,
         request.stop_price,
-        order.average_price(),
+        float(order.filled_value / order.filled) if order.filled else None,
         order.reason,
         order.text,
         order.adjustments,
@@ -64,7 +65,7 @@ def trade_record(
     return TradeRecord(
         fill.executed_at,
         fill.symbol,
-        fill.side.value,
+        fill.side._value_,
         price,
         float(fill.size),
         float(booking.fees),

@@ -39,7 +39,9 @@ _PARTIAL = OrderStatus.PARTIALLY_FILLED
 _FILLED = OrderStatus.FILLED
 _UNKNOWN = OrderStatus.UNKNOWN
 # Orders of these types are meant to trade now; a stop may never do.
-_INTENDS_TO_TRADE = (OrderType.MARKET, OrderType.LIMIT)
+_MARKET = OrderType.MARKET
+_LIMIT = OrderType.LIMIT
+_BUY = Side.BUY
 
 
 class SymbolBook:
@@ -51,6 +53,8 @@ class SymbolBook:
         open_buy, open_sell: units that open orders could still buy or sell at worst.
         intended: signed units that market and limit orders outside groups still mean to trade.
         orders: open orders by id, oldest first.
+        usual_tif, market_tif: what orders without a time in force get, by type and for MARKET; looked up
+            once.
     """
 
     __slots__ = (
@@ -58,6 +62,7 @@ class SymbolBook:
         "cursor",
         "instrument",
         "intended",
+        "market_tif",
         "multiplier",
         "open_buy",
         "open_sell",
@@ -85,6 +90,7 @@ class SymbolBook:
         self.intended = ZERO
         self.orders: dict[str, Order] = {}
         self.usual_tif: dict[OrderType, TimeInForce] = {}
+        self.market_tif: TimeInForce | None = None
 
     def last(self) -> float | None:
         """The last known close, or None before the first bar."""
@@ -131,12 +137,11 @@ class Order:
         "version",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - keywords would cost a replay a percent
         self,
         book: SymbolBook,
         ref: OrderRef,
         request: OrderRequest,
-        *,
         decided_at: int,
         reference: float | None,
         adjustments: tuple[str, ...] = (),
@@ -162,7 +167,8 @@ class Order:
         self.change: OrderChange | None = None
         self.change_ref: OrderRef | None = None
         self.reserved = ZERO
-        self.intends = request.type in _INTENDS_TO_TRADE
+        kind = request.type
+        self.intends = kind is _MARKET or kind is _LIMIT
         self.handed_over = False
 
     @property
@@ -202,6 +208,11 @@ class Order:
             self.status = _PARTIAL if self.filled else _ACCEPTED
             return True
         return False
+
+    def doubt(self) -> None:
+        """Nobody knows what became of it; its full exposure stays reserved."""
+        if not self.status.terminal:
+            self.status = _UNKNOWN
 
     def fill(self, size: Decimal, price: Decimal) -> None:
         """Book an execution (a negative size takes one back). A terminal order becomes FILLED if that
@@ -277,7 +288,7 @@ class Order:
             return
         self.reserved = amount
         book = self.book
-        if self.side is Side.BUY:
+        if self.side is _BUY:
             book.open_buy += delta
             if self.intends:
                 book.intended += delta

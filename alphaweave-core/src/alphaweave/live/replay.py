@@ -128,9 +128,8 @@ class ReplayDriver:
                 venue.on_slice(end)
                 for lane in lanes:
                     lane.cursor.count -= 1
-                if venue.events:
-                    self._row = row
-                    self._pump()
+                self._row = row
+                self._pump()
                 row += kernel.on_slices((end,), lanes)
             elif lanes_at is None:
                 row += kernel.on_slices(ends, lanes)
@@ -153,8 +152,9 @@ class ReplayDriver:
         kernel = self.kernel
         venue = self.venue
         heard = 0
-        while venue.events:
-            for event in venue.take():
+        events = venue.take()
+        while events:
+            for event in events:
                 if isinstance(event, BrokerFill):
                     self._recorder.settle(self._row)
                     kernel.on_fill(event)
@@ -171,11 +171,11 @@ class ReplayDriver:
                 )
             if kernel.effects:
                 self._send()
+            events = venue.take()
 
     def _hand_over(self) -> None:
         self._send()
-        if self.venue.events:
-            self._pump()
+        self._pump()
 
     def _send(self) -> None:
         kernel = self.kernel
