@@ -15,6 +15,8 @@ DISTS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard alphaweave-*/pyproject.
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO  := examples/demo.yaml
+# A test compares what differs, and reaches what a type rules out, on purpose.
+LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores --no-warn-return-any
 
 .PHONY: demo test lint types bench docs wheels format coverage clean
 .DELETE_ON_ERROR:
@@ -32,8 +34,8 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy $(DISTS:%=%/src) conftest.py tools $(wildcard benchmarks examples)
 	@for tests in $(wildcard tests $(DISTS:%=%/tests)); do echo "mypy $$tests"; \
-		(cd $$tests && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --explicit-package-bases \
-			--cache-dir $(CURDIR)/.mypy_cache/$$tests .) || exit 1; done
+		(cd $$tests && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml $(LENIENT) \
+			--explicit-package-bases --cache-dir $(CURDIR)/.mypy_cache/$$tests .) || exit 1; done
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py $(ARGS)

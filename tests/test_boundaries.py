@@ -75,8 +75,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.plugins",
         "alphaweave.live.registry",
         "alphaweave.live.replay_plugin",
+        "alphaweave.monitoring.plugin",
+        "alphaweave.live.replay_plugin",
     ),
-    ("alphaweave.live.config*", "alphaweave.live.secrets", "alphaweave.monitoring.plugin"),
+    ("alphaweave.live.config*", "alphaweave.live.secrets"),
     ("alphaweave.live.backtest", "alphaweave.live.runner", "alphaweave.live.strategy_loader"),
     ("alphaweave.__main__", "alphaweave.cli", "alphaweave.cli.*"),
 )

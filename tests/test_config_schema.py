@@ -313,7 +313,7 @@ def test_schema_of_an_options_class() -> None:
         "deep": {"x": 1},
     }
     validator.validate(good)
-    for bad in (
+    refused: tuple[dict[str, Any], ...] = (
         {"key": "written-out"},
         {"pair": ["x"]},
         {"pair": ["x", 1, 2]},
@@ -322,7 +322,8 @@ def test_schema_of_an_options_class() -> None:
         {"table": {"t": [{}]}},
         {"high": "much"},
         {"place": ""},
-    ):
+    )
+    for bad in refused:
         assert not validator.is_valid({**good, **bad})
 
 

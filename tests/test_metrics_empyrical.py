@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import empyrical
 import numpy as np
@@ -19,7 +20,7 @@ from alphaweave.monitoring.run import RunMonitor
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def recorded(equity: np.ndarray, meta: dict[str, object] | None = None) -> InMemoryMonitor:
+def recorded(equity: Any, meta: dict[str, object] | None = None) -> InMemoryMonitor:
     """A daily run with that equity."""
     memory = InMemoryMonitor()
     memory.on_run_start(meta or {})

@@ -21,6 +21,7 @@ from alphaweave.live.ledger import Ledger
 from alphaweave.live.orders import SymbolBook
 from alphaweave.live.reports import BrokerFill, OrderUpdate
 from alphaweave.live.risk import RiskSettings, build_chain
+from alphaweave.monitoring.monitor import Alert
 from alphaweave.strategy.strategy import Strategy
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -119,7 +120,7 @@ class Bench:
 
     def alerts(self) -> list[str]:
         """Codes of the alerts since the beginning."""
-        return [note.code for note in self.kernel.notes if hasattr(note, "severity")]
+        return [note.code for note in self.kernel.notes if isinstance(note, Alert)]
 
     def update(self, order_id: str, status: OrderStatus, *, symbol: str = "SPY", **words: Any) -> None:
         """The broker says something of an order."""

@@ -282,15 +282,23 @@ def test_options_of_the_simulated_venue_are_read() -> None:
     )
 
 
+def _doubled(value: float) -> float:
+    return value * 2
+
+
+def _unchanged(value: str, _: object) -> str:
+    return value
+
+
 @frozen(kw_only=True)
 class Ruled:
     low: int = 0
     high: int = field(default=10)
     name: str = field(default="a", validator=matches_re("[a-z]+"))
     side: str = field(default="buy", validator=in_(("buy", "sell")))
-    spaced: float = field(default=1.0, converter=lambda value: value * 2, validator=ge(2))
+    spaced: float = field(default=1.0, converter=_doubled, validator=ge(2))
     joined: str = field(
-        default="", converter=Converter(lambda value, self_: value, takes_self=True), validator=ge("b")
+        default="", converter=Converter(_unchanged, takes_self=True), validator=ge("b")
     )
 
     @high.validator

@@ -427,9 +427,14 @@ def test_bars_skipped_as_idle_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
             return super().roll() if self.rolls % 3 else 0.2
 
     skipping = picture(*play(series, strategy=Resting()))
-    visits = []
+    visits: list[int] = []
     idle = SimVenue.idle
-    monkeypatch.setattr(SimVenue, "idle", lambda self, slices: visits.append(idle(self, slices)) or 0)
+
+    def visited(self: SimVenue, slices: int) -> int:
+        visits.append(idle(self, slices))
+        return 0
+
+    monkeypatch.setattr(SimVenue, "idle", visited)
     series = {symbol: walk(symbol, list(range(300)), seed) for seed, symbol in enumerate("AB", 4)}
     assert picture(*play(series, strategy=Resting())) == skipping
     assert max(visits) > 1

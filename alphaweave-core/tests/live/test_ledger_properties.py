@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -73,7 +74,7 @@ class Truth:
         if self.bust:
             key = keys[1] or keys[0]
             steps.append(correct(None, key, len(self.versions)))
-        steps.extend(lambda ledger, report=report: ledger.report_fees(report) for report in self.reports)
+        steps.extend(partial(Ledger.report_fees, report=report) for report in self.reports)
         return steps
 
 
@@ -84,7 +85,7 @@ def book(fill: BrokerFill) -> Step:
 def correct(fill: BrokerFill | None, key: str | None, revision: int = 1) -> Step:
     assert key is not None
     correction = FillCorrection("A1", key, revision, fill and evolve(fill, execution_key=key), T0)
-    return lambda ledger: ledger.correct(correction, fill and INSTRUMENTS[fill.symbol])
+    return lambda ledger: ledger.correct(correction, INSTRUMENTS[fill.symbol] if fill else None)
 
 
 @st.composite
@@ -145,8 +146,8 @@ def other_steps(moved: list[Money], changed: list[tuple[Any, ...]]) -> list[Step
         PositionChange("A1", f"c{n}", symbol, quantity, T0 + timedelta(seconds=second), kind=kind)
         for n, (symbol, quantity, second, kind) in enumerate(changed)
     ]
-    steps: list[Step] = [lambda ledger, flow=flow: ledger.flow(flow) for flow in cash]
-    return steps + [lambda ledger, change=change: ledger.change_position(change) for change in units]
+    steps: list[Step] = [partial(Ledger.flow, flow=flow) for flow in cash]
+    return steps + [partial(Ledger.change_position, change=change) for change in units]
 
 
 def clean(history: list[Truth], others: list[Step]) -> Ledger:

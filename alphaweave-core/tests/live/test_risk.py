@@ -285,7 +285,7 @@ def test_short_sale_in_fractions_needs_the_broker(size: str, worst_short: int | 
 )
 def test_reduce_only_denies_what_could_open_or_enlarge(size: int, worst: tuple[int, int], said: str) -> None:
     """The flag is a promise of the core's, judged with everything open filled; without it nothing is said."""
-    held = {"worst_long": D(worst[0]), "worst_short": D(worst[1])}
+    held: dict[str, Any] = {"worst_long": D(worst[0]), "worst_short": D(worst[1])}
     marked = proposal(size, request={"reduce_only": True}, **held)
     denial = chain_of().check(marked)
     assert denial is not None
@@ -322,7 +322,7 @@ def test_remembered_orders_speak_only_for_their_like(other: dict[str, Any]) -> N
     """After much that the broker takes, one difference that it does not take is still refused."""
     rule = InstrumentValidity(LIMITED)
     plain_order = {"type": OrderType.LIMIT, "limit_price": D(100)}
-    taken = (
+    taken: tuple[dict[str, Any], ...] = (
         plain_order,
         {},
         {"type": OrderType.TRAILING_STOP, "trail": Trail(percent=D(1))},
@@ -406,7 +406,7 @@ def test_max_order_notional_takes_the_figure_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"max_order_notional": 10}, {"max_position_notional": 10}], ids=str)
-def test_no_reference_price_denies(limits: dict[str, int]) -> None:
+def test_no_reference_price_denies(limits: dict[str, Any]) -> None:
     """A value that cannot be judged is not assumed to be small; reductions need no value."""
     chain = chain_of(**limits)
     denial = chain.check(proposal(1, None))
@@ -472,7 +472,8 @@ def test_max_position_says_how_far_it_could_go() -> None:
 def test_symbol_limits_only_tighten(rule: type[Any], name: str, size: dict[int, int]) -> None:
     """The tighter of the general and the symbol's own limit holds; other symbols keep the general one."""
     for general, own, holds in ((20, 10, 10), (10, 20, 10), (None, 10, 10), (10, None, 10)):
-        chain = chain_of(**{name: general}, symbols={"SPY": SymbolLimits(**{name: own})})
+        limits: dict[str, Any] = {name: general}
+        chain = chain_of(**limits, symbols={"SPY": SymbolLimits(**{name: own})})
         assert code(chain, proposal(holds, 1)) is None
         assert code(chain, proposal(holds + 1, 1)) == rule.code
         other = proposal(1000, "0.02", instrument=ES)

@@ -50,7 +50,7 @@ def test_dashboard_is_written_when_the_run_ends(
     """The page appears at the end, in a folder that is made for it, under the configured title."""
     page = tmp_path / "reports" / "run.html"
     record = records["dashboard"]
-    options = cattrs.structure({"path": str(page), "title": "My run"}, record.options)
+    options: Any = cattrs.structure({"path": str(page), "title": "My run"}, record.options)
     monitor: Any = record.create(options, Services())
     run = scripted(bars=30)
     monitor.on_run_start(run.meta)
