@@ -70,6 +70,7 @@ class Everything:
     names: list[str] = field(factory=list)
     several: Sequence[Decimal] = ()
     unique: frozenset[str] = frozenset()
+    loose: set[int] = field(factory=set)
     table: dict[str, Inner] = field(factory=dict)
     lookup: Mapping[str, Decimal | None] = field(factory=dict)
     anything: Any = None
@@ -102,6 +103,7 @@ def test_options_of_every_type_are_read(tmp_path: Path) -> None:
         "names": ["x"],
         "several": [0.1, "1e3", 5],
         "unique": ["a", "a"],
+        "loose": [1, 1],
         "table": {"k": {"x": 2, "y": 3}},
         "lookup": {"SPY": 1.5, "BRK.B": None},
         "anything": {"deep": [1, None, {"er": True}]},
@@ -125,6 +127,7 @@ def test_options_of_every_type_are_read(tmp_path: Path) -> None:
         names=["x"],
         several=(Decimal("0.1"), Decimal(1000), Decimal(5)),
         unique=frozenset({"a"}),
+        loose={1},
         table={"k": Inner(x=2, y=3.0)},
         lookup={"SPY": Decimal("1.5"), "BRK.B": None},
         anything={"deep": [1, None, {"er": True}]},
@@ -132,6 +135,8 @@ def test_options_of_every_type_are_read(tmp_path: Path) -> None:
     assert isinstance(read.number, float)
     assert read.level is Level.HIGH
     assert read.count is Count.TWO
+    # A set equals a frozenset, so equality does not tell.
+    assert (type(read.unique), type(read.loose)) == (frozenset, set)
 
 
 def test_options_left_out_or_null_have_their_defaults() -> None:
@@ -297,9 +302,7 @@ class Ruled:
     name: str = field(default="a", validator=matches_re("[a-z]+"))
     side: str = field(default="buy", validator=in_(("buy", "sell")))
     spaced: float = field(default=1.0, converter=_doubled, validator=ge(2))
-    joined: str = field(
-        default="", converter=Converter(_unchanged, takes_self=True), validator=ge("b")
-    )
+    joined: str = field(default="", converter=Converter(_unchanged, takes_self=True), validator=ge("b"))
 
     @high.validator
     def _above_low(self, attribute: object, value: int) -> None:

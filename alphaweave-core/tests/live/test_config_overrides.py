@@ -130,6 +130,14 @@ def test_override_may_mend_what_the_file_has_wrong() -> None:
                 "Did you mean 'reconciliation.intervals.positions'?"
             ),
         ),
+        (
+            "instruments[0].price_steps[0].stp=1",
+            (
+                "--set instruments[0].price_steps[0].stp: no config has this key; "
+                "instruments[0].price_steps[0] takes start, step. "
+                "Did you mean 'instruments[0].price_steps[0].step'?"
+            ),
+        ),
         ("run.id.x=1", "--set run.id.x: run.id is a single value."),
         ("run.mode.x=1", "--set run.mode.x: run.mode is a single value."),
         ("run[0]=1", "--set run[0]: run is not a list."),

@@ -64,10 +64,6 @@ def _shown(value: object) -> str:
     return repr(redact(value))
 
 
-def _interval(instance: object, attribute: object, value: str) -> None:
-    parse_interval(value)
-
-
 def _one_spelling(interval: str) -> str:
     return parse_interval(interval).text
 
@@ -207,7 +203,7 @@ class DatafeedSection(AdapterSection):
         timezone: the IANA zone that time stamps without an offset are read in.
     """
 
-    interval: str = field(default="1d", validator=_interval, converter=_one_spelling)
+    interval: str = field(default="1d", converter=_one_spelling)
     timezone: str = field(default="UTC", validator=_zone)
 
 
