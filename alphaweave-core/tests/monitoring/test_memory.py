@@ -191,6 +191,15 @@ def test_state_keeps_what_json_has_no_word_for() -> None:
     assert second == math.inf
 
 
+def test_state_replaces_what_was_recorded(scripted: Callable[..., Any], memory: InMemoryMonitor) -> None:
+    """Bars that nobody has read yet are replaced like all others."""
+    other = InMemoryMonitor()
+    scripted(bars=10, seed=1).tell(other)
+    other.set_state(memory.get_state())
+    assert len(other.bars) == 300
+    assert list(other.bars) == list(memory.bars)
+
+
 def test_state_says_what_run_it_is(memory: InMemoryMonitor) -> None:
     """A report can be made from it alone; a run that has begun already keeps what it said itself."""
     memory.meta["path"] = Path("data")

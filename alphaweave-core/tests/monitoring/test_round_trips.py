@@ -108,6 +108,7 @@ def test_value_in_the_runs_currency_is_what_counts() -> None:
 def test_position_from_before_is_left_out() -> None:
     """A position that was there first has no known entry; the next one has."""
     rows = (("sell", 4, 10.0), ("sell", 6, 10.0), ("buy", 1, 10.0), ("sell", 1, 12.0))
+    assert TripBook(fills(*rows[:1], start=10.0)).open({"A": 11.0}) == []
     book = TripBook(fills(*rows, start=10.0))
     (trip,) = book.closed
     assert (trip.size, trip.opened_at) == (1.0, NOON + timedelta(minutes=2))

@@ -143,8 +143,9 @@ def _decimals(column: Floats) -> int:
     digits = math.floor(math.log10(largest)) + 1
     most = min(15, max(9 - digits, min(2, 15 - digits)))
     for decimals in range(most):
-        scaled = column * 10.0**decimals
-        if float(np.abs(scaled - np.rint(scaled)).max()) < 1e-6:
+        scale = 10.0**decimals
+        lost = float(np.abs(column * scale - np.rint(column * scale)).max())
+        if lost < min(1e-6, 1e-9 * largest * scale):
             return decimals
     return most
 
