@@ -302,7 +302,11 @@ class Ruled:
     name: str = field(default="a", validator=matches_re("[a-z]+"))
     side: str = field(default="buy", validator=in_(("buy", "sell")))
     spaced: float = field(default=1.0, converter=_doubled, validator=ge(2))
-    joined: str = field(default="", converter=Converter(_unchanged, takes_self=True), validator=ge("b"))
+    joined: str = field(
+        default="",
+        converter=Converter(_unchanged, takes_self=True),  # type: ignore[misc]
+        validator=ge("b"),
+    )
 
     @high.validator
     def _above_low(self, attribute: object, value: int) -> None:
