@@ -345,6 +345,10 @@ def test_options_class_that_no_config_can_express_is_an_error_of_its_author() ->
     class Keyed:
         by_number: dict[int, str] = field(factory=dict)
 
+    @frozen
+    class Either:
+        value: int | str = 0
+
     class Plain:
         pass
 
@@ -352,5 +356,7 @@ def test_options_class_that_no_config_can_express_is_an_error_of_its_author() ->
         parse_options(Timed, {}, path="o")
     with pytest.raises(TypeError, match="int"):
         parse_options(Keyed, {}, path="o")
+    with pytest.raises(TypeError, match=r"int \| str"):
+        parse_options(Either, {"value": 1}, path="o")
     with pytest.raises(TypeError, match="Plain"):
         parse_options(Plain, {}, path="o")

@@ -162,9 +162,8 @@ def optional_of(annotation: Any) -> Any:
     """The ``X`` of ``X | None``; None for every other type."""
     if get_origin(annotation) not in {Union, UnionType}:
         return None
-    members = get_args(annotation)
-    rest = [member for member in members if member is not NoneType]
-    return rest[0] if len(rest) == 1 and len(members) == 2 else None
+    rest = [member for member in get_args(annotation) if member is not NoneType]
+    return rest[0] if len(rest) == 1 else None
 
 
 def is_list(annotation: Any) -> bool:
