@@ -99,7 +99,7 @@ COLUMNS = {"start": [0, 1], "end": [1, 2]} | {
         ({"end": [2, 2]}, "a bar ending 1970-01-01T00:00:00+00:00 cannot follow the one ending", 2),
         ({"end": [2, 1]}, "cannot follow the one ending", 2),
         (
-            {"start": [0, 5000], "end": [1, 3000]},
+            {"start": [1, 5000], "end": [1, 3000]},
             "a bar starting 1970-01-01T00:00:00.000005+00:00 cannot end",
             2,
         ),
