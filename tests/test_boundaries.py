@@ -49,13 +49,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("alphaweave.sim", "alphaweave.sim.*"),
     (
         "alphaweave.live.ledger*",
+        "alphaweave.live.order_codec",
         "alphaweave.live.orders",
         "alphaweave.live.risk*",
         "alphaweave.live.rounding",
     ),
     (
-        "alphaweave.live.desk*",
+        "alphaweave.live.bookkeeper",
+        "alphaweave.live.desk",
         "alphaweave.live.effects",
+        "alphaweave.live.grouping",
         "alphaweave.live.kernel*",
         "alphaweave.live.notes",
         "alphaweave.live.view",

@@ -137,6 +137,7 @@ class Bench:
         symbol: str = "SPY",
         key: str | None = None,
         fee: str | None = None,
+        fees: tuple[Money, ...] | None = (),
         **words: Any,
     ) -> BrokerFill:
         """The broker reports an execution."""
@@ -153,7 +154,7 @@ class Bench:
             price=Decimal(price),
             executed_at=now,
             received_at=now,
-            fees=() if fee is None else (Money("USD", Decimal(fee)),),
+            fees=fees if fee is None else (Money("USD", Decimal(fee)),),
             **words,
         )
         self.kernel.on_fill(fill)

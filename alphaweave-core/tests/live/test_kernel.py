@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 
 from alphaweave.core.errors import StrategyError
+from alphaweave.core.money import Money
 from alphaweave.core.order import OrderStatus, Side
 from alphaweave.live.effects import CancelOrder, MetricRecord, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.reports import CashFlow, FeeReport, FillCorrection, PositionChange
 from alphaweave.monitoring.monitor import OrderRecord, TradeRecord
 from alphaweave.strategy.strategy import Strategy
 
@@ -437,3 +440,43 @@ def test_stopping_run_refuses_orders(make_bench: Any) -> None:
     bench.kernel.stop()
     assert strategy.last.reason == "stopped"
     assert bench.take() == []
+
+
+def test_late_fees_of_a_known_fill_reach_the_cash_and_not_the_order(make_bench: Any) -> None:
+    """A fill told twice, the second time with its fee, is one fill with a fee."""
+    bench = make_bench()
+    handle = bench.do(lambda s: s.order_market("SPY", 5))
+    bench.fill(handle.id, "5", key="x1", fees=None)
+    bench.fill(handle.id, "5", key="x1", fee="2")
+    assert (handle.filled, bench.kernel.ledger.cash, bench.kernel.fills) == (5.0, 9498.0, 1)
+    now = bench.strategy.now()
+    bench.kernel.on_fees(FeeReport("sim", "x1", (Money("USD", D(3)),), now + timedelta(seconds=1)))
+    assert bench.kernel.ledger.cash == 9497.0
+
+
+def test_correction_and_bust_move_the_order_and_the_position(make_bench: Any) -> None:
+    """A restated execution counts as restated; one that is taken back counts no more; both are alerted."""
+    bench = make_bench()
+    handle = bench.do(lambda s: s.order_limit("SPY", 10, 100))
+    fill = bench.fill(handle.id, "4", key="x1")
+    bench.fill(handle.id, "3", key="x1", revision=1)
+    book = bench.kernel.books["SPY"]
+    assert (handle.filled, book.units, book.open_buy) == (3.0, 3.0, D(7))
+    heard = len(bench.strategy.heard)
+    bench.kernel.on_correction(FillCorrection("sim", "x1", 2, None, fill.received_at))
+    assert (handle.filled, book.units, book.open_buy, bench.kernel.ledger.cash) == (0.0, 0.0, D(10), 10000.0)
+    assert bench.alerts() == ["fill_corrected", "fill_corrected"]
+    assert len(bench.strategy.heard) == heard
+
+
+def test_cash_flows_and_position_changes_are_booked_once_and_alerted(make_bench: Any) -> None:
+    """Money and units that move without a fill change the books and are told to a person."""
+    bench = make_bench()
+    bench.bar()
+    now = bench.strategy.now()
+    for _ in range(2):
+        bench.kernel.on_cash_flow(CashFlow("sim", "d1", "dividend", Money("USD", D(12)), now))
+        bench.kernel.on_position_change(PositionChange("sim", "s1", "SPY", D(4), now, kind="split"))
+    assert (bench.kernel.ledger.cash, bench.kernel.books["SPY"].units) == (10012.0, 4.0)
+    assert bench.alerts() == ["cash_flow", "position_changed"]
+    assert bench.kernel.held == [bench.kernel.books["SPY"]]

@@ -103,6 +103,12 @@ class Instrument:
             return amount
         return CONTEXT.multiply(CONTEXT.divide(amount, step).to_integral_value(ROUND_DOWN), step)
 
+    def units_worth(self, value: Decimal, price: Decimal) -> Decimal:
+        """Units that ``value`` in quote currency buys at ``price``, rounded up: the most it could be."""
+        units = CONTEXT.divide(value, CONTEXT.multiply(price, self.multiplier))
+        step = self.size_step
+        return CONTEXT.multiply(CONTEXT.divide(units, step).to_integral_value(ROUND_CEILING), step)
+
     def round_price(self, price: Decimal, side: Side) -> Decimal:
         """The passive neighbour on the tick grid: a buy is rounded down, a sell up."""
         step = self.price_step(price)
@@ -120,4 +126,4 @@ class Instrument:
 
     def notional(self, size: Decimal, price: Decimal) -> Decimal:
         """Unsigned value in ``settle`` of ``size`` units at ``price``."""
-        return CONTEXT.multiply(CONTEXT.multiply(abs(size), price), self.multiplier)
+        return CONTEXT.multiply(CONTEXT.multiply(size.copy_abs(), price), self.multiplier)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from alphaweave.core.errors import Unsupported
 from alphaweave.core.money import ZERO, Number, decimal_of
 from alphaweave.core.order import (
-    GroupKind,
     OrderChange,
     OrderGroup,
     OrderRef,
@@ -27,10 +26,10 @@ from alphaweave.core.order import (
 from alphaweave.live.adapters.capabilities import (
     check_change,
     check_request,
-    usual_group_tif,
     usual_tif,
 )
 from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder, prepared
+from alphaweave.live.grouping import group_of
 from alphaweave.live.notes import denial_record
 from alphaweave.live.orders import DeniedOrder, Group, Order, SymbolBook
 from alphaweave.live.risk import Denial, Proposal
@@ -160,50 +159,20 @@ class TradingDesk(MarketView):
         tif: TimeInForce | str | None,
     ) -> GroupHandle:
         book = self._book(symbol)
-        instrument = book.instrument
         adjustments: list[str] = []
-        kind = OrderType.LIMIT if limit_price is not None else OrderType.MARKET
         try:
             self._may_trade()
-            side, quantity, _ = sized(instrument, size, None, adjustments)
-            exit_side = side.opposite if bracket else side
-            stop_kind = OrderType.STOP if stop_limit is None else OrderType.STOP_LIMIT
-            kinds = (OrderType.LIMIT, stop_kind, *((kind,) if bracket else ()))
-            capabilities = self._kernel.capabilities
-            tif = TimeInForce(tif) if tif is not None else usual_group_tif(capabilities, instrument, kinds)
-            if quantity is not None:
-                pairs = [(each, tif) for each in kinds]
-                quantity = whole_where_needed(capabilities, quantity, pairs, adjustments, grouped=True)
-            entry = None
-            if bracket:
-                entry = OrderRequest(
-                    symbol=book.symbol,
-                    side=side,
-                    quantity=quantity,
-                    type=kind,
-                    tif=tif,
-                    limit_price=limit_on_grid(instrument, limit_price, side, adjustments),
-                )
-            group = OrderGroup(
-                kind=GroupKind.BRACKET if bracket else GroupKind.OCO,
-                entry=entry,
-                take_profit=OrderRequest(
-                    symbol=book.symbol,
-                    side=exit_side,
-                    quantity=quantity,
-                    type=OrderType.LIMIT,
-                    tif=tif,
-                    limit_price=limit_on_grid(instrument, take_profit, exit_side, adjustments),
-                ),
-                stop_loss=OrderRequest(
-                    symbol=book.symbol,
-                    side=exit_side,
-                    quantity=quantity,
-                    type=stop_kind,
-                    tif=tif,
-                    stop_price=stop_on_grid(instrument, stop_loss, exit_side, adjustments),
-                    limit_price=limit_on_grid(instrument, stop_limit, exit_side, adjustments),
-                ),
+            group = group_of(
+                book.instrument,
+                self._kernel.capabilities,
+                size,
+                bracket=bracket,
+                take_profit=take_profit,
+                stop_loss=stop_loss,
+                stop_limit=stop_limit,
+                limit_price=limit_price,
+                tif=tif,
+                adjustments=adjustments,
             )
             return self._submit_group(book, group, tuple(adjustments))
         except Refused as refusal:
@@ -360,9 +329,7 @@ class TradingDesk(MarketView):
         if quantity is None:
             quantity = ZERO
             if price and request.quote_quantity is not None:
-                quantity = book.instrument.round_size(
-                    request.quote_quantity / (price * book.instrument.multiplier)
-                )
+                quantity = book.instrument.units_worth(request.quote_quantity, price)
         position = book.quantity + entered if entered else book.quantity
         worst_long = position + book.open_buy
         worst_short = position - book.open_sell

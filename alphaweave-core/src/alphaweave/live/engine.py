@@ -7,7 +7,7 @@ run that was stopped after any slice and resumed is the run that was never stopp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from hashlib import blake2b
 from typing import Any
 
@@ -16,6 +16,7 @@ from attrs import field, frozen
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import AlphaweaveError, RunRefused, StateMismatch, StrategyError
 from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import CONTEXT
 from alphaweave.data.series import Series
 from alphaweave.data.timeline import Timeline
 from alphaweave.live.adapters.base import RunMode
@@ -121,6 +122,20 @@ class LiveEngine:
             StateMismatch: ``state`` does not fit the strategy, the data or the instruments.
             RunRefused: an instrument settles in another currency than the run's.
         """
+        # Decimals of a run never depend on what the process around it did to its context.
+        with localcontext(CONTEXT):
+            return self._replay(strategy, series, venue, instruments, capabilities, state, until)
+
+    def _replay(  # noqa: PLR0917 - those of `replay`
+        self,
+        strategy: Strategy,
+        series: Mapping[str, Series],
+        venue: SimVenue,
+        instruments: Mapping[str, Instrument],
+        capabilities: Capabilities,
+        state: LiveState | None,
+        until: int | None,
+    ) -> RunSummary:
         self._check(series, instruments)
         timeline = Timeline(tuple(series.values()))
         kernel = self._kernel(strategy, series, instruments, capabilities)

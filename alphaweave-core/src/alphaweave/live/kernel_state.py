@@ -9,9 +9,15 @@ from types import MappingProxyType
 from typing import Any
 
 from alphaweave.core.errors import StateMismatch
-from alphaweave.core.order import GroupKind, OrderChange, OrderRef, OrderStatus, Trail
+from alphaweave.core.order import GroupKind, OrderRef, OrderStatus
 from alphaweave.live.kernel import Kernel
-from alphaweave.live.orders import Group, Order, request_from_state, request_to_state
+from alphaweave.live.order_codec import (
+    change_from_state,
+    change_to_state,
+    request_from_state,
+    request_to_state,
+)
+from alphaweave.live.orders import Group, Order
 
 __all__ = ["capture_kernel", "restore_kernel"]
 
@@ -110,7 +116,7 @@ def _order(order: Order) -> dict[str, Any]:
         "ending": None
         if order.ending is None
         else [order.ending[0].value, order.ending[1], order.ending[2], str(order.ending[3])],
-        "change": None if order.change is None else _change(order.change),
+        "change": None if order.change is None else change_to_state(order.change),
         "change_ref": None if order.change_ref is None else _ref(order.change_ref),
     }
 
@@ -142,7 +148,7 @@ def _restored(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
         status, reason, text, cumulative = entry["ending"]
         order.ending = (OrderStatus(status), reason, text, Decimal(cumulative))
     if entry["change"] is not None:
-        order.change = _change_from(entry["change"])
+        order.change = change_from_state(entry["change"])
         order.change_ref = _ref_from(entry["change_ref"])
     return order
 
@@ -165,32 +171,4 @@ def _ref_from(entry: Mapping[str, Any]) -> OrderRef:
         entry["broker_order_id"],
         MappingProxyType(dict(entry["wire"])),
         None if decided_at is None else datetime.fromisoformat(decided_at),
-    )
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _amount(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
-
-
-def _change(change: OrderChange) -> dict[str, Any]:
-    trail = change.trail
-    return {
-        "quantity": _text(change.quantity),
-        "limit_price": _text(change.limit_price),
-        "stop_price": _text(change.stop_price),
-        "trail": None if trail is None else [_text(trail.amount), _text(trail.percent)],
-    }
-
-
-def _change_from(entry: Mapping[str, Any]) -> OrderChange:
-    trail = entry["trail"]
-    return OrderChange(
-        quantity=_amount(entry["quantity"]),
-        limit_price=_amount(entry["limit_price"]),
-        stop_price=_amount(entry["stop_price"]),
-        trail=None if trail is None else Trail(_amount(trail[0]), _amount(trail[1])),
     )

@@ -11,10 +11,7 @@ that they protect is filled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import ZERO
@@ -27,11 +24,10 @@ from alphaweave.core.order import (
     OrderType,
     Side,
     TimeInForce,
-    Trail,
 )
 from alphaweave.data.series import Series
 
-__all__ = ["DeniedOrder", "Group", "Order", "SymbolBook", "request_from_state", "request_to_state"]
+__all__ = ["DeniedOrder", "Group", "Order", "SymbolBook"]
 
 _PENDING = OrderStatus.PENDING
 _ACCEPTED = OrderStatus.ACCEPTED
@@ -198,9 +194,7 @@ class Order:
         quote = self.request.quote_quantity
         if quote is None or not self.reference:
             return self.filled
-        return self.book.instrument.round_size(
-            quote / (Decimal(repr(self.reference)) * self.book.instrument.multiplier)
-        )
+        return self.book.instrument.units_worth(quote, Decimal(repr(self.reference)))
 
     def accept(self) -> bool:
         """The broker has it. A late word changes nothing that is known better."""
@@ -273,6 +267,11 @@ class Order:
         self.change_ref = None
         if self.quantity is not None and self.filled >= self.quantity:
             self.status = _FILLED
+
+    def drop_change(self, text: str) -> None:
+        """The replacement was refused: the order works on as it was."""
+        self.change = self.change_ref = None
+        self.text = text
 
     def reserve(self) -> None:
         """Bring the book's open exposure up to date after any change of this order."""
@@ -353,54 +352,3 @@ class Group:
             left = entry.filled - profit.filled - loss.filled
             worst = min(worst, max(left, ZERO))
         profit.set_reserved(worst)
-
-
-def request_to_state(request: OrderRequest) -> dict[str, Any]:
-    """An order request as JSON values; sizes and prices as text that keeps every digit."""
-    state: dict[str, Any] = {
-        "symbol": request.symbol,
-        "side": request.side.value,
-        "type": request.type.value,
-        "tif": request.tif.value,
-    }
-    for name in ("quantity", "quote_quantity", "limit_price", "stop_price"):
-        value = getattr(request, name)
-        if value is not None:
-            state[name] = str(value)
-    if request.trail is not None:
-        amount, percent = request.trail.amount, request.trail.percent
-        state["trail"] = {
-            "amount": None if amount is None else str(amount),
-            "percent": None if percent is None else str(percent),
-        }
-    if request.expire_at is not None:
-        state["expire_at"] = request.expire_at.isoformat()
-    for name in ("post_only", "reduce_only", "extended_hours"):
-        if getattr(request, name):
-            state[name] = True
-    return state
-
-
-def request_from_state(state: Mapping[str, Any]) -> OrderRequest:
-    """The inverse of `request_to_state`."""
-
-    def amount(value: str | None) -> Decimal | None:
-        return None if value is None else Decimal(value)
-
-    trail = state.get("trail")
-    expire_at = state.get("expire_at")
-    return OrderRequest(
-        symbol=state["symbol"],
-        side=Side(state["side"]),
-        type=OrderType(state["type"]),
-        tif=TimeInForce(state["tif"]),
-        quantity=amount(state.get("quantity")),
-        quote_quantity=amount(state.get("quote_quantity")),
-        limit_price=amount(state.get("limit_price")),
-        stop_price=amount(state.get("stop_price")),
-        trail=None if trail is None else Trail(amount(trail["amount"]), amount(trail["percent"])),
-        expire_at=None if expire_at is None else datetime.fromisoformat(expire_at),
-        post_only=state.get("post_only", False),
-        reduce_only=state.get("reduce_only", False),
-        extended_hours=state.get("extended_hours", False),
-    )
