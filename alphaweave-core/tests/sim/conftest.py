@@ -189,7 +189,7 @@ class Rig:
     ) -> None:
         """Orders named e, tp and sl, after ``prefix``."""
         other = "sell" if side == "buy" else "buy"
-        exits = {"size": size if entry.get("quote") is None else 10}
+        exits = {"size": size, "tif": entry.get("tif", "gtc")}
         group = OrderGroup(
             GroupKind.BRACKET,
             self.request(other, **{**exits, "limit": target, **(tp or {})}),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from alphaweave.live.reports import Balance
 from alphaweave.sim.costs import FeeModel
 
 QUIET = (100.0, 100.0, 100.0, 100.0)
@@ -120,22 +121,23 @@ def test_fill_is_tested_again_at_its_price(
 
 
 @pytest.mark.parametrize(
-    ("other", "answer"),
+    ("other", "open_", "fits"),
     [
-        # B closed at 50 in bar 0; its bar 1 opens anywhere and closes at 80, which is not known at the
-        # open: equity 500 + 500, gross 500; A's fill at 100 of 5 units fits exactly
-        ([flat(50.0), (50.0, 90.0, 50.0, 80.0)], "a filled"),
-        ([flat(50.0), (20.0, 90.0, 20.0, 30.0)], "a filled"),
-        ([flat(50.0), None], "a filled"),
+        # 10 of B closed at 50 in bar 0, whatever its bar 1 does: equity 500, and 500 + 5 × 100 is twice that
+        ((50.0, 90.0, 50.0, 80.0), 100.0, True),
+        ((20.0, 90.0, 20.0, 30.0), 100.0, True),
+        (None, 100.0, True),
+        # 500 + 5 × 120 is more; at B's close of 80, or its open of 60, it would not be
+        ((60.0, 90.0, 60.0, 80.0), 120.0, False),
     ],
 )
 def test_other_positions_are_marked_at_prices_known_before_the_slice(
-    rig: Any, other: Any, answer: str
+    rig: Any, other: Any, open_: float, fits: bool
 ) -> None:
-    sim = rig({"A": [QUIET, QUIET], "B": other}, cash="500", leverage=Decimal(1))
+    sim = rig({"A": [QUIET, flat(open_)], "B": [flat(50.0), other]}, cash="0", leverage=Decimal(2))
     sim.hold(10, "B")
     sim.buy("a", 5)
-    assert sim.run()[-1] == answer
+    assert sim.run()[-1] == ("a filled" if fits else REFUSED)
 
 
 def test_first_bar_of_a_held_symbol_is_marked_at_its_open(rig: Any) -> None:
@@ -166,19 +168,22 @@ def test_funds_are_shared_by_the_orders_of_a_slice(rig: Any) -> None:
     assert sim.told() == ["d accepted", "e rejected insufficient_funds"]
 
 
-def test_many_orders_of_one_instant_are_each_tested_against_those_filled_before(rig: Any) -> None:
-    sim = rig({"A": [QUIET], "B": [flat(50.0)]}, cash="1000", fill_at="last")
-    sim.buy("a", 5)
-    sim.buy("b", 10, symbol="B")
+def test_orders_of_one_instant_are_each_tested_against_those_filled_before(rig: Any) -> None:
+    """Equity stays 1000 and carries 2000: 1000 of A and of B, then 500 of A out and in again."""
+    sim = rig({"A": [QUIET], "B": [flat(50.0)]}, cash="1000", leverage=Decimal(2), fill_at="last")
+    sim.buy("a", 10)
+    sim.buy("b", 20, symbol="B")
     sim.buy("c", 1)
     sim.sell("d", 5)
     sim.buy("e", 5)
-    assert [line for line in sim.told() if "accepted" not in line and "filled" not in line] == [
-        "a buy 5 @ 100",
-        "b buy 10 @ 50",
+    sim.buy("f", 1)
+    assert [line for line in sim.told() if " @ " in line or "rejected" in line] == [
+        "a buy 10 @ 100",
+        "b buy 20 @ 50",
         "c rejected insufficient_funds",
         "d sell 5 @ 100",
         "e buy 5 @ 100",
+        "f rejected insufficient_funds",
     ]
 
 
@@ -247,6 +252,33 @@ def test_no_more_of_a_spot_asset_is_sold_than_is_owned(
     sim.run(1)
     sim.sell("s", size)
     assert sim.run() == lines
+
+
+@pytest.mark.parametrize(
+    ("rules", "spot"),
+    [
+        ({"kind": "spot", "base": "BTC"}, True),
+        ({"kind": "spot", "base": None}, False),
+        ({"kind": "equity", "base": "BTC"}, False),
+    ],
+)
+def test_only_a_spot_instrument_with_a_base_is_a_balance(rig: Any, rules: Any, spot: bool) -> None:
+    sim = rig([QUIET, QUIET], rules=rules)
+    sim.buy("a", 4)
+    sim.run()
+    state = sim.venue.account_state(sim.now)
+    assert state.balances.get("BTC") == (Balance(Decimal(4), Decimal(4), Decimal(0)) if spot else None)
+    assert state.positions == ({} if spot else {"A": 4})
+
+
+@pytest.mark.parametrize(("size", "answer"), [(10, "b accepted"), (11, "b rejected insufficient_funds")])
+def test_spot_holdings_are_exposure(rig: Any, size: int, answer: str) -> None:
+    """1000 are all in spot; equity 1000 carries 1000 more at a leverage of 2."""
+    sim = rig({"A": [QUIET, QUIET], "B": [QUIET, QUIET]}, rules={"A": SPOT}, cash="1000", leverage=Decimal(2))
+    sim.buy("a", 10)
+    sim.run()
+    sim.buy("b", size, symbol="B")
+    assert sim.told() == [answer]
 
 
 def test_spot_holdings_are_balances_shared_by_the_instruments_of_one_base(rig: Any) -> None:

@@ -153,11 +153,6 @@ def test_held_exits_do_nothing_while_the_entry_rests(rig: Any) -> None:
             "run",
             ["e expired day_ended", "tp cancelled entry_ended", "sl cancelled entry_ended"],
         ),
-        (
-            {"limit": 90, "tif": "ioc"},
-            "run",
-            ["e expired ioc_remainder", "tp cancelled entry_ended", "sl cancelled entry_ended"],
-        ),
         # 10 × 10 001 is more than the account of 100 000 can carry at the open
         (
             {"size": 10},
@@ -206,59 +201,8 @@ def test_exits_of_a_partly_filled_entry_work_for_what_was_filled(
 
 
 @pytest.mark.parametrize(
-    ("volume", "lines"),
-    [
-        (1000.0, ["e buy 10 @ 97", "e filled"]),
-        (40.0, ["e buy 4 @ 97", "e partially_filled", "e expired auction_ended"]),
-    ],
-)
-def test_entry_at_the_close_leaves_its_bar_behind(rig: Any, volume: float, lines: list[str]) -> None:
-    """The bar's low of 94 and high of 111 came before its close of 97; the next bar is at 97."""
-    sim = rig(
-        [BUSY, (100.0, 111.0, 94.0, 97.0, volume), (97.0, 97.0, 97.0, 97.0, 1000.0)],
-        volume_share=Decimal("0.1"),
-    )
-    sim.bracket(target=110, stop={"stop": 95}, tif="at_close")
-    assert sim.run() == [*ACCEPTED, *lines]
-
-
-@pytest.mark.parametrize(
-    ("bar", "lines"),
-    [
-        # IOC takes 4 at the open of 100; the stop of 95 may be hit in that same bar
-        (
-            (100.0, 101.0, 94.0, 96.0, 40.0),
-            ["e buy 4 @ 100", "e partially_filled", "e expired ioc_remainder"],
-        ),
-        (
-            (100.0, 101.0, 96.0, 97.0, 40.0),
-            ["e buy 4 @ 100", "e partially_filled", "e expired ioc_remainder"],
-        ),
-    ],
-)
-def test_remainder_that_ends_at_the_open_leaves_its_stop_in_the_same_bar(
-    rig: Any, bar: Any, lines: list[str]
-) -> None:
-    """The bar's share is used up by the entry, so the stop only triggers, and fills at the next open."""
-    sim = rig([BUSY, bar, (97.0, 97.0, 97.0, 97.0, 1000.0)], volume_share=Decimal("0.1"))
-    sim.bracket(target=110, stop={"stop": 95}, tif="ioc")
-    sim.told()
-    assert sim.run(1) == lines
-    triggered = bar[2] <= 95
-    assert sim.run(1) == (["sl sell 4 @ 97", "sl filled", "tp cancelled oco"] if triggered else [])
-
-
-@pytest.mark.parametrize(
     ("stop", "bars", "lines"),
     [
-        # trailing by 2 from the entry at 101: 99 in the same bar
-        ({"trail": "2"}, [(101.0, 105.0, 98.5, 104.0)], ["sl sell 10 @ 99", "sl filled", "tp cancelled oco"]),
-        # not hit there, so the high of 105 makes it 103
-        (
-            {"trail": "2"},
-            [(101.0, 105.0, 99.5, 104.0), (104.0, 104.5, 102.0, 103.0)],
-            ["sl sell 10 @ 103", "sl filled", "tp cancelled oco"],
-        ),
         (
             {"stop": 95, "limit": 94},
             [(101.0, 102.0, 94.5, 95.0)],
@@ -266,18 +210,10 @@ def test_remainder_that_ends_at_the_open_leaves_its_stop_in_the_same_bar(
         ),
     ],
 )
-def test_stop_loss_may_trail_or_have_a_limit(rig: Any, stop: Any, bars: Any, lines: list[str]) -> None:
+def test_stop_loss_may_have_a_limit(rig: Any, stop: Any, bars: Any, lines: list[str]) -> None:
     sim = rig([QUIET, *bars])
     sim.bracket(target=120, stop=stop)
     assert sim.run() == [*ACCEPTED, "e buy 10 @ 101", "e filled", *lines]
-
-
-def test_trailing_exit_of_an_entry_inside_a_bar_starts_at_the_entry_price(rig: Any) -> None:
-    """Filled at 98 inside bar 1, whose high of 105 counts for nothing: the level is 96 in bar 2."""
-    sim = rig([QUIET, (100.0, 105.0, 97.0, 104.0), (97.0, 97.5, 96.0, 97.0)])
-    sim.bracket(target=120, stop={"trail": "2"}, limit=98)
-    sim.told()
-    assert sim.run() == ["e buy 10 @ 98", "e filled", "sl sell 10 @ 96", "sl filled", "tp cancelled oco"]
 
 
 @pytest.mark.parametrize(
@@ -313,12 +249,6 @@ def test_trailing_exit_of_an_entry_inside_a_bar_starts_at_the_entry_price(rig: A
             {"stop": 95, "limit": 96},
             (111.0, 111.0, 94.0, 94.5),
             ["tp sell 10 @ 111", "tp filled", "sl cancelled oco"],
-        ),
-        (
-            110,
-            {"trail": "2"},
-            (100.0, 111.0, 97.5, 99.0),
-            ["sl sell 10 @ 98", "sl filled", "tp cancelled oco"],
         ),
     ],
 )
@@ -382,13 +312,14 @@ def test_partial_fill_never_raises_the_other_leg(rig: Any) -> None:
         volume_share=Decimal("0.1"),
     )
     sim.hold(10)
-    sim.oco(target=110, stop={"stop": 95, "size": 3})
+    sim.oco(target=110, stop={"stop": 95})
+    sim.replace("sl", "sl2", size=3)
     sim.told()
     assert sim.run() == [
         "tp sell 4 @ 110",
         "tp partially_filled",
-        "sl sell 3 @ 94",
-        "sl filled",
+        "sl2 sell 3 @ 94",
+        "sl2 filled",
         "tp cancelled oco",
     ]
 
@@ -411,17 +342,16 @@ def test_cancel_of_a_leg_takes_the_other_exit_along(rig: Any, victim: str, lines
 
 
 @pytest.mark.parametrize(
-    ("tp_tif", "bars", "lines"),
+    ("bars", "lines"),
     [
         # daily bars: the stop's day is the entry's bar already
-        ("day", [QUIET, QUIET], ["sl expired day_ended", "tp cancelled oco"]),
-        ("gtc", [QUIET, QUIET], ["sl expired day_ended", "tp cancelled oco"]),
-        ("day", [QUIET], []),
+        ([QUIET, QUIET], ["sl expired day_ended", "tp cancelled oco"]),
+        ([QUIET], []),
     ],
 )
-def test_expiry_of_one_exit_ends_the_other(rig: Any, tp_tif: str, bars: Any, lines: list[str]) -> None:
+def test_expiry_of_one_exit_ends_the_other(rig: Any, bars: Any, lines: list[str]) -> None:
     sim = rig([QUIET, *bars])
-    sim.bracket(target=110, stop={"stop": 95, "tif": "day"}, tp={"tif": tp_tif})
+    sim.bracket(target=110, stop={"stop": 95}, tif="day")
     assert sim.run() == [*ACCEPTED, "e buy 10 @ 100", "e filled", *lines]
 
 
@@ -440,44 +370,62 @@ def test_entry_that_can_reduce_no_more_leaves_its_bar_behind(rig: Any) -> None:
     assert [str(order.quantity) for order in sim.venue.open_orders()] == ["4", "4"]
 
 
+def test_refused_remainder_of_an_entry_leaves_its_bar_behind(rig: Any) -> None:
+    """4 of 10 at 100; the rest is too dear at 200, in a bar that would hit both exits; they work for 4."""
+    sim = rig(
+        [BUSY, (100.0, 100.0, 100.0, 100.0, 40.0), (200.0, 310.0, 94.0, 200.0, 1e6), (200.0,) * 4],
+        volume_share=Decimal("0.1"),
+        cash="1000",
+    )
+    sim.bracket(target=300, stop={"stop": 95})
+    assert sim.run() == [*ACCEPTED, "e buy 4 @ 100", "e partially_filled", "e cancelled insufficient_funds"]
+    assert [str(order.quantity) for order in sim.venue.open_orders()] == ["4", "4"]
+
+
+@pytest.mark.parametrize(
+    ("cash", "lines"),
+    [
+        ("1000", ACCEPTED),
+        ("999", [f"{name} rejected insufficient_funds" for name in ("e", "tp", "sl")]),
+    ],
+)
+def test_entry_of_a_bracket_needs_funds_and_its_exits_do_not(rig: Any, cash: str, lines: list[str]) -> None:
+    sim = rig([QUIET], cash=cash, allow_short=False)
+    sim.bracket(target=110, stop={"stop": 95})
+    assert sim.told() == lines
+
+
+@pytest.mark.parametrize(
+    ("cash", "held", "lines"),
+    [
+        # sold short at its dearer leg: 10 × 110
+        ("1100", 0, ["tp accepted", "sl accepted"]),
+        ("1099", 0, ["tp rejected insufficient_funds", "sl rejected insufficient_funds"]),
+        ("0", 10, ["tp accepted", "sl accepted"]),
+    ],
+)
+def test_legs_of_an_oco_need_funds_unless_they_reduce(
+    rig: Any, cash: str, held: int, lines: list[str]
+) -> None:
+    sim = rig([QUIET], cash=cash)
+    sim.hold(held)
+    sim.oco(target=110, stop={"stop": 95})
+    assert sim.told() == lines
+
+
 def test_exits_are_cut_to_what_the_entry_bought(rig: Any) -> None:
     sim = rig([QUIET, QUIET, (111.0, 111.0, 111.0, 111.0)])
-    sim.bracket(target=110, stop={"stop": 95, "size": 25}, tp={"size": 25})
-    assert sim.run()[-3:] == ["tp sell 10 @ 111", "tp filled", "sl cancelled oco"]
+    sim.bracket(target=110, stop={"stop": 95})
+    for exit_ in ("tp", "sl"):
+        sim.replace(exit_, f"{exit_}2", size=25)
+    assert sim.run()[-3:] == ["tp2 sell 10 @ 111", "tp2 filled", "sl2 cancelled oco"]
     assert sim.position() == 0
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [(10, "tp sell 5 @ 111"), (3, "tp sell 3 @ 111"), (5, "tp sell 5 @ 111")],
-)
-def test_exits_of_an_entry_in_quote_currency_work_for_what_it_bought(
-    rig: Any, size: int, expected: str
-) -> None:
-    """550 buy 5 at 100."""
-    sim = rig([QUIET, QUIET, (111.0, 111.0, 111.0, 111.0)])
-    sim.bracket(target=110, stop={"stop": 95, "size": size}, tp={"size": size}, quote=550)
-    lines = sim.run()
-    assert lines[3] == "e buy 5 @ 100"
-    assert lines[5] == expected
-
-
-@pytest.mark.parametrize(
-    ("tp", "stop", "reason"),
-    [
-        ({"tif": "ioc"}, {"stop": 95}, "unsupported_group"),
-        ({}, {"stop": 95, "tif": "fok"}, "unsupported_group"),
-        ({"limit": None}, {"stop": 95}, "unsupported_group"),
-        ({}, {}, "unsupported_group"),
-        ({}, {"limit": 95}, "unsupported_group"),
-        ({"limit": None, "quote": 100}, {"stop": 95}, "unsupported_group"),
-        ({"limit": 99, "post_only": True}, {"stop": 95}, "post_only_would_cross"),
-    ],
-)
-def test_group_is_refused_whole(rig: Any, tp: dict[str, Any], stop: dict[str, Any], reason: str) -> None:
+def test_group_is_refused_whole(rig: Any) -> None:
     sim = rig([QUIET])
-    sim.bracket(target=110, stop=stop, tp=tp)
-    assert sim.told() == [f"{name} rejected {reason}" for name in ("e", "tp", "sl")]
+    sim.bracket(target=110, stop={"stop": 95}, tp={"limit": 99, "post_only": True})
+    assert sim.told() == [f"{name} rejected post_only_would_cross" for name in ("e", "tp", "sl")]
     assert not sim.venue.working
 
 

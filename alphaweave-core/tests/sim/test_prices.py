@@ -107,6 +107,12 @@ def test_post_only_order_that_crosses_the_last_price_is_refused(
     assert sim.told() == [answer]
 
 
+def test_post_only_order_cannot_cross_a_price_that_is_not_known(rig: Any) -> None:
+    sim = rig([QUIET], shown=0)
+    sim.buy("a", limit=105, post_only=True)
+    assert sim.run() == ["a accepted", "a buy 10 @ 105", "a filled"]
+
+
 @pytest.mark.parametrize(
     ("side", "stop", "bar", "price"),
     [

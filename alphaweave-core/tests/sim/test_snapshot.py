@@ -57,8 +57,8 @@ actions = st.one_of(
     st.tuples(st.just("order"), st.sampled_from(["buy", "sell"]), st.integers(1, 30), terms),
     st.tuples(
         st.just("bracket"),
-        st.sampled_from([{}, {"limit": 99}, {"quote": 900}, {"tif": "ioc"}]),
-        st.sampled_from([{"stop": 96}, {"trail": "3"}, {"stop": 96, "limit": 97}]),
+        st.sampled_from([{}, {"limit": 99}, {"tif": "day"}]),
+        st.sampled_from([{"stop": 96}, {"stop": 96, "limit": 97}]),
     ),
     st.tuples(st.just("cancel"), st.integers(0, 9)),
     st.tuples(st.just("replace"), st.integers(0, 9), st.integers(1, 40)),
