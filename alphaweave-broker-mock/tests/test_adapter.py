@@ -185,7 +185,12 @@ def test_mock_takes_what_the_cash_cannot_buy() -> None:
 
 def test_rejected_group_is_refused_whole() -> None:
     """One exception for the group; no leg of it is told or works."""
-    group = OrderGroup(GroupKind.BRACKET, limit("110", Side.SELL), stop("90"), entry=market(quantity=1000))
+    group = OrderGroup(
+        GroupKind.BRACKET,
+        limit("110", Side.SELL, 1000),
+        stop("90", quantity=1000),
+        entry=market(quantity=1000),
+    )
 
     async def script(broker: PaperBrokerAdapter) -> int:
         broker.on_market([bar(0, "100 102 99 101")])

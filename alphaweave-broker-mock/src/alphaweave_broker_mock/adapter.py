@@ -53,7 +53,6 @@ _REASONS: Final[Mapping[str | None, RejectReason]] = {
     "below_min_size": RejectReason.INVALID_SIZE,
     "post_only_would_cross": RejectReason.WOULD_CROSS,
     "unsupported_currency": RejectReason.UNSUPPORTED,
-    "unsupported_group": RejectReason.UNSUPPORTED,
     "unsupported_interval": RejectReason.UNSUPPORTED,
     "unsupported_order": RejectReason.UNSUPPORTED,
     "unsupported_tif": RejectReason.UNSUPPORTED,

@@ -223,6 +223,11 @@ class GroupKind(Enum):
     OCO = "oco"
 
 
+# Exits protect a position until they fill, so they rest.
+_RESTING = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD})
+_STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+
+
 @frozen
 class OrderGroup:
     """Orders that belong together: one intent set, each leg with its own client id.
@@ -230,6 +235,10 @@ class OrderGroup:
     A BRACKET has an entry; its exits wait (held) until the entry is completely filled, then behave as
     an OCO. An OCO has no entry: when one leg fills or is cancelled, the other is cancelled. For
     exposure the two exits count as the larger of them, not as their sum.
+
+    The take profit is a LIMIT, the stop loss a STOP or a STOP_LIMIT. All legs have one symbol, one
+    quantity in units and one time in force that rests (DAY, GTC, or GTD until one instant): there are
+    venues with one field for each, and what a group may be does not depend on the broker that gets it.
     """
 
     kind: GroupKind
@@ -244,8 +253,19 @@ class OrderGroup:
             raise ValueError("both exits of a group are on one side")
         if self.entry is not None and self.entry.side is self.take_profit.side:
             raise ValueError("the exits of a bracket are opposite to its entry")
-        if len({leg.symbol for leg in self.legs}) != 1:
+        if self.take_profit.type is not OrderType.LIMIT:
+            raise ValueError(f"a take profit is a limit order, not {self.take_profit.type.value}")
+        if self.stop_loss.type not in _STOPS:
+            raise ValueError(f"a stop loss is a stop or stop_limit order, not {self.stop_loss.type.value}")
+        legs = self.legs
+        if len({leg.symbol for leg in legs}) != 1:
             raise ValueError("all legs of a group are in one symbol")
+        if any(leg.quantity is None for leg in legs) or len({leg.quantity for leg in legs}) != 1:
+            raise ValueError("all legs of a group have one quantity, in units")
+        if len({(leg.tif, leg.expire_at) for leg in legs}) != 1:
+            raise ValueError("all legs of a group have one time in force")
+        if self.take_profit.tif not in _RESTING:
+            raise ValueError(f"a group is day, gtc or gtd, not {self.take_profit.tif.value}")
 
     @property
     def legs(self) -> tuple[OrderRequest, ...]:

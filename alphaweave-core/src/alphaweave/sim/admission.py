@@ -93,16 +93,6 @@ class Admission:
 
     def group(self, group: OrderGroup, now: int) -> Refusal | None:
         """Why the venue will not take this group; None if it does."""
-        for leg in (group.take_profit, group.stop_loss):
-            if one_shot(leg.tif) or leg.quantity is None:
-                return Refusal("unsupported_group", "the exits of a group state units and work until filled")
-        if group.take_profit.type is not OrderType.LIMIT or group.stop_loss.type in {
-            OrderType.MARKET,
-            OrderType.LIMIT,
-        }:
-            return Refusal(
-                "unsupported_group", "a take profit is a limit order and a stop loss a stop of some kind"
-            )
         for leg in group.legs:
             refusal = self.order(leg, now, exposed=group.entry is None or leg is group.entry)
             if refusal is not None:

@@ -144,8 +144,6 @@ class OrderBook:
         leg.reason = None
         leg.eligible_from = eligible_from
         leg.quantity = min(leg.quantity, entry.filled)
-        if leg.request.trail is not None:
-            leg.best = entry.last_price
 
     def _tell(self, order: SimOrder, reason: str | None, replaced_by: str | None = None) -> None:
         order.reason = reason

@@ -159,7 +159,6 @@ class Executor:
             order.average_price = CONTEXT.divide(order.value, order.filled)
         else:
             order.filled, order.value, order.average_price = size, value, price
-        order.last_price = price
         notional = _multiply(value, instrument.multiplier)
         if order.quote_left is not None:
             order.quote_left = _subtract(order.quote_left, notional)

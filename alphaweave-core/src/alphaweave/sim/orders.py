@@ -44,7 +44,6 @@ class SimOrder:
         session: a DAY order's own session; the last session that an AT_OPEN order has seen.
         expires: nanoseconds, for GTD.
         group: id of its group, 0 for none; ``held``: an exit that waits for its entry.
-        last_price: price of the last execution.
         replaced_by: client order id of the version that took its place.
         fee_due, fee_paid: fees before and after the minimum, so far.
     """
@@ -71,7 +70,6 @@ class SimOrder:
     expires: int | None = None
     group: int = 0
     held: bool = False
-    last_price: Decimal | None = None
     replaced_by: str | None = None
     fee_due: Decimal = ZERO
     fee_paid: Decimal = ZERO

@@ -121,7 +121,7 @@ class Passes:
     def _apply(self, order: SimOrder, bar: BarView, hit: Hit | None) -> None:
         if hit is None:
             if order.once:
-                self._end_one_shot(order, bar)
+                self._end_one_shot(order)
             elif order.request.trail is not None:
                 follow(order, bar)
             return
@@ -129,9 +129,9 @@ class Passes:
         if isinstance(hit, Match):
             self._executor.execute(order, bar, hit)
             if order.once and order.seq in self._book.working:
-                self._end_one_shot(order, bar)
+                self._end_one_shot(order)
 
-    def _end_one_shot(self, order: SimOrder, bar: BarView) -> None:
+    def _end_one_shot(self, order: SimOrder) -> None:
         tif = order.request.tif
         if tif is TimeInForce.IOC:
             reason = "ioc_remainder"
@@ -139,5 +139,4 @@ class Passes:
             reason = "fok_not_filled"
         else:
             reason = "auction_ended"
-        stop_from = bar.end if tif is TimeInForce.AT_CLOSE else bar.opens
-        self._book.end(order, OrderStatus.EXPIRED, reason, (stop_from, bar.end))
+        self._book.end(order, OrderStatus.EXPIRED, reason)

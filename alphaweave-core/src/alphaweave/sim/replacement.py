@@ -27,7 +27,6 @@ _CARRIED: Final = (
     "expires",
     "group",
     "held",
-    "last_price",
     "fee_due",
     "fee_paid",
 )
