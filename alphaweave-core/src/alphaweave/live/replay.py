@@ -7,6 +7,9 @@ then what was decided goes to the venue. No event loop, no thread, no clock.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from alphaweave.core.errors import (
@@ -27,6 +30,7 @@ __all__ = ["ReplayDriver"]
 
 _CHUNK = 4096
 _MOST_EVENTS_IN_A_SLICE = 10_000
+_COLLECT_EVERY = 50_000
 
 
 class ReplayDriver:
@@ -79,8 +83,9 @@ class ReplayDriver:
         # Here, for restored books are not those that the driver was made with.
         self._recorder = Recorder(self.kernel)
         chunk = _CHUNK if self.fanout.wants_columns else 1
-        while self.position < last and not self._stop:
-            self._run_chunk(min(self.position + chunk, last))
+        with _patient_collector():
+            while self.position < last and not self._stop:
+                self._run_chunk(min(self.position + chunk, last))
         return self.position >= self.total
 
     def finish(self) -> None:
@@ -198,3 +203,18 @@ class ReplayDriver:
                     venue.replace(effect.ref.client_order_id, effect.new_ref, effect.change, now)
                 except ReplaceRejected as error:
                     kernel.on_replace_rejected(effect.new_ref, str(error))
+
+
+@contextmanager
+def _patient_collector() -> Iterator[None]:
+    """Let the garbage collector look less often.
+
+    A replay keeps what it makes (executions, records) and makes no cycles, so the collector at its usual
+    pace walks over a growing heap and finds nothing: a tenth of the time of a run with many fills.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], _COLLECT_EVERY), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
