@@ -310,9 +310,9 @@ def test_momentum_rotation_holds_the_strongest(examples: Path) -> None:
     run = backtest(examples, "MomentumRotation", lookback=60, every=10, top=2)
     positions = run.memory.positions_df()
     assert int((positions != 0).sum(axis=1).max()) == 2
-    days = frames(examples)["IBM"].tz_localize("UTC").index
+    days = list(frames(examples)["IBM"].tz_localize("UTC").index)
     # Decided on every tenth day, filled at the open of the next.
-    assert {days.get_loc(trade.timestamp) % 10 for trade in run.memory.trades} == {1}
+    assert {days.index(trade.timestamp) % 10 for trade in run.memory.trades} == {1}
     assert set(run.memory.metrics) == {"symbols held"}
 
 

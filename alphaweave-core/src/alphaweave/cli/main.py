@@ -5,7 +5,6 @@ Everything heavy is imported by the subcommand that needs it, so that help costs
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from alphaweave import __version__
-from alphaweave.cli.exits import FAILED, INTERRUPTED
+from alphaweave.cli.exits import INTERRUPTED
 
 __all__ = ["cli", "main"]
 
@@ -162,17 +161,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         outcome = cli.main(
             [word for word in given if word != "--debug"], prog_name="alphaweave", standalone_mode=False
         )
-        sys.stdout.flush()
     except click.exceptions.Abort:
         click.echo("interrupted: the state that was saved before is unchanged", err=True)
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read has heard enough; what is left in the buffer must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
     except Exception as error:
         from alphaweave.cli.complaints import complain
 
