@@ -329,6 +329,21 @@ def test_options_checks_that_compare_fields_are_reported() -> None:
     ]
 
 
+def test_options_check_that_breaks_is_no_problem_of_the_config() -> None:
+    """A bug in an adapter's check comes out as it is, and not as a missing key."""
+
+    def broken(instance: object, attribute: object, value: int) -> None:
+        raise KeyError("table")
+
+    @frozen
+    class Buggy:
+        size: int = field(validator=broken)
+
+    with pytest.raises(KeyError, match="table"):
+        parse_options(Buggy, {"size": 1}, path="o")
+    assert problems(Buggy, {}) == ["o.size: is required."]
+
+
 def test_options_converters_run_once() -> None:
     """A converter that is not idempotent gets the value that was read."""
     assert parse_options(Ruled, {"spaced": 3, "joined": "b"}, path="o").spaced == 6.0

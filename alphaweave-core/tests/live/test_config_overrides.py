@@ -138,6 +138,14 @@ def test_override_may_mend_what_the_file_has_wrong() -> None:
                 "Did you mean 'instruments[0].price_steps[0].step'?"
             ),
         ),
+        (
+            "risk.symbols.SPY.max_order_quantty=1",
+            (
+                "--set risk.symbols.SPY.max_order_quantty: no config has this key; risk.symbols.SPY takes "
+                "max_order_quantity, max_order_notional, max_position_quantity, max_position_notional. "
+                "Did you mean 'risk.symbols.SPY.max_order_quantity'?"
+            ),
+        ),
         ("run.id.x=1", "--set run.id.x: run.id is a single value."),
         ("run.mode.x=1", "--set run.mode.x: run.mode is a single value."),
         ("run[0]=1", "--set run[0]: run is not a list."),
