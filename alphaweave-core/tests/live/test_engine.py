@@ -382,10 +382,12 @@ def test_monitor_without_columns_gets_every_slice_in_step() -> None:
         def __init__(self) -> None:
             self.bars: list[BarSnapshot] = []
             self.positions: dict[str, float] = {}
+            self.rows: list[int] = []
 
         def on_run_start(self, meta: Mapping[str, Any]) -> None: ...
         def on_trade(self, trade: Any) -> None:
             self.positions[trade.symbol] = trade.position
+            self.rows.append(trade.index)
 
         def on_order(self, order: Any) -> None: ...
         def on_metric(self, name: str, value: float, timestamp: datetime) -> None: ...
@@ -394,6 +396,9 @@ def test_monitor_without_columns_gets_every_slice_in_step() -> None:
         def on_bar(self, snapshot: BarSnapshot) -> None:
             self.bars.append(snapshot)
             assert snapshot.positions == {name: held for name, held in self.positions.items() if held}
+            # a fill bears the number of the slice in whose record it first shows
+            assert set(self.rows) <= {snapshot.index}
+            self.rows.clear()
 
     plain = Plain()
     _, memory = play(market(60), monitors={"plain": plain})

@@ -40,6 +40,7 @@ class Bookkeeper:
         held: books with a position, in the config's order.
         orders: open orders by each of their client ids; ``ended``: the last of those that are over.
         notes: what monitors should hear; the driver takes and clears them.
+        row: number of the slice in whose record it shows what is booked now; the driver sets it.
         booked: rises with every booking, so that a driver sees that positions or cash changed.
     """
 
@@ -48,6 +49,7 @@ class Bookkeeper:
         self.ledger = ledger
         self.now = 0
         self.index = -1
+        self.row = 0
         self.held: list[SymbolBook] = []
         self.orders: dict[str, Order] = {}
         self.ended: dict[str, Order] = {}
@@ -89,14 +91,14 @@ class Bookkeeper:
         order = self._order_of(fill)
         if order is None:
             self.alert("warning", "foreign_fill", f"{_words(fill)} is of no order of this run", fill.symbol)
-            self.notes.append(trade_record(fill, booking, None, book.units, self.index))
+            self.notes.append(trade_record(fill, booking, None, book.units, self.row))
             return
         before = order.status
         order.fill(fill.size, fill.price)
         quantity = order.quantity
         if before.terminal or (quantity is not None and order.filled > quantity):
             self._watch(order, before)
-        self.notes.append(trade_record(fill, booking, order, book.units, self.index))
+        self.notes.append(trade_record(fill, booking, order, book.units, self.row))
         if order.status is not before:
             self.changed(order)
         order.reserve()
@@ -156,7 +158,7 @@ class Bookkeeper:
             if order is not None:
                 order.fill(booking.fill.size, booking.fill.price)
                 order.reserve()
-            self.notes.append(trade_record(booking.fill, booking, order, book.units, self.index))
+            self.notes.append(trade_record(booking.fill, booking, order, book.units, self.row))
             return
         self._rebooked(booking, book)
 

@@ -134,6 +134,7 @@ class ReplayDriver:
                 for lane in lanes:
                     lane.cursor.count -= 1
                 self._row = row
+                kernel.row = kernel.index + 1
                 self._pump()
                 row += kernel.on_slices((end,), lanes)
             elif lanes_at is None:
@@ -143,6 +144,7 @@ class ReplayDriver:
             breaks.clear()
             if effects:
                 self._row = row - 1
+                kernel.row = kernel.index
                 self._hand_over()
             if notes:
                 self._deliver()
