@@ -84,10 +84,10 @@ class DashboardMonitor(InMemoryMonitor):
 
     Attributes:
         path: where the page goes.
-        title: heading of the page; None for the strategy's name.
+        title: heading of the page; empty for the strategy's name.
     """
 
-    def __init__(self, path: str | Path, title: str | None = None) -> None:
+    def __init__(self, path: str | Path, title: str = "") -> None:
         super().__init__()
         self.path = Path(path)
         self.title = title

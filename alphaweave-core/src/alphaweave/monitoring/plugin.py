@@ -37,7 +37,7 @@ def _memory(options: NoOptions, services: Services) -> Monitor:
 def _dashboard(options: DashboardOptions, services: Services) -> Monitor:
     from alphaweave.monitoring.dashboard import DashboardMonitor
 
-    return DashboardMonitor(options.path, options.title or None)
+    return DashboardMonitor(options.path, options.title)
 
 
 @hookimpl

@@ -402,6 +402,7 @@ def test_fill_is_found_on_the_chart(tab: Any, pages: Path) -> None:
     page.click("#table-fills tbody .link")
     first, last = in_view(page)
     assert first < day <= last
+    assert datetime.fromisoformat(last) - datetime.fromisoformat(first) < timedelta(days=70)
     assert page.js("document.querySelector('[data-panel=price] select').selectedOptions[0].text") == "TLT"
 
 
@@ -473,7 +474,8 @@ def test_many_bars_are_drawn_by_pixel(tab: Any, pages: Path) -> None:
 def test_page_prints_in_light_and_without_controls(tab: Any, pages: Path) -> None:
     """Paper is white whatever the screen's theme, and what cannot be clicked is not printed."""
     page = tab(pages / "daily.html", theme="dark")
-    page.call("Emulation.setEmulatedMedia", media="print")
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.call("Emulation.setEmulatedMedia", media="print", features=dark)
     assert (
         page.js("getComputedStyle(document.querySelector('.card')).backgroundColor") == "rgb(255, 255, 255)"
     )
