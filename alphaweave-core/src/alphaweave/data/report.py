@@ -40,6 +40,19 @@ class LoadReport:
 
     adjustments: tuple[Adjustment, ...] = ()
 
+    def lines(self) -> list[str]:
+        """A line for each adjustment; what is of whole files and the same in several is one line."""
+        alike: dict[str, list[str]] = {}
+        for adjustment in self.adjustments:
+            key = str(adjustment)
+            if adjustment.line is None:
+                symbol, found, rest = adjustment.reason.partition(": ")
+                key = rest if found else adjustment.reason
+                alike.setdefault(key, []).append(symbol if found else adjustment.path)
+            else:
+                alike.setdefault(key, [])
+        return [f"{', '.join(names)}: {text}" if names else text for text, names in alike.items()]
+
     def __str__(self) -> str:
         return "\n".join(map(str, self.adjustments))
 

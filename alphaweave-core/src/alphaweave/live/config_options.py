@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
@@ -91,7 +92,8 @@ def _converter(base_dir: Path) -> Converter:
     def path(value: object, _: object) -> Path:
         if not isinstance(value, str) or not value:
             return refuse("a path", value)
-        return base_dir / Path(value).expanduser()
+        # without the detours of "..", for the path is shown to people
+        return Path(os.path.normpath(base_dir / Path(value).expanduser()))
 
     converter = Converter(
         forbid_extra_keys=True, detailed_validation=True, structure_fallback_factory=_unsupported

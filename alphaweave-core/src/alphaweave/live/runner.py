@@ -258,7 +258,7 @@ class LiveRunner:
             )
         report = getattr(feed.series, "report", None)
         if report is not None:
-            self.notices += [str(adjustment) for adjustment in report.adjustments]
+            self.notices += report.lines()
         return feed.series
 
     def _instruments(self) -> dict[str, Instrument]:
