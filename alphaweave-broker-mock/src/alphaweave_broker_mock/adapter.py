@@ -50,7 +50,6 @@ _REASONS: Final[Mapping[str | None, RejectReason]] = {
     "short_not_allowed": RejectReason.NOT_SHORTABLE,
     "unknown_symbol": RejectReason.UNKNOWN_SYMBOL,
     "no_market_price": RejectReason.MARKET_CLOSED,
-    "below_min_size": RejectReason.INVALID_SIZE,
     "post_only_would_cross": RejectReason.WOULD_CROSS,
     "unsupported_currency": RejectReason.UNSUPPORTED,
     "unsupported_interval": RejectReason.UNSUPPORTED,
