@@ -27,6 +27,7 @@ from alphaweave.monitoring import dashboard_data
 from alphaweave.monitoring.dashboard import generate_html_dashboard, write_dashboard
 from alphaweave.monitoring.dashboard_config import redacted
 from alphaweave.monitoring.dashboard_data import page_data
+from alphaweave.monitoring.dashboard_dates import BarDates
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Alert, BarColumns
 from alphaweave.monitoring.run import RunMonitor
@@ -41,6 +42,11 @@ def unpacked(page: str) -> dict[str, Any]:
     assert found
     data: dict[str, Any] = json.loads(zlib.decompress(b64decode(found[1])))
     return data
+
+
+def data_of(memory: InMemoryMonitor) -> dict[str, Any]:
+    """The same before it is packed."""
+    return page_data(RunMonitor(memory), BarDates.of(memory.bars.columns.ends, memory.meta))
 
 
 def column(packed: dict[str, Any], count: int) -> list[float]:
@@ -129,7 +135,7 @@ def test_page_carries_every_figure_of_the_run(memory: InMemoryMonitor) -> None:
     run = RunMonitor(memory)
     data = unpacked(generate_html_dashboard(run))
     assert data["bars"] == 300
-    assert data["daily"] is True
+    assert data["days"] is not None
     assert data["opening"] == 100_000.0
     ends = data["times"]["first"] + np.cumsum(data["times"]["d"]) * data["times"]["unit"]
     assert ends.tolist() == [end // 1_000_000 for end in memory.bars.columns.ends]
@@ -159,7 +165,7 @@ def test_orders_are_shown_as_they_stood_last(memory: InMemoryMonitor) -> None:
     memory.on_order(
         evolve(first, order_id="late", status="rejected", reason="broker", text="no", adjustments=())
     )
-    orders = page_data(RunMonitor(memory))["orders"]
+    orders = data_of(memory)["orders"]
     assert orders["total"] == len(memory.orders) - 1
     assert orders["refused"] == 2
     shown = dict(zip(orders["order"], zip(orders["status"], orders["why"], strict=True), strict=True))
@@ -182,7 +188,7 @@ def test_columns_keep_nine_digits(values: list[float], missing: int) -> None:
             first_index=0, ends=ends, equity=flat, cash=flat, gross=flat, net=flat, closes={"A": closes}
         )
     )
-    (packed,) = (packed for _, packed in page_data(RunMonitor(memory))["prices"])
+    (packed,) = (packed for _, packed in data_of(memory)["prices"])
     allowed = max(min(5e-9 * max(map(abs, values)), 0.006), 1e-14)
     assert packed["start"] == missing
     assert column(packed, len(closes))[missing:] == pytest.approx(values, rel=0, abs=allowed)
@@ -213,10 +219,10 @@ def test_long_run_is_thinned_but_keeps_its_extremes(monkeypatch: pytest.MonkeyPa
     equity = 1e6 * np.exp(np.cumsum(np.random.default_rng(5).normal(0.0, 1e-4, 100_003)))
     memory = books(equity, timedelta(minutes=1))
     memory.on_trade(_trade(index=34_567, timestamp=NOON + timedelta(minutes=34_567)))
-    data = page_data(RunMonitor(memory))
+    data = data_of(memory)
     kept = len(data["times"]["d"])
     assert data["bars"] == len(equity)
-    assert data["daily"] is False
+    assert data["days"] is None
     assert 5_000 < kept <= 10_000
     drawn = np.array(column(data["equity"], kept))
     assert drawn.max() == pytest.approx(equity.max(), abs=0.006)
@@ -250,7 +256,7 @@ def _trade(**facts: Any) -> Any:
 def test_long_tables_are_cut_and_say_so(memory: InMemoryMonitor) -> None:
     """The latest fills are carried, with the number of all."""
     memory.trades = [_trade(index=row % 300) for row in range(30_010)]
-    fills = page_data(RunMonitor(memory))["fills"]
+    fills = data_of(memory)["fills"]
     assert fills["total"] == 30_010
     assert len(fills["row"]) == len(fills["price"]) == 30_000
 
@@ -279,7 +285,7 @@ def test_books_that_are_no_numbers_do_not_stop_the_page() -> None:
 
 def test_enormous_books_stay_whole_numbers() -> None:
     """What exceeds the whole numbers of a script is rounded, not broken."""
-    data = page_data(RunMonitor(books(np.array([3e20, 1e20]), timedelta(days=1))))
+    data = data_of(books(np.array([3e20, 1e20]), timedelta(days=1)))
     assert max(map(abs, data["equity"]["d"])) < 2**53
     assert column(data["equity"], 2) == pytest.approx([3e20, 1e20])
 
@@ -309,13 +315,50 @@ def test_figures_read_as_a_person_writes_them(memory: InMemoryMonitor) -> None:
     assert {key: _figure(*key) for key in shown} == shown
 
 
-def test_daily_bar_that_ends_at_midnight_has_the_date_before(scripted: Callable[..., Any]) -> None:
-    """The bar of Monday is known at Tuesday's first instant, and is still Monday's."""
+@pytest.mark.parametrize(
+    ("zone", "hour", "days"),
+    [
+        (None, 0, -1),
+        ("UTC", 0, -1),
+        ("UTC", 21, 0),
+        ("America/New_York", 5, -1),
+        ("America/New_York", 21, 0),
+        ("Asia/Tokyo", 6, 0),
+        ("Asia/Tokyo", 15, 0),
+        ("Nowhere/City", 0, -1),
+    ],
+)
+def test_daily_bar_has_the_date_of_its_market(zone: str | None, hour: int, days: int) -> None:
+    """Whether it ends with the session or at midnight, a bar is dated as its market dates it."""
     memory = books(np.array([1.0, 1.0, 1.0]), timedelta(days=1))
-    memory.bars.columns.ends[:] = array("q", [to_ns(datetime(2024, 3, day, tzinfo=UTC)) for day in (5, 6, 7)])
+    ends = [datetime(2024, 3, day, hour, tzinfo=UTC) for day in (5, 6, 7)]
+    memory.bars.columns.ends[:] = array("q", map(to_ns, ends))
+    memory.on_run_start({"timezone": zone})
     page = generate_html_dashboard(RunMonitor(memory))
-    assert "<dt>First bar</dt><dd>2024-03-04</dd>" in page
-    assert "<dt>Last bar</dt><dd>2024-03-06</dd>" in page
+    dates = [(end + timedelta(days=days)).date() for end in ends]
+    assert f"<dt>First bar</dt><dd>{dates[0]}</dd>" in page
+    assert f"<dt>Last bar</dt><dd>{dates[-1]}</dd>" in page
+    epoch = datetime(1970, 1, 1, tzinfo=UTC).date()
+    assert np.cumsum(unpacked(page)["days"]).tolist() == [(day - epoch).days for day in dates]
+    assert ("dated in America/New_York" in page) == (zone == "America/New_York")
+
+
+def test_shorter_bars_have_the_time_of_their_end() -> None:
+    """In UTC, to the minute."""
+    memory = books(np.array([1.0, 1.0, 1.0]), timedelta(hours=4))
+    memory.on_run_start({"timezone": "America/New_York"})
+    page = generate_html_dashboard(RunMonitor(memory))
+    assert "<dt>Last bar</dt><dd>2024-03-04 20:00</dd>" in page
+    assert "Times are UTC.<span" in page
+
+
+def test_notices_of_the_run_are_shown(memory: InMemoryMonitor) -> None:
+    """What was said at the start stands on the page too."""
+    assert "Notices" not in generate_html_dashboard(RunMonitor(memory))
+    memory.meta["notices"] = ("79 weekdays without a bar", HOSTILE)
+    page = generate_html_dashboard(RunMonitor(memory))
+    assert "<li>79 weekdays without a bar</li>" in page
+    assert HOSTILE not in page
 
 
 def test_config_is_shown_without_its_secrets(memory: InMemoryMonitor) -> None:
@@ -362,6 +405,12 @@ def test_config_of_the_run_is_the_default(memory: InMemoryMonitor) -> None:
     page = generate_html_dashboard(RunMonitor(memory))
     assert "name: acme" in page
     assert "hunter2" not in page
+    memory.meta["config"] = {
+        "risk": {"rules": [], "limit": None},
+        "broker": {"name": "acme", "kept": [0, False]},
+    }
+    page = generate_html_dashboard(RunMonitor(memory))
+    assert 'aria-label="Config">broker:\n  name: acme\n  kept:\n  - 0\n  - false\n</pre>' in page
     assert "No config." in generate_html_dashboard(RunMonitor(memory), config={})
 
 

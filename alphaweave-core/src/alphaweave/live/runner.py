@@ -205,6 +205,7 @@ class LiveRunner:
                 meta={
                     "broker": config.broker.name,
                     "datafeed": config.datafeed.name,
+                    "timezone": config.datafeed.timezone,
                     "config": redacted(config),
                     "notices": tuple(self.notices),
                 },

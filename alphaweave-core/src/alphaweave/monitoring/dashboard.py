@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from alphaweave.monitoring.dashboard_config import config_text
 from alphaweave.monitoring.dashboard_data import encode, page_data
+from alphaweave.monitoring.dashboard_dates import BarDates
 from alphaweave.monitoring.dashboard_page import body
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import RunSummary
@@ -35,7 +36,8 @@ def generate_html_dashboard(
         title: heading; the strategy's name without one.
         config: shown with its secrets redacted; the run's own without one.
     """
-    data = page_data(run)
+    dates = BarDates.of(run.memory.bars.columns.ends, run.meta)
+    data = page_data(run, dates)
     heading = title or str(run.meta.get("strategy") or run.meta.get("run_id") or "AlphaWeave run")
     shown = run.meta.get("config") if config is None else config
     style, script = _style(), _script()
@@ -43,7 +45,7 @@ def generate_html_dashboard(
         f"default-src 'none'; style-src '{_source_hash(style)}'; script-src '{_source_hash(script)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    content = body(run, title=heading, config=config_text(shown) if shown else "", daily=data["daily"])
+    content = body(run, title=heading, config=config_text(shown) if shown else "", dates=dates)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -42,8 +42,15 @@ def redacted(value: Any, *, secret: bool = False) -> Any:
 
 
 def config_text(config: Mapping[str, Any]) -> str:
-    """The redacted config as YAML."""
+    """The redacted config as YAML, without keys that are not set."""
     import yaml
 
-    text: str = yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True, width=88)
+    text: str = yaml.safe_dump(_set(redacted(config)), sort_keys=False, allow_unicode=True, width=88)
     return text
+
+
+def _set(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = ((key, _set(item)) for key, item in value.items())
+        return {key: item for key, item in kept if item is not None and item not in ({}, [])}
+    return [_set(item) for item in value] if isinstance(value, list) else value

@@ -13,10 +13,11 @@ import zlib
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from alphaweave.core.clock import to_ns
+from alphaweave.monitoring.dashboard_dates import BarDates
 from alphaweave.monitoring.monitor import OrderRecord
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _MAX_SYMBOLS: Final = 200
 _MAX_FILLS: Final = 30_000
 _MAX_ORDERS: Final = 10_000
 _MAX_ALERTS: Final = 5_000
-_DAY_MS: Final = 86_400_000
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
 def encode(data: dict[str, Any]) -> str:
@@ -42,23 +43,27 @@ def encode(data: dict[str, Any]) -> str:
     return b64encode(zlib.compress(text.encode(), 6)).decode("ascii")
 
 
-def page_data(run: RunMonitor) -> dict[str, Any]:
+def page_data(run: RunMonitor, dates: BarDates) -> dict[str, Any]:
     """Everything the charts and tables of one run show."""
+    import numpy as np
+
     memory = run.memory
-    ends = _to_ms(memory.bars.columns.ends)
+    ends = np.array(memory.bars.columns.ends, dtype="int64")
     symbols = _symbols(run)
     names = list(memory.metric_columns())
     kept = _kept_rows(run, columns=4 + len(symbols) + len(names))
     return {
         "bars": len(ends),
-        "daily": _is_daily(ends),
         "opening": run.opening_equity,
-        "times": _times(ends[kept]),
-        "equity": _column(memory.bars.columns.equity, kept),
-        "gross": _column(memory.bars.columns.gross, kept),
+        "times": _times(ends[kept] // 1_000_000),
+        "days": _steps([dates.date(end).toordinal() - _EPOCH_DAY for end in ends[kept].tolist()])
+        if dates.daily
+        else None,
+        "equity": _column(memory.bars.columns.equity, kept, money=True),
+        "gross": _column(memory.bars.columns.gross, kept, money=True),
         "net": None
         if memory.bars.columns.net == memory.bars.columns.gross
-        else _column(memory.bars.columns.net, kept),
+        else _column(memory.bars.columns.net, kept, money=True),
         "turnover": _turnover(run, kept),
         "prices": [[symbol, _column(memory.bars.columns.closes[symbol], kept)] for symbol in symbols],
         "symbols": len(memory.bars.columns.closes),
@@ -68,19 +73,6 @@ def page_data(run: RunMonitor) -> dict[str, Any]:
         "orders": _orders(memory.orders),
         "alerts": _alerts(run),
     }
-
-
-def _to_ms(times: Iterable[int]) -> Times:
-    import numpy as np
-
-    return np.array(times, dtype="int64") // 1_000_000
-
-
-def _is_daily(ends: Times) -> bool:
-    """Whether bars are a day or longer, so that a date says it all."""
-    import numpy as np
-
-    return len(ends) > 1 and float(np.median(np.diff(ends))) >= _DAY_MS * 20 / 24
 
 
 def _symbols(run: RunMonitor) -> list[str]:
@@ -115,7 +107,7 @@ def _times(ends: Times) -> dict[str, Any]:
     return {"first": int(ends[0]) if len(ends) else 0, "unit": unit, "d": (steps // unit).tolist()}
 
 
-def _column(values: Sequence[float], kept: Times) -> dict[str, Any]:
+def _column(values: Sequence[float], kept: Times, *, money: bool = False) -> dict[str, Any]:
     """A column from its first number on; a gap further on repeats the number before it."""
     import numpy as np
 
@@ -128,6 +120,8 @@ def _column(values: Sequence[float], kept: Times) -> dict[str, Any]:
     filled = np.maximum.accumulate(np.where(np.isfinite(column), np.arange(len(column)), 0))
     column = column[filled]
     decimals = _decimals(column)
+    if money and float(np.abs(column).max()) >= 100.0:
+        decimals = min(decimals, 2)
     whole = np.rint(column * 10.0**decimals).astype("int64")
     return {"start": start, "k": decimals, "d": np.diff(whole, prepend=0).tolist()}
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from alphaweave.core.clock import from_ns
+from alphaweave.monitoring.dashboard_dates import BarDates
 
 if TYPE_CHECKING:
     from alphaweave.monitoring.run import RunMonitor
@@ -88,12 +87,12 @@ _GROUPS: Final[tuple[tuple[str, tuple[_Figure, ...]], ...]] = (
 class _Page:
     run: RunMonitor
     figures: Mapping[str, float | None]
-    daily: bool
+    dates: BarDates
 
 
-def body(run: RunMonitor, *, title: str, config: str, daily: bool) -> str:
+def body(run: RunMonitor, *, title: str, config: str, dates: BarDates) -> str:
     """Everything inside ``<main>`` and the header; ``config`` is text, already redacted."""
-    page = _Page(run, run.metrics(), daily)
+    page = _Page(run, run.metrics(), dates)
     return f"""
 <header class="top">
   <div>
@@ -115,6 +114,7 @@ def body(run: RunMonitor, *, title: str, config: str, daily: bool) -> str:
     <section class="card" aria-labelledby="figures-title">
       <h2 id="figures-title">Figures</h2>{_groups(page)}
     </section>
+    {_notices(run)}
     <section class="card" aria-labelledby="config-title">
       <h2 id="config-title">Config</h2>
       {f'<pre tabindex="0" aria-label="Config">{escape(config)}</pre>' if config else _empty("No config.")}
@@ -122,7 +122,7 @@ def body(run: RunMonitor, *, title: str, config: str, daily: bool) -> str:
   </div>
 </div>
 </main>
-<footer>Times are UTC.<span id="footnote"></span></footer>
+<footer>{_clock(dates)}<span id="footnote"></span></footer>
 """
 
 
@@ -164,6 +164,26 @@ def _badge(text: str, kind: str) -> str:
     return f'<span class="badge {kind}">{escape(text)}</span>'
 
 
+def _clock(dates: BarDates) -> str:
+    days = (
+        f" Daily bars are dated in {escape(str(dates.zone))}."
+        if dates.daily and str(dates.zone) != "UTC"
+        else ""
+    )
+    return f"Times are UTC.{days}"
+
+
+def _notices(run: RunMonitor) -> str:
+    notices = [str(notice) for notice in run.meta.get("notices") or ()]
+    if not notices:
+        return ""
+    items = "".join(f"<li>{escape(notice)}</li>" for notice in notices)
+    return (
+        '<section class="card" aria-labelledby="notices-title"><h2 id="notices-title">Notices</h2>'
+        f'<ul class="notices">{items}</ul></section>'
+    )
+
+
 def _failure(run: RunMonitor) -> str:
     summary = run.memory.summary
     if summary is None or not summary.error:
@@ -179,8 +199,8 @@ def _facts(page: _Page) -> str:
         ("Feed", str(meta.get("datafeed") or _NONE)),
         ("Symbols", _listed(symbols)),
         ("Interval", str(meta.get("interval") or _NONE)),
-        ("First bar", _moment(bars.columns.ends[0], daily=page.daily) if len(bars) else _NONE),
-        ("Last bar", _moment(bars.columns.ends[-1], daily=page.daily) if len(bars) else _NONE),
+        ("First bar", page.dates.text(bars.columns.ends[0]) if len(bars) else _NONE),
+        ("Last bar", page.dates.text(bars.columns.ends[-1]) if len(bars) else _NONE),
         ("Bars", _number(len(bars), 0)),
     ]
     if summary is not None:
@@ -263,10 +283,3 @@ def _number(value: float, decimals: int) -> str:
     text = f"{value:,.{decimals}f}"
     # A rounded zero has no sign.
     return text.removeprefix("-") if not text.strip("-0.,") else text.replace("-", _MINUS)
-
-
-def _moment(ns: int, *, daily: bool) -> str:
-    """The time of a bar. One of a day may end at midnight: its date is that of the moment before."""
-    if daily:
-        return (from_ns(ns) - timedelta(milliseconds=1)).strftime("%Y-%m-%d")
-    return from_ns(ns).strftime("%Y-%m-%d %H:%M")

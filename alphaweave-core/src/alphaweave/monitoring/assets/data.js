@@ -16,8 +16,8 @@ const column = (packed, count) => {
 
 const sums = (steps, first = 0, unit = 1) => {
   const values = new Float64Array(steps.length);
-  let sum = first;
-  steps.forEach((step, at) => { sum += step * unit; values[at] = sum; });
+  let sum = 0;
+  steps.forEach((step, at) => { sum += step; values[at] = first + sum * unit; });
   return values;
 };
 
@@ -44,8 +44,8 @@ const unpack = (data) => {
     peak = Math.max(peak, value);
     drawdown[row] = peak > 0 ? value / peak - 1 : NaN;
   });
-  // A daily bar may end at midnight: its date is that of the moment before.
-  const shown = data.daily ? times.map((time) => time - 1) : times;
+  // Bars of a day go by their date, others by their end.
+  const shown = data.days ? sums(data.days, 0, DAY) : times;
   return {
     count,
     times,
@@ -55,6 +55,6 @@ const unpack = (data) => {
     gross,
     net: data.net ? over(column(data.net, count)) : null,
     turnover: { rows: sums(data.turnover.rows), values: data.turnover.v.map((value) => value / 1e4) },
-    label: (row) => (data.daily ? dateText(shown[row]) : timeText(shown[row])),
+    label: (row) => (data.days ? dateText(shown[row]) : timeText(shown[row])),
   };
 };

@@ -96,7 +96,7 @@ const fillsOf = (data, series) => {
     price: fills.price[at], size: fills.size[at], fees: fills.fees[at],
     slippage: fills.slippage[at], pnl: fills.pnl[at], position: fills.position[at],
     tag: fills.tag[at], order: fills.order[at],
-    label: data.daily && row < series.count ? series.label(row) : timeText(times[at]),
+    label: data.days && row < series.count ? series.label(row) : timeText(times[at]),
   }));
 };
 
