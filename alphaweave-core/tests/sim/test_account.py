@@ -134,7 +134,8 @@ def test_fill_is_tested_again_at_its_price(
 def test_other_positions_are_marked_at_prices_known_before_the_slice(
     rig: Any, other: Any, open_: float, fits: bool
 ) -> None:
-    sim = rig({"A": [QUIET, flat(open_)], "B": [flat(50.0), other]}, cash="0", leverage=Decimal(2))
+    before = (45.0, 55.0, 45.0, 50.0)
+    sim = rig({"A": [QUIET, flat(open_)], "B": [before, other]}, cash="0", leverage=Decimal(2))
     sim.hold(10, "B")
     sim.buy("a", 5)
     assert sim.run()[-1] == ("a filled" if fits else REFUSED)
@@ -374,6 +375,12 @@ def test_maker_rate_is_for_resting_limit_orders_alone(rig: Any, terms: Any, bar:
     assert sim.run()[1].endswith(f" fee {fee}")
 
 
+def test_fill_at_the_last_price_takes(rig: Any) -> None:
+    sim = rig([QUIET], fill_at="last", fees=FeeModel(taker_rate=Decimal("0.001"), maker_rate=Decimal(0)))
+    sim.buy("a")
+    assert sim.told()[1] == "a buy 10 @ 100 fee 1"
+
+
 def test_maker_rebate_is_paid_out(rig: Any) -> None:
     sim = rig([QUIET, (100.0, 101.0, 98.0, 100.0)], fees=FeeModel(maker_rate=Decimal("-0.001")))
     sim.buy("a", limit=99)
@@ -414,6 +421,20 @@ def test_state_of_a_symbol_without_a_bar_uses_its_last_execution(rig: Any) -> No
     sim = rig({"A": [QUIET], "B": [None]}, cash="0")
     sim.hold(10, "B", 42)
     assert sim.venue.account_state(sim.now).equity == 420
+
+
+@pytest.mark.parametrize(("size", "line"), [(15, "a filled"), (16, REFUSED)])
+@pytest.mark.parametrize("shown", [True, False])
+def test_holding_without_a_market_is_carried_at_its_last_execution(
+    rig: Any, size: int, line: str, shown: bool
+) -> None:
+    """10 of B at 50: equity 1000, gross 500, and 1500 more at a leverage of 2; no bar or no series of it."""
+    sim = rig({"A": [QUIET, QUIET], "B": [None, None]}, cash="500", leverage=Decimal(2))
+    sim.hold(10, "B", 50)
+    if not shown:
+        sim.venue.board = {"A": sim.board["A"]}
+    sim.buy("a", size)
+    assert sim.run()[-1] == line
 
 
 def test_multiplier_scales_money_and_exposure(rig: Any) -> None:

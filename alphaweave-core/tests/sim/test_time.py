@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+
+from alphaweave.sim.market import Market
 
 QUIET = (100.0, 100.0, 100.0, 100.0)
 HOUR = 3_600_000_000_000
@@ -190,6 +193,15 @@ def test_sessions_are_days_of_the_session_time_zone(
     assert sim.run(slices) == lines
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Etc/UTC"])
+@pytest.mark.parametrize(
+    ("end", "date"),
+    [(1, (1970, 1, 1)), (DAY, (1970, 1, 1)), (DAY + 1, (1970, 1, 2)), (20_000 * DAY, (2024, 10, 3))],
+)
+def test_session_is_the_date_just_before_the_end(zone: str, end: int, date: tuple[int, int, int]) -> None:
+    assert Market({}, zone).session(end) == datetime.date(*date).toordinal()
+
+
 @pytest.mark.parametrize(
     ("terms", "bar", "lines"),
     [
@@ -245,7 +257,9 @@ def test_fok_order_waits_for_the_first_bar_it_can_match_in(rig: Any) -> None:
     ("interval", "shown", "latency", "terms", "slices", "lines"),
     [
         ("1d", 1, 0, {}, 1, ["a buy 10 @ 101", "a filled"]),
-        # six hours: after bar 1, day 1 begins with bar 4
+        # six hours: after bar 0 or 1, day 1 begins with bar 4
+        ("6h", 1, 0, {}, 3, []),
+        ("6h", 1, 0, {}, 4, ["a buy 10 @ 104", "a filled"]),
         ("6h", 2, 0, {}, 2, []),
         ("6h", 2, 0, {}, 3, ["a buy 10 @ 104", "a filled"]),
         # after bar 3, bar 4 is the next

@@ -456,13 +456,14 @@ def test_order_placed_on_a_fill_sees_the_bar_of_that_fill(rig: Any) -> None:
 
 
 def test_board_may_be_given_later(rig: Any) -> None:
-    sim = rig([QUIET, QUIET])
+    sim = rig([QUIET, flat(101.0), flat(102.0)])
     board = sim.venue.board
     sim.venue.board = {}
     sim.buy("a")
-    assert sim.run(0) == ["a accepted"]
+    sim.buy("o", tif="at_open")
+    assert sim.run(1) == ["a accepted", "o accepted"]
     sim.venue.board = board
-    assert sim.run() == ["a buy 10 @ 100", "a filled"]
+    assert sim.run() == ["a buy 10 @ 102", "a filled", "o buy 10 @ 102", "o filled"]
 
 
 def test_events_are_handed_over_once(rig: Any) -> None:
