@@ -134,7 +134,7 @@ class Bookkeeper:
         else:
             order.accept()
             if update.ref.broker_order_id is not None and order.ref.broker_order_id is None:
-                order.ref = update.ref
+                order.bind(update.ref)
         if status is not OrderStatus.ACCEPTED:
             order.reserve()
         if order.status is not before:
@@ -289,6 +289,8 @@ class Bookkeeper:
             self.alert("warning", "replace_rejected", f"{order.symbol}: {update.text}", order.symbol)
             return
         order.adopt_change()
+        if update.ref.broker_order_id is not None:
+            order.bind(update.ref)
         if update.status.terminal:
             order.end(update.status, update.reason, update.text, update.cumulative)
         else:

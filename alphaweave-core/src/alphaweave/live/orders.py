@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from attrs import evolve
+
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import (
@@ -207,6 +209,12 @@ class Order:
         """Nobody knows what became of it; its full exposure stays reserved."""
         if not self.status.terminal:
             self.status = _UNKNOWN
+
+    def bind(self, ref: OrderRef) -> None:
+        """Learn the broker's id from ``ref``; what was prepared stays, also where ``ref`` lacks it."""
+        own = self.ref
+        same = ref.wire is own.wire and ref.decided_at is own.decided_at
+        self.ref = ref if same else evolve(own, broker_order_id=ref.broker_order_id)
 
     def fill(self, size: Decimal, price: Decimal) -> None:
         """Book an execution (a negative size takes one back). A terminal order becomes FILLED if that

@@ -84,6 +84,8 @@ class OrderUpdate:
     """The broker's word on an order's status. Fills never travel in it: ``cumulative`` is a check.
 
     Attributes:
+        ref: the names that the broker's word bears: client id, symbol, broker id. ``wire`` and
+            ``decided_at`` are the engine's own and need not be in it.
         cumulative: filled quantity so far, None where the broker does not say (it is then not zero but
             unknown).
         reason: a reason code of the adapter's own, lower case, for a refusal or an end (``expired``).
@@ -248,6 +250,7 @@ class BrokerOrder:
     """One order as a query finds it.
 
     Attributes:
+        ref: the names that the broker's word bears, as in an `OrderUpdate`.
         request: the order's terms as the broker holds them; None where it cannot be expressed. Where a
             replacement keeps the broker's id, they tell which version works.
         quantity: total units; None for a quote-quantity order whose size the broker does not state.
