@@ -154,7 +154,12 @@ def test_page_carries_every_figure_of_the_run(memory: InMemoryMonitor) -> None:
     assert turnover.tolist() == pytest.approx(run.turnover.tolist(), abs=1e-4)
     assert data["alerts"]["code"] == ["late_bar"] * 3
     assert data["trips"]["total"] == len(run.round_trips()) + len(run.open_positions())
-    assert data["trips"]["closed"][:2] == [None, None]
+    trips = data["trips"]
+    assert trips["closed"][:2] == [None, None]
+    assert trips["to"][:2] == [299, 299]
+    closed = run.round_trips()[::-1]
+    assert trips["from"][2:] == [trip.opened_index for trip in closed]
+    assert trips["to"][2:] == [trip.closed_index for trip in closed]
 
 
 def test_orders_are_shown_as_they_stood_last(memory: InMemoryMonitor) -> None:

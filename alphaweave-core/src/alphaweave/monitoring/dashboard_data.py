@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from alphaweave.monitoring.metrics import Floats, Times
-    from alphaweave.monitoring.round_trips import RoundTrip
     from alphaweave.monitoring.run import RunMonitor
 
 __all__ = ["encode", "page_data"]
@@ -69,7 +68,7 @@ def page_data(run: RunMonitor, dates: BarDates) -> dict[str, Any]:
         "symbols": len(memory.bars.columns.closes),
         "metrics": [[name, _metric(run, name, kept)] for name in names],
         "fills": _fills(run, kept),
-        "trips": _trips([*run.open_positions(), *reversed(run.round_trips())]),
+        "trips": _trips(run, kept),
         "orders": _orders(memory.orders),
         "alerts": _alerts(run),
     }
@@ -170,7 +169,7 @@ def _metric(run: RunMonitor, name: str, kept: Times) -> dict[str, Any]:
 
 def _fills(run: RunMonitor, kept: Times) -> dict[str, Any]:
     trades = run.memory.trades[-_MAX_FILLS:]
-    rows = _nearest(kept, run.trade_rows()[-_MAX_FILLS:])
+    rows = _nearest(kept, [run.row_of(trade.index, trade.timestamp) for trade in trades])
     names, symbols = _coded(trade.symbol for trade in trades)
     return {
         "total": len(run.memory.trades),
@@ -190,8 +189,15 @@ def _fills(run: RunMonitor, kept: Times) -> dict[str, Any]:
     }
 
 
-def _trips(trips: Sequence[RoundTrip]) -> dict[str, Any]:
+def _trips(run: RunMonitor, kept: Times) -> dict[str, Any]:
+    """Open positions, then round trips from the latest on."""
+    trips = [*run.open_positions(), *reversed(run.round_trips())]
     shown = trips[:_MAX_FILLS]
+    opened = [run.row_of(trip.opened_index, trip.opened_at) for trip in shown]
+    closed = [
+        len(run.memory.bars) - 1 if trip.closed_at is None else run.row_of(trip.closed_index, trip.closed_at)
+        for trip in shown
+    ]
     names, symbols = _coded(trip.symbol for trip in shown)
     return {
         "total": len(trips),
@@ -200,6 +206,8 @@ def _trips(trips: Sequence[RoundTrip]) -> dict[str, Any]:
         "long": [int(trip.side == "long") for trip in shown],
         "opened": [_ms(trip.opened_at) for trip in shown],
         "closed": [None if trip.closed_at is None else _ms(trip.closed_at) for trip in shown],
+        "from": _nearest(kept, opened).tolist(),
+        "to": _nearest(kept, closed).tolist(),
         "size": _numbers(trip.size for trip in shown),
         "entry": _numbers(trip.entry_price for trip in shown),
         "exit": _numbers(trip.exit_price for trip in shown),

@@ -184,7 +184,8 @@ class Monitor(Protocol):
     def on_run_start(self, meta: Mapping[str, Any]) -> None:
         """``meta`` has run_id, mode, strategy, symbols, capital, currency, broker, datafeed, interval,
         config (secrets redacted); where known slices (their number), timezone (of the days of daily
-        bars) and notices (what a person should know); keys are only ever added. A resumed run begins with this call too, before or after ``set_state``."""
+        bars) and notices (what a person should know); keys are only ever added. A resumed run begins
+        with this call too, before or after ``set_state``."""
         ...
 
     def on_bar(self, snapshot: BarSnapshot) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -200,22 +201,16 @@ class RunMonitor:
 
         sums = np.zeros(len(self.memory.bars))
         if len(sums):
-            for row, trade in zip(self.trade_rows(), self.memory.trades, strict=True):
-                sums[row] += value(trade)
+            for trade in self.memory.trades:
+                sums[self.row_of(trade.index, trade.timestamp)] += value(trade)
         return sums
 
-    def trade_rows(self) -> list[int]:
-        """For each fill the row of its slice; of the nearest one where that was not recorded."""
+    def row_of(self, index: int, time: datetime) -> int:
+        """The row of the slice in which something was booked: by the slice's number, by the time where
+        that is -1; the nearest one where that slice was not recorded."""
         bars = self.memory.bars
-        last = len(bars) - 1
-        rows = []
-        for trade in self.memory.trades:
-            if trade.index >= 0:
-                row = bars.row_of(trade.index)
-            else:
-                row = bisect_left(bars.columns.ends, to_ns(trade.timestamp))
-            rows.append(max(0, min(row, last)))
-        return rows
+        row = bars.row_of(index) if index >= 0 else bisect_left(bars.columns.ends, to_ns(time))
+        return max(0, min(row, len(bars) - 1))
 
 
 def _finite(value: float) -> float | None:

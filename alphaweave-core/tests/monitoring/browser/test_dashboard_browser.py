@@ -406,6 +406,19 @@ def test_fill_is_found_on_the_chart(tab: Any, pages: Path) -> None:
     assert page.js("document.querySelector('[data-panel=price] select').selectedOptions[0].text") == "TLT"
 
 
+def test_round_trip_is_found_on_the_chart(tab: Any, pages: Path) -> None:
+    """Its dates are those of its bars, and a click shows it from beginning to end."""
+    page = tab(pages / "daily.html")
+    page.click("#tab-trips")
+    page.click("#table-trips th:nth-child(2) button")
+    opened, closed = page.texts("#table-trips tbody tr:first-child td")[:2]
+    assert len(opened) == len(closed) == len("2024-01-01")
+    page.click("#table-trips tbody .link")
+    first, last = in_view(page)
+    assert first < opened < closed <= last
+    assert datetime.fromisoformat(last) - datetime.fromisoformat(first) < timedelta(days=300)
+
+
 def test_nothing_in_a_run_is_executed(tab: Any, pages: Path) -> None:
     """Markup in any text is shown as text, in the tables and tooltips that scripts make too."""
     page = tab(pages / "hostile.html")

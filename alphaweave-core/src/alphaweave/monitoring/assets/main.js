@@ -210,10 +210,11 @@ const tables = (data, series, fills, reveal) => {
   const prices = (name, values) => number(name, values, aligned(values, 2, 7));
   const sizes = (name, values) => number(name, values, aligned(values, 0, 9));
   const result = (name, values, show) => number(name, values, (value) => gain(show(value), value), { style: (row) => colour(values[row]) });
-  const time = (name, values, more = {}) => ({ name, time: true, values: (row) => values[row], text: (row) => (known(values[row]) ? timeText(values[row]) : "open"), ...more });
+  const time = (name, values, more = {}) => ({ name, time: true, values: (row) => values[row], text: (row) => timeText(values[row]), ...more });
   const field = (name) => fills.map((fill) => fill[name]);
   const cut = (part) => (part.total > part.shown ? `The latest ${grouped(part.shown, 0)} of ${grouped(part.total, 0)}.` : "");
-  const rowOf = (ms) => Math.min(series.count - 1, firstAtLeast(series.times, ms));
+  // Of a daily run only the date is of interest, and it is that of the bar.
+  const moment = (ms, row) => (data.days && series.count ? series.label(row) : timeText(ms));
   const tags = fills.some((fill) => fill.tag);
   const refused = (row) => ["denied", "rejected"].includes(orders.status[row]);
   const tone = { error: "bad", warning: "warning" };
@@ -231,8 +232,8 @@ const tables = (data, series, fills, reveal) => {
     }],
     ["trips", "Round trips", {
       columns: [
-        time("Opened", trips.opened, { act: reveal && series.count && ((row) => reveal(rowOf(trips.opened[row]), rowOf(trips.closed[row] ?? series.times[series.count - 1]), trips.names[trips.symbol[row]])) }),
-        time("Closed", trips.closed), text("Symbol", trips.symbol.map((code) => trips.names[code])), text("Side", trips.long.map((long) => (long ? "long" : "short"))),
+        time("Opened", trips.opened, { text: (row) => moment(trips.opened[row], trips.from[row]), act: reveal && ((row) => reveal(trips.from[row], trips.to[row], trips.names[trips.symbol[row]])) }),
+        time("Closed", trips.closed, { text: (row) => (known(trips.closed[row]) ? moment(trips.closed[row], trips.to[row]) : "open") }), text("Symbol", trips.symbol.map((code) => trips.names[code])), text("Side", trips.long.map((long) => (long ? "long" : "short"))),
         sizes("Size", trips.size), prices("Entry", trips.entry), prices("Exit", trips.exit),
         number("Fees", trips.fees, money), result("Profit", trips.pnl, money), result("Return", trips.return, percent),
       ],
