@@ -46,7 +46,7 @@ class LiveRunner:
             caveats, rules that are assumed, bars that were adjusted on loading, whether it resumes.
         engine: drives the run.
         memory: what was recorded; complete after `run`.
-        monitors: name -> who is told: ``recorder`` (`memory`), those of the config, the watchers.
+        monitors: name -> who is told: ``recorder`` (`memory`), the watchers, those of the config.
     """
 
     def __init__(
@@ -83,12 +83,13 @@ class LiveRunner:
             datafeed.options, datafeed_block(config, datafeed.options), f"datafeed.options.{datafeed.name}"
         )
         named: dict[str, Monitor] = {"recorder": self.memory}
+        # Before the others, so that a progress line counts the run and not the writing of a page.
+        for number, watcher in enumerate(watchers):
+            named[f"watcher-{number}"] = watcher
         for number, (plugin, section) in enumerate(zip(monitors, config.monitors, strict=True)):
             path = f"monitors[{number}].options.{plugin.name}"
             options = self._parsed(plugin.options, section.block, path)
             named[f"{plugin.name}-{number}"] = plugin.create(options, self._services(section.name))
-        for number, watcher in enumerate(watchers):
-            named[f"watcher-{number}"] = watcher
         self.monitors: Mapping[str, Monitor] = named
         self.engine: LiveEngine | None = None
         self._stop = False
