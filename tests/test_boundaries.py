@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.indicators.*",
         "alphaweave.monitoring",
         "alphaweave.monitoring.barlog",
+        "alphaweave.monitoring.dates",
         "alphaweave.monitoring.drift",
         "alphaweave.monitoring.memory",
         "alphaweave.monitoring.metrics",

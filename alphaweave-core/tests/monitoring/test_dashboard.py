@@ -27,7 +27,7 @@ from alphaweave.monitoring import dashboard_data
 from alphaweave.monitoring.dashboard import generate_html_dashboard, write_dashboard
 from alphaweave.monitoring.dashboard_config import redacted
 from alphaweave.monitoring.dashboard_data import page_data
-from alphaweave.monitoring.dashboard_dates import BarDates
+from alphaweave.monitoring.dates import BarDates
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Alert, BarColumns
 from alphaweave.monitoring.run import RunMonitor
@@ -46,7 +46,7 @@ def unpacked(page: str) -> dict[str, Any]:
 
 def data_of(memory: InMemoryMonitor) -> dict[str, Any]:
     """The same before it is packed."""
-    return page_data(RunMonitor(memory), BarDates.of(memory.bars.columns.ends, memory.meta))
+    return page_data(RunMonitor(memory), BarDates.of(memory.meta, memory.bars.columns.ends))
 
 
 def column(packed: dict[str, Any], count: int) -> list[float]:
@@ -351,10 +351,18 @@ def test_daily_bar_has_the_date_of_its_market(zone: str | None, hour: int, days:
 def test_shorter_bars_have_the_time_of_their_end() -> None:
     """In UTC, to the minute."""
     memory = books(np.array([1.0, 1.0, 1.0]), timedelta(hours=4))
-    memory.on_run_start({"timezone": "America/New_York"})
+    memory.on_run_start({"timezone": "America/New_York", "interval": "4h"})
     page = generate_html_dashboard(RunMonitor(memory))
     assert "<dt>Last bar</dt><dd>2024-03-04 20:00</dd>" in page
     assert "Times are UTC.<span" in page
+
+
+def test_interval_of_the_run_decides_what_a_single_bar_is_called() -> None:
+    """Nothing is apart from a single bar."""
+    memory = books(np.array([1.0]), timedelta(days=1))
+    for interval, text in (("1d", "2024-03-04"), ("1w", "2024-03-04"), (None, "2024-03-04 12:00")):
+        memory.on_run_start({"interval": interval})
+        assert f"<dt>Last bar</dt><dd>{text}</dd>" in generate_html_dashboard(RunMonitor(memory))
 
 
 def test_notices_of_the_run_are_shown(memory: InMemoryMonitor) -> None:

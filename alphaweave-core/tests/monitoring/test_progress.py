@@ -47,7 +47,7 @@ def test_pipe_gets_a_line_an_interval(run: Any) -> None:
     fills = sum(trade.index < 90 for trade in run.trades)
     bar = run.snapshots[99]
     assert lines[0] == (
-        f" 33 %  100 of 300 bars  {bar.timestamp:%Y-%m-%d %H:%M}  equity {bar.equity:,.2f}  "
+        f" 33 %  100 of 300 bars  {bar.timestamp:%Y-%m-%d}  equity {bar.equity:,.2f}  "
         f"{fills:,} fills, 10 bars/s, 20.0 s left"
     )
     assert [line[:5] for line in lines] == [" 33 %", " 66 %", "100 %", "finis"]
@@ -79,7 +79,7 @@ def test_unknown_length_is_counted_up(run: Any) -> None:
         monitor.on_bar(bar)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
-    assert re.fullmatch(r"4 bars  2020-01-07 21:00  equity 100,000\.00  0 fills, 0 bars/s", lines[1])
+    assert re.fullmatch(r"4 bars  2020-01-07  equity 100,000\.00  0 fills, 0 bars/s", lines[1])
 
 
 def test_resumed_run_goes_on_from_its_share(run: Any) -> None:
@@ -92,6 +92,16 @@ def test_resumed_run_goes_on_from_its_share(run: Any) -> None:
     (line,) = stream.getvalue().splitlines()
     assert line.startswith(" 83 %  250 of 300 bars")
     assert line.endswith("5 bars/s, 10.0 s left")
+
+
+def test_short_bars_are_told_by_the_minute(run: Any) -> None:
+    """A date alone would stand still for a whole day."""
+    stream, clock = io.StringIO(), ManualClock()
+    monitor = ProgressMonitor(stream, clock=clock)
+    monitor.on_run_start({**run.meta, "interval": "1h"})
+    clock.advance(10.0)
+    monitor.on_bars(run.columns(0, 4))
+    assert "  2020-01-07 21:00  equity" in stream.getvalue()
 
 
 def test_long_durations_read_as_hours(run: Any) -> None:
@@ -126,7 +136,7 @@ def test_terminal_gets_a_bar_that_goes_away(run: Any, monkeypatch: pytest.Monkey
         monitor.on_bars(run.columns(first, first + 100))
     assert threading.active_count() == before
     drawn = stream.getvalue()
-    assert re.search(r"sma .*100/300.*2020-05-20 21:00  equity .* 0 fills", drawn)
+    assert re.search(r"sma .*100/300.*2020-05-20  equity .* 0 fills", drawn)
     assert "300/300" in drawn
     assert "\n" not in drawn.rstrip("\n")
     monitor.on_run_end(run.summary())

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from alphaweave.monitoring.dashboard_config import config_text
 from alphaweave.monitoring.dashboard_data import encode, page_data
-from alphaweave.monitoring.dashboard_dates import BarDates
 from alphaweave.monitoring.dashboard_page import body
+from alphaweave.monitoring.dates import BarDates
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import RunSummary
 from alphaweave.monitoring.run import RunMonitor
@@ -36,7 +36,7 @@ def generate_html_dashboard(
         title: heading; the strategy's name without one.
         config: shown with its secrets redacted; the run's own without one.
     """
-    dates = BarDates.of(run.memory.bars.columns.ends, run.meta)
+    dates = BarDates.of(run.meta, run.memory.bars.columns.ends)
     data = page_data(run, dates)
     heading = title or str(run.meta.get("strategy") or run.meta.get("run_id") or "AlphaWeave run")
     shown = run.meta.get("config") if config is None else config

@@ -17,7 +17,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from alphaweave.core.clock import to_ns
-from alphaweave.monitoring.dashboard_dates import BarDates
+from alphaweave.monitoring.dates import BarDates
 from alphaweave.monitoring.monitor import OrderRecord
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from alphaweave.monitoring.dashboard_dates import BarDates
+from alphaweave.monitoring.dates import BarDates
 
 if TYPE_CHECKING:
     from alphaweave.monitoring.run import RunMonitor

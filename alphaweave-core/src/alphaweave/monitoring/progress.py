@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from alphaweave.core.clock import Clock, SystemClock, from_ns
+from alphaweave.core.clock import Clock, SystemClock, to_ns
+from alphaweave.monitoring.dates import BarDates
 from alphaweave.monitoring.monitor import (
     Alert,
     BarColumns,
@@ -47,6 +48,7 @@ class ProgressMonitor:
         self._terminal = self._stream.isatty() if terminal is None else terminal
         self._every = _TERMINAL_SECONDS if self._terminal else every
         self._total: int | None = None
+        self._dates = BarDates.of({})
         self._slices = self._counted = self._told_slices = 0
         self._fills = 0
         self._started = self._told = 0.0
@@ -56,6 +58,7 @@ class ProgressMonitor:
     def on_run_start(self, meta: Mapping[str, Any]) -> None:
         slices = meta.get("slices")
         self._total = int(slices) if slices else None
+        self._dates = BarDates.of(meta)
         self._started = self._told = self._clock.monotonic()
         if self._terminal:
             self._draw(str(meta.get("run_id") or "run"))
@@ -63,7 +66,7 @@ class ProgressMonitor:
     def on_bar(self, snapshot: BarSnapshot) -> None:
         self._count(snapshot.index, 1)
         if self._due():
-            self._tell(snapshot.timestamp, snapshot.equity)
+            self._tell(to_ns(snapshot.timestamp), snapshot.equity)
 
     def on_bars(self, columns: BarColumns) -> None:
         count = len(columns.ends)
@@ -71,7 +74,7 @@ class ProgressMonitor:
             return
         self._count(columns.first_index + count - 1, count)
         if self._due():
-            self._tell(from_ns(columns.ends[-1]), columns.equity[-1])
+            self._tell(columns.ends[-1], columns.equity[-1])
 
     def on_trade(self, trade: TradeRecord) -> None:
         self._fills += 1
@@ -105,9 +108,9 @@ class ProgressMonitor:
     def _due(self) -> bool:
         return self._clock.monotonic() - self._told >= self._every
 
-    def _tell(self, time: datetime, equity: float) -> None:
+    def _tell(self, end: int, equity: float) -> None:
         now = self._clock.monotonic()
-        facts = f"{time:%Y-%m-%d %H:%M}  equity {equity:,.2f}  {self._fills:,} fills"
+        facts = f"{self._dates.text(end)}  equity {equity:,.2f}  {self._fills:,} fills"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._slices, description=facts)
             self._bar.refresh()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from attrs import frozen
 
 from alphaweave.core.clock import from_ns
+from alphaweave.core.interval import parse_interval
 
 __all__ = ["BarDates"]
 
@@ -29,16 +30,17 @@ class BarDates:
     zone: tzinfo
 
     @classmethod
-    def of(cls, ends: Sequence[int], meta: Mapping[str, Any]) -> BarDates:
-        """For bars with these ends (epoch nanoseconds UTC), in the time zone the run speaks of."""
-        import numpy as np
-
-        daily = len(ends) > 1 and float(np.median(np.diff(np.array(ends)))) >= _DAILY_NS
+    def of(cls, meta: Mapping[str, Any], ends: Sequence[int] = ()) -> BarDates:
+        """For the bars of the run that said ``meta`` of itself; where that does not name an interval, the
+        distance between their ends (epoch nanoseconds UTC) decides."""
         try:
             zone: tzinfo = ZoneInfo(str(meta.get("timezone") or "UTC"))
         except (ZoneInfoNotFoundError, ValueError):
             zone = UTC
-        return cls(daily, zone)
+        try:
+            return cls(parse_interval(str(meta.get("interval"))).days is not None, zone)
+        except ValueError:
+            return cls(_days_apart(ends), zone)
 
     def date(self, end: int) -> date:
         """The day of a bar. It may end with the first instant of the next one."""
@@ -47,3 +49,9 @@ class BarDates:
     def text(self, end: int) -> str:
         """The time of a bar, for a reader."""
         return self.date(end).isoformat() if self.daily else f"{from_ns(end):%Y-%m-%d %H:%M}"
+
+
+def _days_apart(ends: Sequence[int]) -> bool:
+    import numpy as np
+
+    return len(ends) > 1 and float(np.median(np.diff(np.array(ends)))) >= _DAILY_NS
