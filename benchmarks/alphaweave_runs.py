@@ -185,7 +185,7 @@ def run(strategy: Strategy, series: dict[str, Series], until: int | None = None)
     )
     return Outcome(
         fills=len(monitor.trades),
-        equity=monitor.bars.equity[-1],
+        equity=monitor.bars.columns.equity[-1],
         marks=len(monitor.bars),
         denials=summary.denials + sum(alert.code == "order_rejected" for alert in monitor.alerts),
         rules=summary.rule_evaluations,
