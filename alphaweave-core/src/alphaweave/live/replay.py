@@ -82,7 +82,8 @@ class ReplayDriver:
         last = self.total if until is None else min(until, self.total)
         # Here, for restored books are not those that the driver was made with.
         self._recorder = Recorder(self.kernel)
-        chunk = _CHUNK if self.fanout.wants_columns else 1
+        # A hundred reports a run at least, so that a slow strategy's progress shows.
+        chunk = max(1, min(_CHUNK, self.total // 100)) if self.fanout.wants_columns else 1
         with _patient_collector():
             while self.position < last and not self._stop:
                 self._run_chunk(min(self.position + chunk, last))
