@@ -204,6 +204,9 @@ def test_stream_keeps_to_what_was_subscribed() -> None:
     stream = asyncio.run(session())
     assert told(stream)[:4] == ["SPY 0", "IWM+SPY 1d 1.00", "SPY 1", "IWM+SPY 1d 2.00"]
     assert {bar.source for bar in stream if isinstance(bar, Bar)} == {BarSource.LIVE}
+    for kind in (Bar, Watermark):
+        ends = [event.end for event in stream if isinstance(event, kind)]
+        assert ends == [at(1), at(2), at(3), at(5)]
 
 
 def test_replay_knows_no_sessions_and_needs_no_connection() -> None:
