@@ -466,3 +466,30 @@ def test_order_ref_of_a_resumed_run_is_that_of_the_first() -> None:
     saved = [OrderRef(**order["ref"]).client_order_id for order in engine.state().kernel["orders"]]
     again, _ = play(market(45), until=30)
     assert saved == [order["ref"]["client_order_id"] for order in again.state().kernel["orders"]]
+
+
+def test_attributes_that_no_state_holds_are_named() -> None:
+    """What a strategy changed and does not save would be missing after a restart; the engine can say what."""
+
+    class Counting(Strategy):
+        limit = 3
+
+        def init(self) -> None:
+            self.mean = self.sma("A", 2)
+            self.seen: list[float] = []
+            self.constant = 5
+
+        def next(self, i: int) -> None:
+            self.seen.append(self.close("A"))
+            self.last = i
+            self.constant = 5
+
+    class Saving(Counting):
+        def get_state(self) -> Mapping[str, Any]:
+            return {}
+
+        def set_state(self, state: Mapping[str, Any]) -> None: ...
+
+    series = {"A": walk("A", list(range(5)), 1)}
+    assert play(series, strategy=Counting())[0].unsaved() == ("seen", "last")
+    assert play({"A": walk("A", list(range(5)), 1)}, strategy=Saving())[0].unsaved() == ()

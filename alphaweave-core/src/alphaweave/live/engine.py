@@ -29,7 +29,7 @@ from alphaweave.live.orders import SymbolBook
 from alphaweave.live.replay import ReplayDriver
 from alphaweave.live.risk import RiskSettings, build_chain
 from alphaweave.live.state import LiveState
-from alphaweave.live.values import decode, encode
+from alphaweave.live.values import decode, encode, marks
 from alphaweave.monitoring.monitor import Monitor, RunSummary
 from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
@@ -82,6 +82,7 @@ class LiveEngine:
         self._driver: ReplayDriver | None = None
         self._strategy: Strategy | None = None
         self._series: Mapping[str, Series] = {}
+        self._marks: Mapping[str, object] = {}
         self._stop = False
 
     @property
@@ -152,6 +153,7 @@ class LiveEngine:
         try:
             kernel.start()
             self._check_state_of(strategy)
+            self._marks = marks(strategy)
             if state is not None:
                 self._restore(state, kernel, driver, venue)
             finished = driver.run(until)
@@ -165,6 +167,16 @@ class LiveEngine:
             self.summary = self._summary(driver, outcome, error)
             self._fanout.end(self.summary)
         return self.summary
+
+    def unsaved(self) -> tuple[str, ...]:
+        """Attributes that the strategy changed during the run although it has no ``get_state``.
+
+        A run resumed from `state` begins without them, and may then decide otherwise.
+        """
+        strategy = self._strategy
+        if strategy is None or type(strategy).get_state is not Strategy.get_state:
+            return ()
+        return tuple(name for name, mark in marks(strategy).items() if self._marks.get(name, marks) != mark)
 
     def state(self) -> LiveState:
         """The run as it stands after the last slice.

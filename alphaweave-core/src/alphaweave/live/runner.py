@@ -227,6 +227,12 @@ class LiveRunner:
         path = config.persistence.state_path
         if path is not None:
             save_live_state(path, self.engine.state())
+            unsaved = self.engine.unsaved()
+            if unsaved:
+                self.notices.append(
+                    f"{config.strategy.class_path} changed {', '.join(unsaved)} during the run and has no "
+                    "get_state: a run resumed from this state begins without; write get_state and set_state"
+                )
         return RunMonitor(self.memory)
 
     # Within.

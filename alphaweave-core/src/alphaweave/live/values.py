@@ -6,7 +6,7 @@ Nothing else: no pickle, no NaN, no guess at what an object might mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from datetime import datetime
 from decimal import Decimal
 from math import isfinite
@@ -14,7 +14,7 @@ from typing import Any
 
 from alphaweave.core.errors import StateError
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "marks"]
 
 _DECIMAL = "$decimal"
 _DATETIME = "$datetime"
@@ -72,3 +72,16 @@ def _key(key: object, path: str) -> str:
     if type(key) is not str:
         raise StateError(f"{path} has the key {key!r}; keys are text")
     return f"${key}" if key.startswith("$") else key
+
+
+def marks(thing: object) -> dict[str, object]:
+    """A mark of each attribute of its own, which differs when the attribute was set or has grown."""
+    found: dict[str, object] = {}
+    for name, value in vars(thing).items():
+        if value is None or isinstance(value, bool | int | float | str | Decimal | datetime):
+            found[name] = value
+        elif isinstance(value, Sized):
+            found[name] = (id(value), len(value))
+        else:
+            found[name] = id(value)
+    return found
