@@ -20,7 +20,7 @@ import yaml
 
 from alphaweave import Strategy
 from alphaweave.core.clock import ManualClock
-from alphaweave.core.errors import DataError
+from alphaweave.core.errors import DataError, RunRefused
 from alphaweave.core.market import Bar
 from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeInForce
 from alphaweave.data.frames import series_from_frame
@@ -379,3 +379,10 @@ def test_config_shown_on_the_page_keeps_secrets(
     LiveRunner.from_config(config(examples, tmp_path, broker=broker)).run(until=3)
     for name in ("page.html", "state.json"):
         assert "hush" not in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_replay_with_a_journal_is_refused(examples: Path, tmp_path: Path) -> None:
+    """What a replay does not do is said, not passed over."""
+    wanted = config(examples, tmp_path, persistence={"journal": str(tmp_path / "run.db")})
+    with pytest.raises(RunRefused, match="a replay writes no journal; leave it out"):
+        LiveRunner.from_config(wanted)

@@ -67,6 +67,11 @@ class LiveRunner:
         """
         self.config = config
         self.mode = check_mode(config, datafeed.capabilities, broker.capabilities)
+        if self.mode is RunMode.REPLAY and config.persistence.journal is not None:
+            raise RunRefused(
+                "persistence.journal: a replay writes no journal; leave it out, and keep the run with "
+                "persistence.state_path"
+            )
         self.notices: list[str] = list(config.deprecations)
         self.notices += [f"broker {broker.name!r}: {caveat}" for caveat in broker.capabilities.caveats]
         problems = config.risk.problems(config.symbols, config.run.capital)
