@@ -152,7 +152,7 @@ def test_first_bar_of_a_held_symbol_is_marked_at_its_open(rig: Any) -> None:
 
 
 def test_funds_are_shared_by_the_orders_of_a_slice(rig: Any) -> None:
-    """Cash of 2000 carries a and b, 1000 each, and not c; selling first makes room."""
+    """Cash of 2000 carries a and b, 1000 each, and not c."""
     sim = rig({"A": [QUIET, QUIET, QUIET], "B": [QUIET] * 3}, cash="2000")
     sim.buy("a")
     sim.buy("b", symbol="B")
@@ -164,9 +164,125 @@ def test_funds_are_shared_by_the_orders_of_a_slice(rig: Any) -> None:
         "b filled",
         "c rejected insufficient_funds",
     ]
-    sim.sell("d")
-    sim.buy("e", symbol="B")
-    assert sim.told() == ["d accepted", "e rejected insufficient_funds"]
+
+
+def rotation(rig: Any, **settings: Any) -> Any:
+    """Equity 2000, all of it invested: 10 of A and 5 of B at 100, 10 of D at 50; C is at 100."""
+    settings = {"cash": "0"} | settings
+    sim = rig({"A": [QUIET] * 4, "B": [QUIET] * 4, "C": [QUIET] * 4, "D": [flat(50.0)] * 4}, **settings)
+    for symbol, size in (("A", 10), ("B", 5), ("D", 10)):
+        sim.hold(size, symbol)
+    return sim
+
+
+def answers(sim: Any) -> list[str]:
+    return [line for line in sim.told() if line.startswith("buy")]
+
+
+@pytest.mark.parametrize(
+    ("sales", "room"),
+    [
+        ([], 0),
+        ([("A", 4)], 4),
+        # two sales close no more than is held: the first 10 of 14
+        ([("A", 6), ("A", 8)], 10),
+        # 10 x 100 of A and 10 x 50 of D
+        ([("A", 10), ("D", 10)], 15),
+        ([("A", 10, {"tif": "ioc"}), ("B", 5, {"reduce_only": True})], 15),
+        # none of these is a market order in units
+        ([("A", 10, {"limit": 99}), ("B", 5, {"stop": 90}), ("D", 10, {"quote": 500})], 0),
+    ],
+)
+def test_market_sales_of_the_same_instant_make_room_for_a_purchase(rig: Any, sales: Any, room: int) -> None:
+    """All the equity is invested, so what is sold of other things is what may be bought of C."""
+    for size, answer in ((room, "buy accepted"), (room + 1, "buy rejected insufficient_funds")):
+        if size:
+            sim = rotation(rig)
+            for number, (symbol, units, *terms) in enumerate(sales):
+                sim.sell(f"s{number}", units, symbol=symbol, **(terms[0] if terms else {}))
+            sim.buy("buy", size, symbol="C")
+            assert answers(sim) == [answer]
+
+
+def test_room_made_by_a_sale_is_that_of_its_instant_and_of_its_working(rig: Any) -> None:
+    refused = ["buy rejected insufficient_funds"]
+    first = rotation(rig)
+    first.buy("buy", symbol="C")
+    first.sell("s", symbol="A")
+    assert answers(first) == refused  # the sale came later
+    cancelled = rotation(rig)
+    cancelled.sell("s", symbol="A")
+    cancelled.buy("buy0", symbol="C")
+    cancelled.cancel("s")
+    cancelled.buy("buy", symbol="C")
+    assert answers(cancelled) == ["buy0 accepted", *refused]
+    same = rotation(rig)
+    same.sell("s", symbol="A")
+    same.buy("buy", symbol="A")
+    assert answers(same) == refused  # not another position
+    older = rotation(rig, latency_ns=10**18)
+    older.sell("s", symbol="A")
+    older.run(1)
+    older.buy("buy", symbol="C")
+    assert answers(older) == refused
+    older.replace("s", "s1", size=3)
+    older.buy("buy1", 4, symbol="C")
+    older.buy("buy2", 3, symbol="C")
+    assert answers(older) == ["buy1 rejected insufficient_funds", "buy2 accepted"]
+
+
+def test_shorts_bought_back_make_room_too(rig: Any) -> None:
+    """Equity 1000, short 10 of A at 100: buying 4 of them back makes room for 4 of B, bought or sold."""
+    for sell in (False, True):
+        for size, answer in ((4, "accepted"), (5, "rejected insufficient_funds")):
+            sim = rig({"A": [QUIET] * 2, "B": [QUIET] * 2}, cash="2000")
+            sim.hold(-10)
+            sim.buy("back", 4)
+            (sim.sell if sell else sim.buy)("buy", size, symbol="B")
+            assert answers(sim) == [f"buy {answer}"]
+
+
+def test_room_is_found_again_after_a_restore(rig: Any) -> None:
+    sim = rotation(rig)
+    sim.sell("s", 4, symbol="A")
+    sim.told()
+    sim.venue.restore(sim.venue.snapshot())
+    sim.buy("buy1", 5, symbol="C")
+    sim.buy("buy2", 4, symbol="C")
+    assert answers(sim) == ["buy1 rejected insufficient_funds", "buy2 accepted"]
+
+
+def test_sale_filled_at_once_is_room_once(rig: Any) -> None:
+    """5 of A are sold at 100 and their 500 spent on C; the cash of 0 then carries no more."""
+    sim = rotation(rig, fill_at="last")
+    sim.sell("s", 5, symbol="A")
+    sim.buy("buy0", 5, symbol="C")
+    sim.buy("buy1", 1, symbol="C")
+    assert [line for line in answers(sim) if "@" not in line] == [
+        "buy0 accepted",
+        "buy0 filled",
+        "buy1 rejected insufficient_funds",
+    ]
+
+
+def test_purchase_is_filled_out_of_the_sale_before_it_and_tested_again(rig: Any) -> None:
+    """A is sold at 80 though it was to bring 1000: 800 buy 8 of C, not 10."""
+    bars = {"A": [QUIET, flat(80.0)], "C": [QUIET, QUIET]}
+    sim = rig(bars, cash="0")
+    sim.hold(10)
+    sim.sell("s")
+    sim.buy("buy0", 8, symbol="C")
+    sim.buy("buy1", 10, symbol="C")
+    assert sim.run(1) == [
+        "s accepted",
+        "buy0 accepted",
+        "buy1 accepted",
+        "s sell 10 @ 80",
+        "s filled",
+        "buy0 buy 8 @ 100",
+        "buy0 filled",
+        "buy1 rejected insufficient_funds",
+    ]
 
 
 def test_orders_of_one_instant_are_each_tested_against_those_filled_before(rig: Any) -> None:

@@ -10,6 +10,7 @@ from alphaweave.core.clock import from_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO
 from alphaweave.live.reports import Balance, BrokerAccountState
+from alphaweave.sim.departures import Departures
 from alphaweave.sim.market import Market
 from alphaweave.sim.settings import VenueSettings
 
@@ -42,12 +43,14 @@ class Account:
         instruments: Mapping[str, Instrument],
         market: Market,
         settings: VenueSettings,
+        departures: Departures,
     ) -> None:
         self.name = name
         self.currency = currency
         self._instruments = instruments
         self._market = market
         self._settings = settings
+        self._departures = departures
         self._checks = settings.check_funds
         self.cash = cash
         self.positions: dict[str, Decimal] = {}
@@ -145,7 +148,9 @@ class Account:
                 unopened = _multiply(_multiply(closing, _add(price, own)), multiplier)
                 change = _subtract(change, unopened)
         allowed = _multiply(self._settings.leverage, _add(self.cash, value))
-        return "insufficient_funds" if _add(gross, change) > allowed else None
+        needed = _add(gross, change)
+        carried = needed <= allowed or (not fill and _subtract(needed, self._freed(symbol, now)) <= allowed)
+        return None if carried else "insufficient_funds"
 
     def book(  # noqa: PLR0917 - the figures of one execution
         self,
@@ -158,6 +163,7 @@ class Account:
     ) -> None:
         """Book one execution; ``notional`` is unsigned, in the account's currency."""
         symbol = instrument.symbol
+        self._departures.recount()
         book, key = self._keys[symbol]
         held = book.get(key, ZERO)
         after = _add(held, size) if buy else _subtract(held, size)
@@ -209,6 +215,29 @@ class Account:
             book.update((key, Decimal(text)) for key, text in snapshot[name].items())
         self.end_matching()
 
+    def _freed(self, symbol: str, now: int) -> Decimal:
+        """Gross exposure of other positions that market orders of this instant will close."""
+        departures = self._departures
+        if departures.at != now:
+            return ZERO
+        left, worth = departures.left, departures.worth
+        for order in departures.orders[departures.counted :]:
+            other = order.ref.symbol
+            held = self.position(other)
+            if not held or (held < 0) is not order.buy or order.status.terminal:
+                continue
+            pricing = self._pricing[other]
+            left[pricing] = units = _add(left.get(pricing, ZERO), order.remaining)
+            unit = _multiply(self._mark(pricing), self._instruments[pricing].multiplier)
+            worth[pricing] = _multiply(min(units, held.copy_abs()), unit).copy_abs()
+        departures.counted = len(departures.orders)
+        own = self._pricing[symbol]
+        freed = ZERO
+        for pricing, closed in worth.items():
+            if pricing != own:
+                freed = _add(freed, closed)
+        return freed
+
     def _mark(self, symbol: str) -> Decimal:
         if self._matching is None:
             price = self._market.last_close(symbol)
@@ -231,6 +260,7 @@ class Account:
             value = _add(value, worth)
             gross = _add(gross, worth.copy_abs())
         self._valued_at, self._gross, self._value = now, gross, value
+        self._departures.recount()
 
 
 def _texts(book: Mapping[str, Decimal]) -> dict[str, str]:

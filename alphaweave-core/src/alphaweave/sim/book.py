@@ -9,6 +9,7 @@ from alphaweave.core.clock import from_ns
 from alphaweave.core.money import CONTEXT
 from alphaweave.core.order import OrderStatus
 from alphaweave.live.reports import BrokerFill, OrderUpdate
+from alphaweave.sim.departures import Departures
 from alphaweave.sim.orders import SimGroup, SimOrder
 
 __all__ = ["OrderBook"]
@@ -32,8 +33,9 @@ class OrderBook:
         issued: how many order versions were given an id of the venue's.
     """
 
-    def __init__(self, history: int | None) -> None:
+    def __init__(self, history: int | None, departures: Departures) -> None:
         self._history = history
+        self._departures = departures
         self.ended: deque[str] = deque()
         self.working: dict[int, SimOrder] = {}
         self.by_client: dict[str, SimOrder] = {}
@@ -62,6 +64,7 @@ class OrderBook:
     def accept(self, order: SimOrder) -> None:
         """Take an order in."""
         self.working[order.seq] = order
+        self._departures.arrived(order)
         self.by_client[order.ref.client_order_id] = order
         self._tell(order, "held" if order.held else None)
 
@@ -78,6 +81,7 @@ class OrderBook:
         old.replaced_by = new.ref.client_order_id
         self._tell(old, "replaced", old.replaced_by)
         self._forget(old)
+        self._departures.recount()
         self.accept(new)
 
     def executed(
@@ -114,6 +118,8 @@ class OrderBook:
         """End a working order; the rest of its group follows."""
         order.status, order.text = status, text
         del self.working[order.seq]
+        if order.submitted == self.now:
+            self._departures.recount()
         self._tell(order, reason)
         self._forget(order)
         if not order.group:
@@ -136,6 +142,13 @@ class OrderBook:
             stop_from, target_from = exits_from or (self.now, self.now)
             self._release(stop, order, stop_from)
             self._release(target, order, target_from)
+
+    def restored(self) -> None:
+        """Find again what is kept beside the orders themselves."""
+        self._departures.clear()
+        for order in self.working.values():
+            if order.submitted == self.now:
+                self._departures.arrived(order)
 
     def _release(self, leg: SimOrder, entry: SimOrder, eligible_from: int) -> None:
         """Let a held exit work, for no more than its entry bought."""

@@ -84,3 +84,4 @@ def restore_book(book: OrderBook, snapshot: Mapping[str, Any]) -> None:
     book.fills.clear()
     book.fills.extend(fills)
     book.events = list(events)
+    book.restored()

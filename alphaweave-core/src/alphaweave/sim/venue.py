@@ -32,6 +32,7 @@ from alphaweave.live.reports import BrokerAccountState, BrokerFill, BrokerOrder,
 from alphaweave.sim.account import Account
 from alphaweave.sim.admission import Admission, Refusal
 from alphaweave.sim.book import OrderBook
+from alphaweave.sim.departures import Departures
 from alphaweave.sim.execution import Executor
 from alphaweave.sim.idle import idle_rows
 from alphaweave.sim.market import Market
@@ -75,8 +76,9 @@ class SimVenue:
         self._at_last = settings.fill_at == "last"
         self._latency = settings.latency_ns
         self._market = Market({} if board is None else board, settings.session_timezone)
-        self._book = OrderBook(settings.history)
-        self._account = Account(account, currency, cash, instruments, self._market, settings)
+        departures = Departures()
+        self._book = OrderBook(settings.history, departures)
+        self._account = Account(account, currency, cash, instruments, self._market, settings, departures)
         self._admission = Admission(instruments, self._market, self._account, settings, currency)
         self._executor = Executor(account, self._account, self._book, instruments, settings, Random(seed))
         self._passes = Passes(
