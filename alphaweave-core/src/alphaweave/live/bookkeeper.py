@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 
 from alphaweave.core.clock import from_ns, to_ns
 from alphaweave.core.money import ZERO
@@ -87,6 +88,10 @@ class Bookkeeper:
         if booking.kind is not BookingKind.FILL:
             self._rebooked(booking, book)
             return
+        self._filled(fill, booking, book)
+
+    def _filled(self, fill: BrokerFill, booking: Booking, book: SymbolBook) -> None:
+        """An execution is new in the books: its order and the strategy hear of it."""
         self.fills += 1
         order = self._order_of(fill)
         if order is None:
@@ -94,6 +99,8 @@ class Bookkeeper:
             self.notes.append(trade_record(fill, booking, None, book.units, self.row))
             return
         before = order.status
+        if order.change_ref is not None:
+            order.adopt_change(fill.client_order_id)  # what trades has been accepted
         order.fill(fill.size, fill.price)
         quantity = order.quantity
         if before.terminal or (quantity is not None and order.filled > quantity):
@@ -121,7 +128,7 @@ class Bookkeeper:
         if order.change_ref is not None and client_id == order.change_ref.client_order_id:
             self._on_new_version(order, update)
         elif update.replaced_by is not None:
-            order.adopt_change()
+            order.adopt_change(update.replaced_by)
         elif client_id != order.ref.client_order_id:
             return  # an earlier version, long replaced
         elif status.terminal:
@@ -145,6 +152,9 @@ class Bookkeeper:
         """An execution was restated or taken back."""
         fill = correction.fill
         book = None if fill is None else self.books.get(fill.symbol)
+        if fill is not None and book is None:
+            self.alert("warning", "foreign_fill", f"{_words(fill)} is in no symbol of this run", fill.symbol)
+            return
         booking = self.ledger.correct(correction, None if book is None else book.instrument)
         if booking is None:
             return
@@ -153,12 +163,7 @@ class Bookkeeper:
         self.refresh(book)
         if booking.kind is BookingKind.FILL:
             # The correction overtook its fill, and is all that will be heard of it.
-            self.fills += 1
-            order = self._order_of(booking.fill)
-            if order is not None:
-                order.fill(booking.fill.size, booking.fill.price)
-                order.reserve()
-            self.notes.append(trade_record(booking.fill, booking, order, book.units, self.row))
+            self._filled(booking.fill, booking, book)
             return
         self._rebooked(booking, book)
 
@@ -177,10 +182,10 @@ class Bookkeeper:
     def on_position_change(self, change: PositionChange) -> None:
         """Units came or went without an execution: a split, a transfer, an assignment."""
         book = self.books.get(change.symbol)
-        if not self.ledger.change_position(change):
-            return
-        self.booked += 1
         if book is not None:
+            if not self.ledger.change_position(change):
+                return
+            self.booked += 1
             self.refresh(book)
         text = f"{change.symbol}: {change.kind} of {change.quantity} units {change.text}".rstrip()
         self.alert("warning", "position_changed", text, change.symbol)
@@ -191,11 +196,19 @@ class Bookkeeper:
 
     def on_replace_rejected(self, new_ref: OrderRef, text: str) -> None:
         """The broker would not replace; the version before works on."""
-        order = self.orders.pop(new_ref.client_order_id, None)
-        if order is not None:
-            order.drop_change(text)
-            order.reserve()
         self.alert("warning", "replace_rejected", f"{new_ref.symbol}: {text}", new_ref.symbol)
+        order = self.orders.get(new_ref.client_order_id)
+        # An update may have said so before, and another replacement be on its way by now.
+        if order is None or order.change_ref is None:
+            return
+        if order.change_ref.client_order_id != new_ref.client_order_id:
+            return
+        before = order.status
+        order.drop_change(text)
+        order.reserve()
+        if order.status is not before:
+            self.changed(order)
+            self.tell_order(order)
 
     # Reads.
 
@@ -239,13 +252,15 @@ class Bookkeeper:
         names = [order.id]
         if order.version:
             names = [client_id for client_id, each in orders.items() if each is order]
-        # A filled order has nothing more to hear; of any other end, late fills may still come.
-        keep = order.status is not OrderStatus.FILLED
+        # Whatever the end, a late word or fill may still come.
+        ended = self.ended
         for client_id in names:
-            if orders.pop(client_id, None) is not None and keep:
-                self.ended[client_id] = order
-        if len(self.ended) > _KEPT_ENDED_ORDERS:
-            del self.ended[next(iter(self.ended))]
+            if orders.pop(client_id, None) is not None:
+                ended[client_id] = order
+        if len(ended) > _KEPT_ENDED_ORDERS:
+            # Many at once: taking the first of a dict again and again walks over all that were taken.
+            for client_id in tuple(islice(ended, _KEPT_ENDED_ORDERS // 2)):
+                del ended[client_id]
 
     def _order_of(self, fill: BrokerFill) -> Order | None:
         client_id = fill.client_order_id
@@ -254,17 +269,23 @@ class Bookkeeper:
         return self.orders.get(client_id) or self.ended.get(client_id)
 
     def _rebooked(self, booking: Booking, book: SymbolBook) -> None:
-        """An execution that is in the books already changed there: its order follows, nobody is told."""
+        """An execution that is in the books already changed there: its order follows. The strategy is told
+        only where that completes an order."""
         if booking.kind is BookingKind.FEES:
             return
         fill = booking.fill
         old = booking.replaced if booking.kind is BookingKind.CORRECTION else fill
         order = self._order_of(fill)
         size: Decimal = ZERO if booking.kind is BookingKind.BUST else fill.size
+        ended = False
         if order is not None and old is not None:
+            before = order.status
             order.fill(-old.size, old.price)
             if size:
                 order.fill(size, fill.price)
+            ended = order.status is not before and order.status.terminal
+            if ended:
+                self.changed(order)
             order.reserve()
         what = "was taken back" if not size else "was corrected"
         self.alert(
@@ -273,13 +294,15 @@ class Bookkeeper:
             f"{_words(old or fill)} {what}; the position is now {book.quantity}",
             fill.symbol,
         )
+        if order is not None and ended:
+            self.tell_order(order)
 
     def _watch(self, order: Order, before: OrderStatus) -> None:
         name = f"{order.symbol}: order {order.id}"
         if order.quantity is not None and order.filled > order.quantity:
             text = f"{name} is filled {order.filled} of {order.quantity}"
             self.alert("error", "overfill", text, order.symbol)
-        if before.terminal:
+        if before.terminal and before is not OrderStatus.FILLED:
             text = f"{name} was {before.value} and filled all the same; it is booked"
             self.alert("warning", "fill_after_end", text, order.symbol)
 
@@ -287,14 +310,17 @@ class Bookkeeper:
         if update.status is OrderStatus.REJECTED:
             order.drop_change(update.text)
             self.alert("warning", "replace_rejected", f"{order.symbol}: {update.text}", order.symbol)
-            return
-        order.adopt_change()
-        if update.ref.broker_order_id is not None:
-            order.bind(update.ref)
-        if update.status.terminal:
-            order.end(update.status, update.reason, update.text, update.cumulative)
-        else:
-            order.accept()
+        elif update.status is OrderStatus.UNKNOWN:
+            order.doubt()  # either version may work
+        elif update.status is not OrderStatus.PENDING:
+            order.adopt_change(update.ref.client_order_id)
+            if update.ref.broker_order_id is not None:
+                order.bind(update.ref)
+            if update.status.terminal:
+                order.end(update.status, update.reason, update.text, update.cumulative)
+            else:
+                order.accept()
+        order.reserve()
 
 
 def _words(fill: BrokerFill) -> str:

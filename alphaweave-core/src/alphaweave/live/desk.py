@@ -39,6 +39,7 @@ from alphaweave.live.rounding import (
     sized,
     stop_on_grid,
     trail_of,
+    units_on_grid,
     whole_where_needed,
 )
 from alphaweave.live.view import MarketView
@@ -188,6 +189,9 @@ class TradingDesk(MarketView):
             self._kernel.withdraw(order, "withdrawn")
             return
         self._kernel.effects.append(CancelOrder(order.ref))
+        if order.change_ref is not None:
+            # Which of the two works is not known, and neither shall.
+            self._kernel.effects.append(CancelOrder(order.change_ref))
 
     def replace(
         self,
@@ -210,9 +214,11 @@ class TradingDesk(MarketView):
                 raise Refused("not_sent", "the order has not been handed over yet; cancel it instead")
             quantity = None
             if size is not None:
-                quantity = instrument.round_size(abs(decimal_of(size)))
+                quantity = units_on_grid(instrument, abs(decimal_of(size)), adjustments)
                 pair = (order.request.type, order.request.tif)
-                quantity = whole_where_needed(kernel.capabilities, quantity, [pair], adjustments)
+                quantity = whole_where_needed(
+                    kernel.capabilities, quantity, [pair], adjustments, grouped=order.group is not None
+                )
                 if quantity <= order.filled:
                     raise Refused("below_filled", f"{order.filled} units are filled already")
             change = OrderChange(
@@ -222,7 +228,7 @@ class TradingDesk(MarketView):
             )
             self._check_replacement(order, change)
             version = order.version + 1
-            new_ref = self._named(order.book, kernel.ids.make(f"replace:{order.id}", 0, version))
+            new_ref = self._named(order.book, kernel.replacement_id(order.id, version))
             if kernel.settings.prepare is not None:
                 (new_ref,) = prepared(kernel.settings.prepare, change, (new_ref,), order.ref)
         except Refused as refusal:
@@ -375,11 +381,18 @@ class TradingDesk(MarketView):
             trail=old.trail,
             reduce_only=old.reduce_only,
         )
-        reserved = order.reserved
+        holder, entered = order, ZERO
+        group = order.group
+        if group is not None and order is not group.entry:
+            # The exits have one reservation between them, and what the entry will add is theirs to sell.
+            holder = group.take_profit
+            if group.entry is not None:
+                entered = group.entry.reserved * group.entry.side.sign
+        reserved = holder.reserved
         # Its own reservation steps aside for the question, or the order would be counted twice.
-        order.set_reserved(ZERO)
-        denial = self._check(order.book, request, order.book.last())
-        order.set_reserved(reserved)
+        holder.set_reserved(ZERO)
+        denial = self._check(order.book, request, order.book.last(), entered)
+        holder.set_reserved(reserved)
         _require(denial)
 
     def _named(self, book: SymbolBook, client_order_id: str | None = None) -> OrderRef:

@@ -24,7 +24,7 @@ from alphaweave.core.order import OrderStatus
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.bookkeeper import Bookkeeper
 from alphaweave.live.desk import TradingDesk
-from alphaweave.live.effects import CancelOrder, Effect, Prepare, SubmitGroup, SubmitOrder
+from alphaweave.live.effects import Effect, Prepare, ReplaceOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.ledger import Booking, Ledger
 from alphaweave.live.orders import Order, SymbolBook
 from alphaweave.live.reports import BrokerFill
@@ -120,6 +120,7 @@ class Kernel(Bookkeeper):
         breaks = self.breaks
         decide = self._warm_up if self.warming else self._next
         index = first = self.index
+        mark = len(effects)
         try:
             for end in ends:
                 self.now = end
@@ -140,7 +141,7 @@ class Kernel(Bookkeeper):
                     break
         except Exception as error:
             self.index = index - 1  # the last slice that is whole
-            raise self._failed("on_warmup" if self.warming else "next", error) from error
+            raise self._failed("on_warmup" if self.warming else "next", error, mark) from error
         if self._decided:
             self._settle()
         return index - first
@@ -166,7 +167,9 @@ class Kernel(Bookkeeper):
     def tell_order(self, order: Order) -> None:
         if not self._hears_orders or self.stopped:
             return
-        self._begin(f"order:{order.id}:{order.status.value}:{order.filled}")
+        # It may come to the same status at the same quantity again: in doubt twice, or after a bust.
+        order.told += 1
+        self._begin(f"order:{order.id}:{order.status.value}:{order.filled}:{order.told}")
         event = OrderEvent(OrderHandle(order, self.desk), order.status, order.reason, order.text, self.when())
         self._call("on_order", self.strategy.on_order, event)
 
@@ -183,6 +186,10 @@ class Kernel(Bookkeeper):
         number = self._number
         self._number = number + 1
         return self.ids.make(trigger, number)
+
+    def replacement_id(self, order_id: str, version: int) -> str:
+        """The client id of a later version of an order."""
+        return self.ids.make(f"replace:{order_id}", 0, version)
 
     def admit(self, order: Order) -> None:
         """Take an order into the books; its intent is in `effects`."""
@@ -225,10 +232,11 @@ class Kernel(Bookkeeper):
         self._number = 0
 
     def _call(self, name: str, callback: Callable[..., None], *arguments: Any) -> None:
+        mark = len(self.effects)
         try:
             callback(*arguments)
         except Exception as error:
-            raise self._failed(name, error) from error
+            raise self._failed(name, error, mark) from error
         if self._decided:
             self._settle()
         self._trigger = None
@@ -239,13 +247,18 @@ class Kernel(Bookkeeper):
             order.handed_over = True
         self._decided.clear()
 
-    def _failed(self, callback: str, error: Exception) -> StrategyError:
-        """Drop what this decision placed; the books keep what the input reported."""
+    def _failed(self, callback: str, error: Exception, mark: int) -> StrategyError:
+        """Undo this decision, whose effects begin at ``mark``; the books keep what the input reported."""
         for order in self._decided:
             if not order.status.terminal:
                 self.withdraw(order, "callback_failed")
         self._decided.clear()
-        self.effects[:] = [effect for effect in self.effects if not isinstance(effect, CancelOrder)]
+        for effect in self.effects[mark:]:
+            if isinstance(effect, ReplaceOrder):
+                order = self.orders.pop(effect.new_ref.client_order_id)
+                order.drop_change("callback_failed")
+                order.reserve()
+        del self.effects[mark:]
         self._trigger = None
         name = type(self.strategy).__qualname__
         raised = "" if isinstance(error, StrategyError) else f" raised {type(error).__name__}"

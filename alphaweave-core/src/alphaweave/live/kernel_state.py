@@ -78,6 +78,7 @@ def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
                 f"the state holds a position in {symbol}, which is not among the config's instruments"
             )
         kernel.refresh(kernel.books[symbol])
+    made = set(kernel.desk.indicators)
     for entry in state["indicators"]:
         kind, symbol, period = entry["key"]
         if symbol not in kernel.books:
@@ -85,6 +86,10 @@ def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
                 f"the state holds an indicator of {symbol}, which is not among the config's instruments"
             )
         kernel.desk.indicator(kind, symbol, period).set_state(entry["state"])
+        made.discard((kind, symbol, period))
+    for key in made:
+        # The strategy's parameters changed: what the state cannot tell, the bars do.
+        kernel.desk.catch_up(*key)
     orders = [_restored(kernel, entry) for entry in state["orders"]]
     for entry in state["groups"]:
         *first, take_profit, stop_loss = (orders[position] for position in entry["legs"])
@@ -92,10 +97,10 @@ def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
     for order in orders:
         if order.is_open:
             order.book.orders[order.id] = order
-            for ref in (order.ref, order.change_ref):
-                if ref is not None:
-                    kernel.orders[ref.client_order_id] = order
             kernel.orders[order.id] = order
+            # Of the versions in between, fills may still come late.
+            for version in range(1, order.version + 1):
+                kernel.orders[kernel.replacement_id(order.id, version)] = order
             order.reserve()
 
 
@@ -113,6 +118,7 @@ def _order(order: Order) -> dict[str, Any]:
         "reference": order.reference,
         "adjustments": list(order.adjustments),
         "version": order.version,
+        "told": order.told,
         "ending": None
         if order.ending is None
         else [order.ending[0].value, order.ending[1], order.ending[2], str(order.ending[3])],
@@ -143,6 +149,7 @@ def _restored(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
     order.reason = entry["reason"]
     order.text = entry["text"]
     order.version = entry["version"]
+    order.told = entry["told"]
     order.handed_over = True
     if entry["ending"] is not None:
         status, reason, text, cumulative = entry["ending"]

@@ -104,6 +104,7 @@ class Order:
         ref: the names of the version that works now.
         change, change_ref: a replacement on its way, whose outcome is not known yet.
         reserved: units counted in the book's open_buy or open_sell for it.
+        told: how often the strategy was told of its status.
         reference: the last price when it was decided, for slippage.
         ending: how it ends once fills that the broker has counted arrive: (status, reason, text, units).
         handed_over: whether its intent has left the kernel.
@@ -132,6 +133,7 @@ class Order:
         "status",
         "symbol",
         "text",
+        "told",
         "version",
     )
 
@@ -160,6 +162,7 @@ class Order:
         self.reference = reference
         self.adjustments = adjustments
         self.version = 0
+        self.told = 0
         self.group: Group | None = None
         self.ending: tuple[OrderStatus, str | None, str, Decimal] | None = None
         self.change: OrderChange | None = None
@@ -182,10 +185,10 @@ class Order:
 
         An order sized in quote currency has none that are known; see `estimate`.
         """
-        if self.ending is not None:
+        change = self.change
+        if self.ending is not None and change is None:
             return self.ending[3] - self.filled
         quantity = self.quantity if self.quantity is not None else self.estimate()
-        change = self.change
         if change is not None and change.quantity is not None and change.quantity > quantity:
             quantity = change.quantity
         left = quantity - self.filled
@@ -198,12 +201,10 @@ class Order:
             return self.filled
         return self.book.instrument.units_worth(quote, Decimal(repr(self.reference)))
 
-    def accept(self) -> bool:
+    def accept(self) -> None:
         """The broker has it. A late word changes nothing that is known better."""
         if self.status is _PENDING or self.status is _UNKNOWN:
             self.status = _PARTIAL if self.filled else _ACCEPTED
-            return True
-        return False
 
     def doubt(self) -> None:
         """Nobody knows what became of it; its full exposure stays reserved."""
@@ -218,40 +219,42 @@ class Order:
 
     def fill(self, size: Decimal, price: Decimal) -> None:
         """Book an execution (a negative size takes one back). A terminal order becomes FILLED if that
-        completes it, and otherwise stays ended."""
+        completes it, and otherwise stays ended. One with a replacement on its way is not over yet: what
+        completes the old version may be a part of the new one."""
         self.filled += size
         self.filled_value += size * price
         quantity = self.quantity
-        if quantity is not None and self.filled >= quantity:
+        if quantity is not None and self.filled >= quantity and self.change is None:
             self.status = _FILLED
         elif not self.status.terminal:
             self.status = _PARTIAL if self.filled else _ACCEPTED
-            ending = self.ending
-            if ending is not None and self.filled >= ending[3]:
-                self.status, self.reason, self.text, _ = ending
-                self.ending = None
+            if self.ending is not None:
+                self._end_if_due()
 
-    def end(self, status: OrderStatus, reason: str | None, text: str, cumulative: Decimal | None) -> bool:
+    def end(self, status: OrderStatus, reason: str | None, text: str, cumulative: Decimal | None) -> None:
         """The broker says that the order is over once ``cumulative`` units are filled.
 
-        While fills that the broker counts have not arrived, the order stays open and reserves them.
+        While fills that the broker counts have not arrived, the order stays open and reserves them; so it
+        does while the outcome of a replacement is not known.
         """
         if self.status.terminal:
-            return False
-        if status is _FILLED and cumulative is None:
-            cumulative = self.quantity
-        if cumulative is not None and cumulative > self.filled:
-            self.ending = (status, reason, text, cumulative)
-            return False
-        self.status = status
-        self.reason = reason
-        self.text = text
-        return True
+            return
+        if cumulative is None:
+            cumulative = self.quantity if status is _FILLED and self.quantity is not None else self.filled
+        self.ending = (status, reason, text, cumulative)
+        self._end_if_due()
 
-    def adopt_change(self) -> None:
-        """The replacement works now: its terms and its names are the order's."""
+    def _end_if_due(self) -> None:
+        ending = self.ending
+        if ending is not None and self.change is None and self.filled >= ending[3]:
+            self.status, self.reason, self.text, _ = ending
+            self.ending = None
+
+    def adopt_change(self, client_id: str | None) -> None:
+        """The replacement of this name works now: its terms and its names are the order's. A name of
+        another version changes nothing."""
         change = self.change
-        if change is None or self.change_ref is None:
+        if change is None or self.change_ref is None or self.change_ref.client_order_id != client_id:
             return
         old = self.request
         self.request = OrderRequest(
@@ -273,6 +276,7 @@ class Order:
         self.ref = self.change_ref
         self.change = None
         self.change_ref = None
+        self.ending = None  # it was the old version's
         if self.quantity is not None and self.filled >= self.quantity:
             self.status = _FILLED
 
@@ -280,6 +284,10 @@ class Order:
         """The replacement was refused: the order works on as it was."""
         self.change = self.change_ref = None
         self.text = text
+        if self.quantity is not None and self.filled >= self.quantity:
+            self.status = _FILLED
+        else:
+            self._end_if_due()
 
     def reserve(self) -> None:
         """Bring the book's open exposure up to date after any change of this order."""

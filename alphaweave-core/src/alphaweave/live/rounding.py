@@ -14,7 +14,15 @@ from alphaweave.core.money import Number, decimal_of, plain
 from alphaweave.core.order import OrderType, Side, TimeInForce, Trail
 from alphaweave.live.adapters.capabilities import Capabilities
 
-__all__ = ["Refused", "limit_on_grid", "sized", "stop_on_grid", "trail_of", "whole_where_needed"]
+__all__ = [
+    "Refused",
+    "limit_on_grid",
+    "sized",
+    "stop_on_grid",
+    "trail_of",
+    "units_on_grid",
+    "whole_where_needed",
+]
 
 
 class Refused(Exception):
@@ -51,7 +59,15 @@ def sized(
     signed = decimal_of(size)
     if not signed:
         raise Refused("zero_size", "the size is zero")
-    asked = abs(signed)
+    return (Side.BUY if signed > 0 else Side.SELL), units_on_grid(instrument, abs(signed), adjustments), None
+
+
+def units_on_grid(instrument: Instrument, asked: Decimal, adjustments: list[str]) -> Decimal:
+    """Unsigned units, rounded down to the size step.
+
+    Raises:
+        Refused: nothing is left of them.
+    """
     quantity = instrument.round_size(asked)
     if not quantity:
         raise Refused(
@@ -60,7 +76,7 @@ def sized(
         )
     if quantity != asked:
         adjustments.append(f"size {plain(asked)} rounded down to {plain(quantity)}")
-    return (Side.BUY if signed > 0 else Side.SELL), quantity, None
+    return quantity
 
 
 def whole_where_needed(

@@ -95,20 +95,28 @@ class MarketView:
         known = self.indicators.get(key)
         if known is not None:
             return known
-        indicator = _INDICATORS[kind](period)
+        indicator = self.indicators[key] = _INDICATORS[kind](period)
         series = book.series
         lane = self._kernel.lanes[id(book.cursor)]
-        seen = range(book.cursor.count)
         if isinstance(indicator, CloseIndicator):
             lane.feed_close(series.close, indicator.update)
+        elif isinstance(indicator, BarIndicator):
+            lane.bar_feeds.append((indicator.update, series.high, series.low, series.close))
+        self.catch_up(*key)
+        return indicator
+
+    def catch_up(self, kind: str, symbol: str, period: int) -> None:
+        """Feed an indicator that has had no bar yet with all that are known."""
+        book = self._book(symbol)
+        indicator = self.indicators[kind, symbol, period]
+        series = book.series
+        seen = range(book.cursor.count)
+        if isinstance(indicator, CloseIndicator):
             for row in seen:
                 indicator.update(series.close[row])
         elif isinstance(indicator, BarIndicator):
-            lane.bar_feeds.append((indicator.update, series.high, series.low, series.close))
             for row in seen:
                 indicator.update(series.high[row], series.low[row], series.close[row])
-        self.indicators[key] = indicator
-        return indicator
 
     def log_metric(self, name: str, value: float) -> None:
         self._kernel.notes.append(MetricRecord(name, float(value), self._kernel.when()))
