@@ -90,14 +90,13 @@ class Account:
         self._matching = None
         self._valued_at = None
 
-    def refusal(
+    def refusal(  # noqa: PLR0917 - runs twice for every order, and keywords cost
         self,
         instrument: Instrument,
         buy: bool,
         units: Decimal,
         price: Decimal | None,
         now: int,
-        *,
         worth: Decimal | None = None,
         fill: bool = False,
     ) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
+from datetime import UTC, datetime
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.money import CONTEXT
@@ -11,6 +11,7 @@ from alphaweave.core.order import OrderStatus
 from alphaweave.live.reports import BrokerFill, OrderUpdate
 from alphaweave.sim.departures import Departures
 from alphaweave.sim.orders import SimGroup, SimOrder
+from alphaweave.sim.waiting import Waiting
 
 __all__ = ["OrderBook"]
 
@@ -24,6 +25,7 @@ class OrderBook:
 
     Attributes:
         working: the orders that are not ended, by place, in the order of matching.
+        waiting: the same without held exits, by what wakes them.
         by_client: every order version still known, by client order id.
         groups: brackets and OCOs that still have a working leg, by id.
         events: what happened and was not taken yet.
@@ -33,9 +35,10 @@ class OrderBook:
         issued: how many order versions were given an id of the venue's.
     """
 
-    def __init__(self, history: int | None, departures: Departures) -> None:
+    def __init__(self, history: int | None, departures: Departures, waiting: Waiting) -> None:
         self._history = history
         self._departures = departures
+        self.waiting = waiting
         self.ended: deque[str] = deque()
         self.working: dict[int, SimOrder] = {}
         self.by_client: dict[str, SimOrder] = {}
@@ -61,12 +64,24 @@ class OrderBook:
             known = self._instants[ns] = from_ns(ns)
         return known
 
+    def reuse(self, moment: datetime, ns: int) -> None:
+        """Keep a datetime as that of ``ns`` if it is, which costs less to tell than to make another."""
+        # Both sides are the same whole number of microseconds, divided and rounded alike.
+        if ns not in self._instants and moment.tzinfo is UTC and moment.timestamp() == ns // 1000 / 1_000_000:
+            if len(self._instants) >= _INSTANTS:
+                self._instants.clear()
+            self._instants[ns] = moment
+
     def accept(self, order: SimOrder) -> None:
         """Take an order in."""
         self.working[order.seq] = order
-        self._departures.arrived(order)
         self.by_client[order.ref.client_order_id] = order
-        self._tell(order, "held" if order.held else None)
+        if order.held:
+            self._tell(order, "held")
+            return
+        self.waiting.add(order)
+        self._departures.arrived(order)
+        self._tell(order, None)
 
     def reject(self, order: SimOrder, reason: str, text: str) -> None:
         """Refuse an order that was never taken in."""
@@ -81,11 +96,12 @@ class OrderBook:
         old.replaced_by = new.ref.client_order_id
         self._tell(old, "replaced", old.replaced_by)
         self._forget(old)
+        self.waiting.remove(old)
         self._departures.recount()
         self.accept(new)
 
     def executed(
-        self, order: SimOrder, fill: BrokerFill, exits_from: tuple[int, int] | None, *, complete: bool
+        self, order: SimOrder, fill: BrokerFill, exits_from: tuple[int, int] | None, complete: bool
     ) -> None:
         """Tell an execution already counted in ``order``, and let the rest of its group feel it.
 
@@ -118,6 +134,7 @@ class OrderBook:
         """End a working order; the rest of its group follows."""
         order.status, order.text = status, text
         del self.working[order.seq]
+        self.waiting.remove(order)
         if order.submitted == self.now:
             self._departures.recount()
         self._tell(order, reason)
@@ -146,7 +163,10 @@ class OrderBook:
     def restored(self) -> None:
         """Find again what is kept beside the orders themselves."""
         self._departures.clear()
+        self.waiting.clear()
         for order in self.working.values():
+            if not order.held:
+                self.waiting.add(order)
             if order.submitted == self.now:
                 self._departures.arrived(order)
 
@@ -157,6 +177,7 @@ class OrderBook:
         leg.reason = None
         leg.eligible_from = eligible_from
         leg.quantity = min(leg.quantity, entry.filled)
+        self.waiting.release(leg)
 
     def _tell(self, order: SimOrder, reason: str | None, replaced_by: str | None = None) -> None:
         order.reason = reason

@@ -45,6 +45,13 @@ class FeeModel:
         """Nothing is ever charged."""
         return self == _FREE
 
+    @property
+    def rates(self) -> tuple[Decimal, Decimal] | None:
+        """The taker's and the maker's share where a share of the notional is all there is to pay."""
+        if self.per_unit or self.fixed or self.minimum or self.free:
+            return None
+        return self.taker_rate, self.taker_rate if self.maker_rate is None else self.maker_rate
+
     def charge(self, size: Decimal, notional: Decimal, *, maker: bool) -> Decimal:
         """The fee of one fill before ``minimum``."""
         rate = self.maker_rate if maker and self.maker_rate is not None else self.taker_rate

@@ -52,6 +52,7 @@ class Executor:
         self._instruments = instruments
         self._settings = settings
         self._fees = None if settings.fees.free else settings.fees
+        self._rates = settings.fees.rates
         self._slippage = None if settings.slippage.none else settings.slippage
         # Nothing but the order itself says how much of it is filled.
         self._unbounded = settings.volume_share is None and not settings.random_partials
@@ -62,27 +63,28 @@ class Executor:
         """Fill what can be filled of ``order``; it may end by it, refused or complete."""
         request = order.request
         instrument = self._instruments[request.symbol]
-        price = match.price
+        price, place, maker, slips = match
         if self._unbounded and order.quote_left is None and not request.reduce_only:
-            whole = size = order.remaining
-            if match.slips and self._slippage is not None:
+            assert order.quantity is not None
+            whole = size = _subtract(order.quantity, order.filled) if order.filled else order.quantity
+            if slips and self._slippage is not None:
                 price = self._slippage.price(instrument, order.buy, price, bar, size)
         else:
             cut = self._cut(order)
-            whole, size = self._size(order, instrument, price, bar, match.place, cut)
-            if match.slips and self._slippage is not None:
+            whole, size = self._size(order, instrument, price, bar, place, cut)
+            if slips and self._slippage is not None:
                 price = self._slippage.price(instrument, order.buy, price, bar, size)
                 if order.quote_left is not None:
-                    whole, size = self._size(order, instrument, price, bar, match.place, cut)
+                    whole, size = self._size(order, instrument, price, bar, place, cut)
             if self._ends_unfilled(order, bar, whole, size) or not size:
                 return
-        reason = self._account.refusal(instrument, order.buy, size, price, self._book.now, fill=True)
+        reason = self._account.refusal(instrument, order.buy, size, price, self._book.now, None, True)
         if reason is not None:
             self._give_up(order, bar, reason, EXPOSURE_TEXTS[reason])
             return
-        self._fill(order, instrument, bar, match, size, price, complete=size == whole)
+        self._fill(order, instrument, bar, place, maker, size, price, size is whole or size == whole)
         if request.reduce_only and order.seq in self._book.working and not self._reducible(order):
-            self._book.end(order, OrderStatus.CANCELLED, "reduce_only", self._exits_from(bar, match.place))
+            self._book.end(order, OrderStatus.CANCELLED, "reduce_only", self._exits_from(bar, place))
 
     def _ends_unfilled(self, order: SimOrder, bar: BarView, whole: Decimal, size: Decimal) -> bool:
         if not whole:
@@ -145,10 +147,10 @@ class Executor:
         order: SimOrder,
         instrument: Instrument,
         bar: BarView,
-        match: Match,
+        place: Place,
+        maker: bool,
         size: Decimal,
         price: Decimal,
-        *,
         complete: bool,
     ) -> None:
         book = self._book
@@ -166,7 +168,10 @@ class Executor:
                 order.quantity = order.filled
         if bar.capacity is not None:
             bar.capacity = _subtract(bar.capacity, size)
-        fee = ZERO if self._fees is None else self._fee(self._fees, order, size, notional, match.maker)
+        if self._rates is not None:
+            fee = _multiply(notional, self._rates[maker])
+        else:
+            fee = ZERO if self._fees is None else self._fee(self._fees, order, size, notional, maker)
         self._account.book(instrument, order.buy, size, notional, price, fee)
         self.executions += 1
         ref = order.ref
@@ -180,14 +185,14 @@ class Executor:
             order.request.side,
             size,
             price,
-            book.at(bar.start) if match.place is _OPEN else at,
+            book.at(bar.start) if place is _OPEN else at,
             at,
             0,
             order.filled,
             (Money(instrument.settle, fee),) if fee else (),
         )
-        exits_from = self._exits_from(bar, match.place) if order.group else None
-        book.executed(order, fill, exits_from, complete=complete)
+        exits_from = self._exits_from(bar, place) if order.group else None
+        book.executed(order, fill, exits_from, complete)
 
     @staticmethod
     def _fee(fees: FeeModel, order: SimOrder, size: Decimal, notional: Decimal, maker: bool) -> Decimal:

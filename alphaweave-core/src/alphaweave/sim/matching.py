@@ -5,8 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import Enum
 
-from attrs import define
-
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT
 from alphaweave.core.order import OrderType, Side, TimeInForce, Trail
@@ -40,32 +38,21 @@ class Place(Enum):
     LAST = "last"
 
 
-@define
-class Match:
-    """A fill that a bar offers.
-
-    Attributes:
-        price: before slippage.
-        maker: the order rested at this price and others came to it.
-        slips: slippage applies.
-    """
-
-    price: Decimal
-    place: Place
-    maker: bool = False
-    slips: bool = False
-
-
 # An enum member looked up in its class costs several times what a module's own name costs.
 _OPEN, _WITHIN = Place.OPEN, Place.WITHIN
 _MARKET, _LIMIT, _STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_LIMIT
+
+# Tuples: one is made for each match, and nobody keeps it.
+Match = tuple[Decimal, Place, bool, bool]
+"""A fill that a bar offers: the price before slippage; where; whether the order rested at this price and
+others came to it (it is the maker); whether slippage applies."""
 
 Hit = Match | Place
 """What a bar does to an order: it offers a fill, or it triggers a stop limit there and offers none."""
 
 
 def place_of(hit: Hit) -> Place:
-    return hit.place if isinstance(hit, Match) else hit
+    return hit[1] if isinstance(hit, tuple) else hit
 
 
 # Most orders that rest are far from the bar. Floats tell that cheaply, and rightly: rounding to a float
@@ -73,7 +60,7 @@ def place_of(hit: Hit) -> Place:
 
 
 def match_market(bar: BarView) -> Match:
-    return Match(bar.open, _OPEN, False, True)
+    return (bar.open, _OPEN, False, True)
 
 
 def match_limit(buy: bool, limit: Decimal, bar: BarView, *, gap_improves: bool) -> Match | None:
@@ -81,9 +68,9 @@ def match_limit(buy: bool, limit: Decimal, bar: BarView, *, gap_improves: bool) 
     if bar.lowest() > float(limit) if buy else bar.highest() < float(limit):
         return None
     if gap_improves and (bar.open <= limit if buy else bar.open >= limit):
-        return Match(bar.open, _OPEN)
+        return (bar.open, _OPEN, False, False)
     if bar.low <= limit if buy else bar.high >= limit:
-        return Match(limit, _WITHIN, True)
+        return (limit, _WITHIN, True, False)
     return None
 
 
@@ -91,9 +78,9 @@ def match_stop(buy: bool, stop: Decimal, bar: BarView) -> Match | None:
     if bar.highest() < float(stop) if buy else bar.lowest() > float(stop):
         return None
     if bar.open >= stop if buy else bar.open <= stop:
-        return Match(bar.open, _OPEN, False, True)
+        return (bar.open, _OPEN, False, True)
     if bar.high >= stop if buy else bar.low <= stop:
-        return Match(stop, _WITHIN, False, True)
+        return (stop, _WITHIN, False, True)
     return None
 
 
@@ -103,19 +90,19 @@ def match_stop_limit(
     trigger = match_stop(buy, stop, bar)
     if trigger is None:
         return None
-    if trigger.place is _OPEN:
+    if trigger[1] is _OPEN:
         return match_limit(buy, limit, bar, gap_improves=gap_improves) or _OPEN
     # The path after a trigger inside the bar is unknown: only a limit that the stop price itself
     # satisfies is sure to be met.
     sure = limit >= stop if buy else limit <= stop
-    return Match(stop, _WITHIN) if sure else _WITHIN
+    return (stop, _WITHIN, False, False) if sure else _WITHIN
 
 
 def match_auction(buy: bool, limit: Decimal | None, price: Decimal, place: Place) -> Match | None:
     """One price at one instant: the open or the close, if the limit (None: a market order) allows it."""
     if limit is not None and (price > limit if buy else price < limit):
         return None
-    return Match(price, place, False, limit is None)
+    return (price, place, False, limit is None)
 
 
 def trail_level(instrument: Instrument, buy: bool, best: Decimal, trail: Trail) -> Decimal:

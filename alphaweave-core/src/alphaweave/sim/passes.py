@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping
+from operator import attrgetter
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderStatus, TimeInForce
@@ -10,12 +12,13 @@ from alphaweave.sim.account import Account
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.execution import Executor
 from alphaweave.sim.market import BarView, Market
-from alphaweave.sim.matching import Hit, Match, Place, follow, match_order, place_of
+from alphaweave.sim.matching import Hit, Place, follow, match_order, place_of
 from alphaweave.sim.orders import SimGroup, SimOrder
 
 __all__ = ["Passes"]
 
 # An enum member looked up in its class costs several times what a module's own name costs.
+_BY_PLACE = attrgetter("seq")
 _GTC, _DAY, _GTD, _AT_OPEN = TimeInForce.GTC, TimeInForce.DAY, TimeInForce.GTD, TimeInForce.AT_OPEN
 
 
@@ -44,8 +47,10 @@ class Passes:
         self._account.begin_matching(end)
         bars: dict[str, BarView | None] = {}
         working = self._book.working
-        for order in list(working.values()):
-            if order.held or order.seq not in working:
+        waiting = self._book.waiting
+        due = waiting.due(end)
+        for order in due:
+            if order.seq not in working:
                 continue
             symbol = order.ref.symbol
             if symbol in bars:
@@ -63,6 +68,13 @@ class Passes:
                 self._apply(
                     order, bar, match_order(order, bar, self._instruments[symbol], self._gap_improves)
                 )
+                if order.seq in working:
+                    waiting.met(order)
+            if waiting.released:
+                # They lie behind the entry that has just ended.
+                for leg in waiting.released:
+                    insort(due, leg, key=_BY_PLACE)
+                waiting.released.clear()
         self._account.end_matching()
 
     def _exits(self, group: SimGroup, bar: BarView) -> None:
@@ -83,6 +95,9 @@ class Passes:
             self._apply(target, bar, target_hit)
         if stop_ready and stop.seq in working:
             self._apply(stop, bar, stop_hit)
+        for leg in (target, stop):
+            if leg.seq in working:
+                self._book.waiting.met(leg)
 
     def _ready(self, order: SimOrder, bar: BarView) -> bool:
         """Whether the order can match in this bar; it may expire here instead."""
@@ -126,7 +141,7 @@ class Passes:
                 follow(order, bar)
             return
         order.triggered = True
-        if isinstance(hit, Match):
+        if isinstance(hit, tuple):
             self._executor.execute(order, bar, hit)
             if order.once and order.seq in self._book.working:
                 self._end_one_shot(order)

@@ -34,20 +34,20 @@ from alphaweave.sim.admission import Admission, Refusal
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.departures import Departures
 from alphaweave.sim.execution import Executor
-from alphaweave.sim.idle import idle_rows
 from alphaweave.sim.market import Market
-from alphaweave.sim.matching import Match, Place
+from alphaweave.sim.matching import Place
 from alphaweave.sim.orders import SimGroup, SimOrder, broker_order, one_shot
 from alphaweave.sim.passes import Passes
 from alphaweave.sim.replacement import changed, left_after, not_replaced, take_over
 from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.snapshot import readable, restore_book, snapshot_book
+from alphaweave.sim.waiting import Waiting
 
 __all__ = ["SimVenue"]
 
 _VERSION = 1
 # An enum member looked up in its class costs several times what a module's own name costs.
-_BUY, _MARKET = Side.BUY, OrderType.MARKET
+_BUY, _MARKET, _LAST = Side.BUY, OrderType.MARKET, Place.LAST
 _GTD, _AT_OPEN, _AT_CLOSE = TimeInForce.GTD, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE
 
 
@@ -77,7 +77,7 @@ class SimVenue:
         self._latency = settings.latency_ns
         self._market = Market({} if board is None else board, settings.session_timezone)
         departures = Departures()
-        self._book = OrderBook(settings.history, departures)
+        self._book = OrderBook(settings.history, departures, Waiting(self._market))
         self._account = Account(account, currency, cash, instruments, self._market, settings, departures)
         self._admission = Admission(instruments, self._market, self._account, settings, currency)
         self._executor = Executor(account, self._account, self._book, instruments, settings, Random(seed))
@@ -131,7 +131,10 @@ class SimVenue:
         if ref.client_order_id in book.by_client:
             raise _duplicate(ref)
         now = book.tick(now)
-        refusal = self._scripted()
+        if ref.decided_at is not None:
+            book.reuse(ref.decided_at, now)
+        self._submissions += 1
+        refusal = self._scripted() if self._refused else None
         if refusal is None:
             refusal = self._admission.order(request, now)
         order = self._order(ref, request, now)
@@ -157,8 +160,11 @@ class SimVenue:
         now = book.tick(now)
         legs = group.legs
         # Every leg counts as a submission, also after one was refused.
-        scripted = [self._scripted() for _ in refs]
-        refusal = next(filter(None, scripted), None) or self._admission.group(group, now)
+        refusal: Refusal | None = None
+        for _ in refs:
+            self._submissions += 1
+            refusal = refusal or self._scripted()
+        refusal = refusal or self._admission.group(group, now)
         orders = [self._order(ref, leg, now) for ref, leg in zip(refs, legs, strict=True)]
         if refusal is not None:
             for order in orders:
@@ -247,7 +253,8 @@ class SimVenue:
         """Match the working orders against the bars that end at ``end``; call it before anyone acts on
         those bars."""
         self._book.tick(end)
-        self._market.seen = max(self._market.seen, end)
+        market = self._market
+        market.seen = max(market.seen, end)
         self._passes.run(end)
 
     def idle(self, slices: int) -> int:
@@ -256,7 +263,7 @@ class SimVenue:
 
         The board must not show those slices yet, and all its series must advance together.
         """
-        return idle_rows(self.working.values(), self._market, slices)
+        return self._book.waiting.idle(slices)
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
         """One order version, ended ones too as far as ``settings.history`` goes."""
@@ -350,9 +357,6 @@ class SimVenue:
         return order
 
     def _scripted(self) -> Refusal | None:
-        self._submissions += 1
-        if not self._refused:
-            return None
         reason = self._refused.get(self._submissions)
         return None if reason is None else Refusal(reason, "refused by a scripted fault")
 
@@ -361,7 +365,7 @@ class SimVenue:
         tif = order.request.tif
         if bar is None or tif is _AT_OPEN or tif is _AT_CLOSE:
             return
-        self._executor.execute(order, bar, Match(bar.close, Place.LAST, False, True))
+        self._executor.execute(order, bar, (bar.close, _LAST, False, True))
         if order.once and order.seq in self.working:
             self._book.end(order, OrderStatus.EXPIRED, "ioc_remainder")
 
