@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Number, decimal_of
 from alphaweave.data.frames import series_of
@@ -106,7 +108,8 @@ class VectorBacktester:
             venue=SimVenue(
                 instruments=rules,
                 board=series,
-                settings=self._venue,
+                # nobody queries the past of a replay
+                settings=evolve(self._venue, history=0),
                 cash=cash,
                 currency=self._currency,
                 seed=seed,
