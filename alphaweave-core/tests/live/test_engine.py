@@ -493,3 +493,87 @@ def test_attributes_that_no_state_holds_are_named() -> None:
     series = {"A": walk("A", list(range(5)), 1)}
     assert play(series, strategy=Counting())[0].unsaved() == ("seen", "last")
     assert play({"A": walk("A", list(range(5)), 1)}, strategy=Saving())[0].unsaved() == ()
+
+
+def test_state_does_not_fit_bars_that_joined_its_past() -> None:
+    """A bar that appears before the instant of the state would put its symbol out of step for good."""
+    engine, _ = play(market(45), until=15)
+    assert engine.state().feed["B"]["rows"] == 12
+    late = market(45)
+    grown = _head(late["B"], 14)
+    grown.append(14 * DAY_NS, 15 * DAY_NS, 100.0, 100.0, 100.0, 100.0, 1.0)
+    late["B"] = grown
+    with pytest.raises(StateMismatch, match="bars of B are not those"):
+        play(late, state=engine.state())
+
+
+def test_cancel_that_its_end_overtook_is_no_alert() -> None:
+    """Cancelling both exits of a group ends the second with the first; nothing was refused."""
+
+    class Leaving(Strategy):
+        def next(self, i: int) -> None:
+            if i == 0:
+                self.order_market("A", 5)
+            elif i == 2:
+                self.group = self.order_oco("A", -5, take_profit=1000, stop_loss=1)
+            elif i == 4:
+                self.group.cancel()
+            elif i == 6:
+                assert not self.group.is_open
+
+    _, memory = play({"A": walk("A", list(range(8)), 1)}, strategy=Leaving())
+    assert memory.alerts == []
+
+
+def test_order_replaced_and_cancelled_at_once_is_gone() -> None:
+    """The cancel reaches the version that the replacement has just put in its place."""
+
+    class Wavering(Strategy):
+        def next(self, i: int) -> None:
+            if i == 0:
+                self.limit = self.order_limit("A", 5, 1, tif="gtc")
+            elif i == 2:
+                assert self.limit.replace(size=6)
+                self.limit.cancel()
+            elif i == 4:
+                assert not self.limit.is_open
+
+    _, memory = play({"A": walk("A", list(range(8)), 1)}, strategy=Wavering())
+    assert memory.alerts == []
+    assert memory.orders[-1].status == "cancelled"
+
+
+def test_many_symbols_traded_in_one_slice_are_no_endless_trading() -> None:
+    """What was decided in `next` does not count as trading from a callback, however much it is."""
+    series = {"A": walk("A", [0, 1, 2], 1)}
+
+    class Busy(Strategy):
+        def next(self, i: int) -> None:
+            if i == 0:
+                for _ in range(11_000):
+                    self.order_limit("A", 1, 1)
+
+    engine, _ = play(series, strategy=Busy())
+    assert engine.summary is not None
+    assert engine.summary.outcome == "finished"
+
+
+def test_monitor_that_raised_is_told_nothing_more() -> None:
+    """Not even the rest of what is being handed over."""
+
+    class Once(InMemoryMonitor):
+        calls = 0
+
+        def on_order(self, order: Any) -> None:
+            self.calls += 1
+            raise OSError("disk full")
+
+    class Twice(Strategy):
+        def next(self, i: int) -> None:
+            if i == 0:
+                self.order_market("A", 1)
+                self.order_market("A", 2)
+
+    once = Once()
+    play({"A": walk("A", [0, 1, 2], 1)}, strategy=Twice(), monitors={"once": once})
+    assert once.calls == 1

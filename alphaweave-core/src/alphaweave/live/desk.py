@@ -23,18 +23,16 @@ from alphaweave.core.order import (
     Side,
     TimeInForce,
 )
-from alphaweave.live.adapters.capabilities import (
-    check_change,
-    check_request,
-    usual_tif,
-)
+from alphaweave.live.adapters.capabilities import check_change, check_request, usual_tif
 from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder, prepared
 from alphaweave.live.grouping import group_of
 from alphaweave.live.notes import denial_record
 from alphaweave.live.orders import DeniedOrder, Group, Order, SymbolBook
 from alphaweave.live.risk import Denial, Proposal
 from alphaweave.live.rounding import (
+    UNUSABLE,
     Refused,
+    complaint,
     limit_on_grid,
     sized,
     stop_on_grid,
@@ -112,8 +110,8 @@ class TradingDesk(MarketView):
             return self._submit(book, request, tuple(adjustments), book.last())
         except Refused as refusal:
             return self._deny(book, kind, refusal.reason, refusal.text)
-        except (TypeError, ValueError) as error:
-            return self._deny(book, kind, "invalid_order", str(error))
+        except UNUSABLE as error:
+            return self._deny(book, kind, "invalid_order", complaint(error))
 
     def place_target(
         self, symbol: str | None, target: float | Decimal, tif: TimeInForce | str | None
@@ -144,8 +142,8 @@ class TradingDesk(MarketView):
             return self._submit(book, request, adjustments, last)
         except Refused as refusal:
             return self._deny(book, OrderType.MARKET, refusal.reason, refusal.text)
-        except (TypeError, ValueError) as error:
-            return self._deny(book, OrderType.MARKET, "invalid_order", str(error))
+        except UNUSABLE as error:
+            return self._deny(book, OrderType.MARKET, "invalid_order", complaint(error))
 
     def place_group(
         self,
@@ -178,8 +176,8 @@ class TradingDesk(MarketView):
             return self._submit_group(book, group, tuple(adjustments))
         except Refused as refusal:
             return self._deny_group(book, bracket, refusal.reason, refusal.text)
-        except (TypeError, ValueError) as error:
-            return self._deny_group(book, bracket, "invalid_order", str(error))
+        except UNUSABLE as error:
+            return self._deny_group(book, bracket, "invalid_order", complaint(error))
 
     def cancel(self, order_id: str) -> None:
         order = self._kernel.orders.get(order_id)
@@ -234,8 +232,8 @@ class TradingDesk(MarketView):
         except Refused as refusal:
             order.text = refusal.text
             return False
-        except (TypeError, ValueError, Unsupported) as error:
-            order.text = str(error)
+        except (*UNUSABLE, Unsupported) as error:
+            order.text = complaint(error)
             return False
         order.version = version
         order.change = change
@@ -269,8 +267,9 @@ class TradingDesk(MarketView):
         if target == 0.0:
             return ZERO
         kernel = self._kernel
-        if price is None:
-            raise Refused("no_reference_price", f"{book.symbol} has had no bar yet")
+        if price is None or price <= 0.0:
+            what = "has had no bar yet" if price is None else f"has the price {price}"
+            raise Refused("no_reference_price", f"{book.symbol} {what}, which sizes nothing")
         equity = kernel.equity()
         cap = kernel.settings.capital
         if cap is not None and equity > cap:
@@ -329,7 +328,7 @@ class TradingDesk(MarketView):
         """Ask the risk chain; ``entered`` is what an entry of the same group will have added before."""
         side = request.side
         price = request.limit_price or request.stop_price
-        if price is None and last is not None:
+        if price is None and last is not None and last > 0.0:  # below it a value says nothing
             price = Decimal(repr(last))
         quantity = request.quantity
         if quantity is None:

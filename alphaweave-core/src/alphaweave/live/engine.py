@@ -269,7 +269,8 @@ class LiveEngine:
         for symbol, one in self._series.items():
             rows = state.feed[symbol]["rows"]
             one.cursor.count = rows
-            if len(one) < rows or _seen(one) != state.feed[symbol]:
+            # A bar that joined the past since would put its symbol out of step with the slices.
+            if driver.rows_by(state.position, one) != rows or _seen(one) != state.feed[symbol]:
                 raise StateMismatch(
                     f"the bars of {symbol} are not those that the state was saved with; resume on the same "
                     "data (later bars may be added), or start anew"

@@ -78,6 +78,7 @@ class Fanout:
                     tell(note)
                 except Exception as error:  # as above
                     self._put_aside(monitor, type(note).__name__, error)
+                    hearers = self._hearers
 
     def _listen(self) -> None:
         """Who hears of what; looked up once, for a replay notes a lot."""
@@ -97,9 +98,8 @@ class Fanout:
                 self._put_aside(monitor, name, error)
 
     def _put_aside(self, monitor: Monitor, callback: str, error: Exception) -> None:
-        if monitor not in self.monitors:
-            return  # it failed at an earlier note of the same batch
-        self.monitors.remove(monitor)
+        # By identity: two monitors may well be equal.
+        self.monitors = [each for each in self.monitors if each is not monitor]
         self._listen()
         self.failures.append(MonitorFailure(monitor, callback, error))
 

@@ -8,15 +8,18 @@ then what was decided goes to the venue. No event loop, no thread, no clock.
 from __future__ import annotations
 
 import gc
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
 from alphaweave.core.errors import (
     CancelRejected,
+    OrderState,
     ReplaceRejected,
     StrategyError,
 )
+from alphaweave.data.series import Series
 from alphaweave.data.timeline import Timeline
 from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.fanout import Fanout
@@ -69,6 +72,11 @@ class ReplayDriver:
         """End the run after the present slice; safe to call from a signal handler."""
         self._stop = True
         self.kernel.breaks.append("a stop was asked for")
+
+    def rows_by(self, position: int, series: Series) -> int:
+        """How many bars of a series are known after so many slices."""
+        done = min(position, self.total)
+        return bisect_right(series.end, self._timeline.ends[done - 1]) if done else 0
 
     def run(self, until: int | None = None) -> bool:
         """Process slices up to number ``until`` (exclusive; None: to the end).
@@ -161,6 +169,8 @@ class ReplayDriver:
         venue = self.venue
         heard = 0
         events = venue.take()
+        # A slice in which much was decided is answered much.
+        most = _MOST_EVENTS_IN_A_SLICE + 10 * len(events)
         while events:
             for event in events:
                 if isinstance(event, BrokerFill):
@@ -169,7 +179,7 @@ class ReplayDriver:
                 else:
                     kernel.on_update(event)
                 heard += 1
-            if heard > _MOST_EVENTS_IN_A_SLICE:
+            if heard > most:
                 name = type(kernel.strategy).__qualname__
                 raise StrategyError(
                     f"{name} keeps trading from on_fill or on_order: {heard} events in one slice; "
@@ -198,6 +208,8 @@ class ReplayDriver:
                 try:
                     venue.cancel(effect.ref.client_order_id, now)
                 except CancelRejected as error:
+                    if error.order_state is OrderState.GONE:
+                        continue  # its end overtook the cancel, and is told as such
                     kernel.on_cancel_rejected(effect.ref, str(error))
             elif isinstance(effect, SubmitGroup):
                 venue.submit_group(effect.refs, effect.group, now)

@@ -15,7 +15,9 @@ from alphaweave.core.order import OrderType, Side, TimeInForce, Trail
 from alphaweave.live.adapters.capabilities import Capabilities
 
 __all__ = [
+    "UNUSABLE",
     "Refused",
+    "complaint",
     "limit_on_grid",
     "sized",
     "stop_on_grid",
@@ -25,6 +27,10 @@ __all__ = [
 ]
 
 
+UNUSABLE = (TypeError, ValueError, ArithmeticError)
+"""What a strategy's numbers may come to on their way to exact sizes and prices."""
+
+
 class Refused(Exception):
     """Carries a denial from where it is found to where the handle is made; never leaves the kernel."""
 
@@ -32,6 +38,12 @@ class Refused(Exception):
         super().__init__(text)
         self.reason = reason
         self.text = text
+
+
+def complaint(error: Exception) -> str:
+    """One of `UNUSABLE` in words."""
+    # What decimal says of itself is no sentence.
+    return "a number is too large or too small to trade" if isinstance(error, ArithmeticError) else str(error)
 
 
 def sized(

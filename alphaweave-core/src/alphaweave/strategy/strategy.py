@@ -369,4 +369,6 @@ class Strategy:
     def _bind(self, desk: Desk) -> None:
         self._desk = desk
         # The desk's own bound methods stand in for these reads: one call less, on every bar.
-        self.__dict__.update(close=desk.close, position=desk.position, is_fresh=desk.is_fresh)
+        for name in ("close", "position", "is_fresh"):
+            if getattr(type(self), name) is getattr(Strategy, name):
+                self.__dict__[name] = getattr(desk, name)
