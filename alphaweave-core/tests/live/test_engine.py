@@ -15,7 +15,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphaweave.core.errors import RunRefused, StateMismatch, StrategyError
+from alphaweave.core.errors import RunRefused, StateError, StateMismatch, StrategyError
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRef
 from alphaweave.data.series import Series
@@ -577,3 +577,30 @@ def test_monitor_that_raised_is_told_nothing_more() -> None:
     once = Once()
     play({"A": walk("A", [0, 1, 2], 1)}, strategy=Twice(), monitors={"once": once})
     assert once.calls == 1
+
+
+def test_monitor_whose_state_cannot_be_had_does_not_cost_the_run_its_own() -> None:
+    """The run is saved without it, and the failure is reported."""
+
+    class Sealed(InMemoryMonitor):
+        def get_state(self) -> dict[str, Any]:
+            raise OSError("sealed")
+
+    engine, _ = play(market(20), monitors={"sealed": Sealed()})
+    assert set(engine.state().monitors) == {"recorder"}
+    assert [str(failure) for failure in engine.monitor_failures] == [
+        "monitor Sealed failed in get_state: OSError: sealed"
+    ]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), object()])
+def test_state_that_is_no_json_is_refused_by_name(odd: object, tmp_path: Path) -> None:
+    """What a monitor hands over is not checked before; the file that is there stays."""
+    engine, _ = play(market(5))
+    path = tmp_path / "state.json"
+    save_live_state(path, engine.state())
+    before = path.read_bytes()
+    with pytest.raises(StateError, match="cannot be written as JSON"):
+        save_live_state(path, evolve(engine.state(), monitors={"x": odd}))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

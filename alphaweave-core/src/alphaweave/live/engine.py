@@ -202,9 +202,9 @@ class LiveEngine:
             venue=driver.venue.snapshot(),
             feed={symbol: _seen(series) for symbol, series in self._series.items()},
             monitors={
-                name: monitor.get_state()
+                name: recorded
                 for name, monitor in self._monitors.items()
-                if hasattr(monitor, "get_state")
+                if (recorded := self._fanout.state_of(monitor)) is not None
             },
         )
 

@@ -80,6 +80,16 @@ class Fanout:
                     self._put_aside(monitor, type(note).__name__, error)
                     hearers = self._hearers
 
+    def state_of(self, monitor: Monitor) -> Any:
+        """What a monitor recorded, to be saved; None if it keeps nothing, or fails."""
+        if not hasattr(monitor, "get_state"):
+            return None
+        try:
+            return monitor.get_state()
+        except Exception as error:  # as above
+            self._put_aside(monitor, "get_state", error)
+            return None
+
     def _listen(self) -> None:
         """Who hears of what; looked up once, for a replay notes a lot."""
         monitors = self.monitors

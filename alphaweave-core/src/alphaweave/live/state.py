@@ -73,10 +73,13 @@ def save_live_state(path: str | Path, state: LiveState) -> None:
     """Write ``state`` to ``path``, whole or not at all; the file before it stays until then.
 
     Raises:
-        StateError: the file cannot be written.
+        StateError: the file cannot be written, or the state is no JSON.
     """
     target = Path(path)
-    body = json.dumps(asdict(state), separators=(",", ":"), allow_nan=False)
+    try:
+        body = json.dumps(asdict(state), separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StateError(f"a part of the state cannot be written as JSON: {error}", target) from error
     envelope = f'{{"alphaweave_state":{SCHEMA},"checksum":"{_checksum(body)}","state":{body}}}\n'
     temporary = None
     try:
