@@ -33,6 +33,9 @@ class Account:
         cash: of the account's currency.
         positions: symbol -> signed units, without zeros.
         holdings: base asset of spot instruments -> units, without zeros.
+        matching: everything is valued at prices known before the bars ending then closed; None: at the
+            last closes.
+        valued_at: the instant it was last valued at; None after a change of prices or of ``matching``.
     """
 
     def __init__(  # noqa: PLR0917 - wiring
@@ -70,8 +73,8 @@ class Account:
                 self._keys[symbol] = (self.positions, symbol)
                 self._pricing[symbol] = symbol
         self._spot = first
-        self._matching: int | None = None
-        self._valued_at: int | None = None
+        self.matching: int | None = None
+        self.valued_at: int | None = None
         self._gross = ZERO
         self._value = ZERO
 
@@ -79,16 +82,6 @@ class Account:
         """Signed units held of ``symbol``, or of its base asset."""
         book, key = self._keys[symbol]
         return book.get(key, ZERO)
-
-    def begin_matching(self, end: int) -> None:
-        """Value everything at prices known before the bars ending at ``end`` closed."""
-        self._matching = end
-        self._valued_at = None
-
-    def end_matching(self) -> None:
-        """Value everything at the last closes again."""
-        self._matching = None
-        self._valued_at = None
 
     def refusal(  # noqa: PLR0917 - runs twice for every order, and keywords cost
         self,
@@ -122,17 +115,16 @@ class Account:
             if closing == units:
                 return None
         if not buy:
-            if is_spot(instrument):
-                return "insufficient_funds"
-            if not (self._settings.allow_short and instrument.shortable):
-                return "short_not_allowed"
-            if not self._checks:
-                return None
+            reason = self._unsellable(instrument, book)
+            if reason is not None or not self._checks:
+                return reason
         if price is None:
             price = self._market.last_close(symbol)
             if price is None:
                 return None
-        self._value_all(now)
+        # Prices stand still while time does, so one valuation serves every order of an instant.
+        if self.valued_at != now:
+            self._value_all(now)
         gross, value, multiplier = self._gross, self._value, instrument.multiplier
         change = _multiply(_multiply(units, price), multiplier) if worth is None else worth
         if held:
@@ -162,11 +154,13 @@ class Account:
     ) -> None:
         """Book one execution; ``notional`` is unsigned, in the account's currency."""
         symbol = instrument.symbol
-        self._departures.recount()
+        departures = self._departures
+        if departures.counted:
+            departures.recount()
         book, key = self._keys[symbol]
         held = book.get(key, ZERO)
         after = _add(held, size) if buy else _subtract(held, size)
-        if self._valued_at is not None:
+        if self.valued_at is not None:
             unit = _multiply(self._mark(self._pricing[symbol]), instrument.multiplier)
             self._value = _add(self._value, _multiply(_subtract(after, held), unit))
             grown = _subtract(after.copy_abs(), held.copy_abs())
@@ -181,10 +175,9 @@ class Account:
 
     def state(self, now: int) -> BrokerAccountState:
         """The account at the last prices known."""
-        self._valued_at = None
         self._value_all(now)
         equity = _add(self.cash, self._value)
-        self._valued_at = None
+        self.valued_at = None
         free = _subtract(_multiply(self._settings.leverage, equity), self._gross)
         balances = {self.currency: self.cash, **self.holdings}
         return BrokerAccountState(
@@ -212,7 +205,13 @@ class Account:
         for book, name in ((self.positions, "positions"), (self.holdings, "holdings"), (self._last, "last")):
             book.clear()
             book.update((key, Decimal(text)) for key, text in snapshot[name].items())
-        self.end_matching()
+        self.matching = self.valued_at = None
+
+    def _unsellable(self, instrument: Instrument, book: dict[str, Decimal]) -> str | None:
+        """Why what is not held may not be sold."""
+        if book is self.holdings:
+            return "insufficient_funds"
+        return None if self._settings.allow_short and instrument.shortable else "short_not_allowed"
 
     def _freed(self, symbol: str, now: int) -> Decimal:
         """Gross exposure of other positions that market orders of this instant will close."""
@@ -238,16 +237,13 @@ class Account:
         return freed
 
     def _mark(self, symbol: str) -> Decimal:
-        if self._matching is None:
+        if self.matching is None:
             price = self._market.last_close(symbol)
         else:
-            price = self._market.price_before(symbol, self._matching)
+            price = self._market.price_before(symbol, self.matching)
         return self._last[symbol] if price is None else price
 
     def _value_all(self, now: int) -> None:
-        # Prices stand still while time does, so one valuation serves every order of an instant.
-        if self._valued_at == now:
-            return
         gross = value = ZERO
         for symbol, units in self.positions.items():
             worth = _multiply(_multiply(units, self._mark(symbol)), self._instruments[symbol].multiplier)
@@ -258,7 +254,7 @@ class Account:
             worth = _multiply(_multiply(units, self._mark(symbol)), self._instruments[symbol].multiplier)
             value = _add(value, worth)
             gross = _add(gross, worth.copy_abs())
-        self._valued_at, self._gross, self._value = now, gross, value
+        self.valued_at, self._gross, self._value = now, gross, value
         self._departures.recount()
 
 

@@ -18,7 +18,7 @@ from alphaweave.sim.settings import VenueSettings
 __all__ = ["EXPOSURE_TEXTS", "Admission", "Refusal"]
 
 # An enum member looked up in its class costs several times what a module's own name costs.
-_BUY, _MARKET = Side.BUY, OrderType.MARKET
+_BUY, _MARKET, _AT_CLOSE = Side.BUY, OrderType.MARKET, TimeInForce.AT_CLOSE
 
 
 @frozen
@@ -66,7 +66,7 @@ class Admission:
             )
         price: Decimal | None = None
         if request.type is _MARKET:
-            if (one_shot(request.tif) or request.post_only) and (refusal := self._terms(request)):
+            if (request.tif is _AT_CLOSE or request.post_only) and (refusal := self._terms(request)):
                 return refusal
             if self._at_last and self._market.last_close(symbol) is None:
                 return Refusal("no_market_price", f"no price of {symbol} is known yet to fill at")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.money import CONTEXT
-from alphaweave.core.order import OrderStatus
+from alphaweave.core.order import OrderStatus, OrderType
 from alphaweave.live.reports import BrokerFill, OrderUpdate
 from alphaweave.sim.departures import Departures
 from alphaweave.sim.orders import SimGroup, SimOrder
@@ -17,7 +17,7 @@ __all__ = ["OrderBook"]
 
 _INSTANTS = 64
 # An enum member looked up in its class costs several times what a module's own name costs.
-_FILLED = OrderStatus.FILLED
+_FILLED, _MARKET = OrderStatus.FILLED, OrderType.MARKET
 
 
 class OrderBook:
@@ -79,9 +79,16 @@ class OrderBook:
         if order.held:
             self._tell(order, "held")
             return
-        self.waiting.add(order)
-        self._departures.arrived(order)
-        self._tell(order, None)
+        request = order.request
+        if request.type is _MARKET:
+            self.waiting.awake[order.seq] = order
+            self._departures.arrived(order)
+        else:
+            self.waiting.add(order)
+        at = self._instants.get(self.now) or self.at(self.now)
+        self.events.append(
+            OrderUpdate(order.ref, order.status, at, order.filled, order.average_price, None, "", at)
+        )
 
     def reject(self, order: SimOrder, reason: str, text: str) -> None:
         """Refuse an order that was never taken in."""
@@ -112,7 +119,22 @@ class OrderBook:
         if self._history is not None and len(self.fills) > self._history:
             self.complete_from = self.fills.popleft()[0] + 1
         if complete:
-            self.end(order, _FILLED, None, exits_from)
+            if order.group:
+                self.end(order, _FILLED, None, exits_from)
+                return
+            # As `end` does it, in one piece: this is how most orders end.
+            order.status = _FILLED
+            order.reason = None
+            del self.working[order.seq]
+            self.waiting.remove(order)
+            if order.submitted == self.now:
+                self._departures.recount()
+            at = fill.received_at
+            self.events.append(
+                OrderUpdate(order.ref, _FILLED, at, order.filled, order.average_price, None, "", at)
+            )
+            if self._history is not None:
+                self._forget(order)
             return
         order.status = OrderStatus.PARTIALLY_FILLED
         self._tell(order, None)

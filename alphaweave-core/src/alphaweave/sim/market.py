@@ -17,7 +17,7 @@ _EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal()
 
 
 class BarView:
-    """One bar with exact prices; each is converted when first asked for.
+    """One bar with exact prices; all but the open are converted when first asked for.
 
     Attributes:
         start, end: nanoseconds since the epoch, UTC.
@@ -31,12 +31,12 @@ class BarView:
         "_close",
         "_high",
         "_low",
-        "_open",
         "_row",
         "_series",
         "_volume",
         "capacity",
         "end",
+        "open",
         "opens",
         "start",
     )
@@ -48,7 +48,8 @@ class BarView:
         self.end = end = series.end[row]
         self.opens = start if start < end else start - 1
         self.capacity: Decimal | None = None
-        self._open: Decimal | None = None
+        # Nearly every order that a bar is shown to is held against its open.
+        self.open = Decimal(repr(series.open[row]))
         self._high: Decimal | None = None
         self._low: Decimal | None = None
         self._close: Decimal | None = None
@@ -61,12 +62,6 @@ class BarView:
     def highest(self) -> float:
         """``high``, as it was recorded."""
         return self._series.high[self._row]
-
-    @property
-    def open(self) -> Decimal:
-        if self._open is None:
-            self._open = Decimal(repr(self._series.open[self._row]))
-        return self._open
 
     @property
     def high(self) -> Decimal:
@@ -143,8 +138,18 @@ class Market:
         series = self.board.get(symbol)
         if series is None:
             return None
-        row = self.row(series)
-        return self._close(series, row) if row >= 0 else None
+        # `row` and `_close` in one: this is asked for every order.
+        row = series.cursor.count
+        ends = series.end
+        if row == len(ends) or ends[row] > self.seen:
+            row -= 1
+            if row < 0:
+                return None
+        close = series.close[row]
+        known = self._closes.get(symbol)
+        if known is None or known[0] != close:
+            known = self._closes[symbol] = (close, Decimal(repr(close)))
+        return known[1]
 
     def price_before(self, symbol: str, end: int) -> Decimal | None:
         """The last price known before the bar ending at ``end`` closed: the close of the bar before it,
@@ -157,14 +162,14 @@ class Market:
             return None
         if series.end[row] == end:
             row -= 1
-        return self._close(series, row) if row >= 0 else Decimal(repr(series.open[0]))
+        return self._close(symbol, series, row) if row >= 0 else Decimal(repr(series.open[0]))
 
-    def _close(self, series: Series, row: int) -> Decimal:
+    def _close(self, symbol: str, series: Series, row: int) -> Decimal:
         # One close is asked for by many orders, and again as the mark of the slice after it.
         close = series.close[row]
-        known = self._closes.get(series.symbol)
+        known = self._closes.get(symbol)
         if known is None or known[0] != close:
-            known = self._closes[series.symbol] = (close, Decimal(repr(close)))
+            known = self._closes[symbol] = (close, Decimal(repr(close)))
         return known[1]
 
     def daily(self, symbol: str) -> bool:

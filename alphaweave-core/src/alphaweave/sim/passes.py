@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 
 from alphaweave.core.instrument import Instrument
-from alphaweave.core.order import OrderStatus, TimeInForce
+from alphaweave.core.order import OrderStatus, OrderType, TimeInForce
 from alphaweave.sim.account import Account
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.execution import Executor
@@ -19,6 +19,7 @@ __all__ = ["Passes"]
 
 # An enum member looked up in its class costs several times what a module's own name costs.
 _BY_PLACE = attrgetter("seq")
+_MARKET, _OPEN = OrderType.MARKET, Place.OPEN
 _GTC, _DAY, _GTD, _AT_OPEN = TimeInForce.GTC, TimeInForce.DAY, TimeInForce.GTD, TimeInForce.AT_OPEN
 
 
@@ -44,11 +45,14 @@ class Passes:
 
     def run(self, end: int) -> None:
         """Match against the bars that end at ``end``."""
-        self._account.begin_matching(end)
-        bars: dict[str, BarView | None] = {}
-        working = self._book.working
         waiting = self._book.waiting
         due = waiting.due(end)
+        if not due:
+            return
+        account = self._account
+        account.matching, account.valued_at = end, None
+        bars: dict[str, BarView | None] = {}
+        working = self._book.working
         for order in due:
             if order.seq not in working:
                 continue
@@ -60,22 +64,32 @@ class Passes:
             if bar is None:
                 continue
             if order.group:
-                group = self._book.groups[order.group]
-                if order.seq != group.entry:
-                    self._exits(group, bar)
-                    continue
-            if self._ready(order, bar):
-                self._apply(
-                    order, bar, match_order(order, bar, self._instruments[symbol], self._gap_improves)
-                )
-                if order.seq in working:
-                    waiting.met(order)
-            if waiting.released:
-                # They lie behind the entry that has just ended.
-                for leg in waiting.released:
-                    insort(due, leg, key=_BY_PLACE)
-                waiting.released.clear()
-        self._account.end_matching()
+                self._grouped(order, bar, due)
+            elif self._ready(order, bar):
+                self._meet(order, bar)
+        account.matching = account.valued_at = None
+
+    def _meet(self, order: SimOrder, bar: BarView) -> None:
+        if order.request.type is _MARKET and not order.once:
+            self._executor.execute(order, bar, (bar.open, _OPEN, False, True))
+        else:
+            self._apply(order, bar, self._hit(order, bar))
+        if order.seq in self._book.working:
+            self._book.waiting.met(order)
+
+    def _grouped(self, order: SimOrder, bar: BarView, due: list[SimOrder]) -> None:
+        """A leg in one bar; ``due`` is given the exits that it sets free."""
+        group = self._book.groups[order.group]
+        if order.seq != group.entry:
+            self._exits(group, bar)
+            return
+        if self._ready(order, bar):
+            self._meet(order, bar)
+        released = self._book.waiting.released
+        for leg in released:
+            # They lie behind their entry.
+            insort(due, leg, key=_BY_PLACE)
+        released.clear()
 
     def _exits(self, group: SimGroup, bar: BarView) -> None:
         """Both exits of a group in one bar: which of them the bar gives, when it could give either.
