@@ -604,3 +604,20 @@ def test_state_that_is_no_json_is_refused_by_name(odd: object, tmp_path: Path) -
         save_live_state(path, evolve(engine.state(), monitors={"x": odd}))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_on_stop_changes_is_no_part_of_the_saved_state() -> None:
+    """A run that ended at the end of its data goes on, with more bars, as if it had never ended."""
+
+    class Ending(Restless):
+        def on_stop(self) -> None:
+            self.rolls += 1000
+            self.spent = Decimal(-1)
+
+    series = market(45)
+    shorter = {symbol: _head(one, 30) for symbol, one in series.items()}
+    engine, _ = play(shorter, strategy=Ending())
+    resumed = play(series, strategy=Ending(), state=engine.state())
+    whole_run = play(market(45), strategy=Ending())
+    assert picture(*resumed)[0] == picture(*whole_run)[0]
+    assert resumed[0].state().strategy_state == whole_run[0].state().strategy_state

@@ -83,6 +83,7 @@ class LiveEngine:
         self._strategy: Strategy | None = None
         self._series: Mapping[str, Series] = {}
         self._marks: Mapping[str, object] = {}
+        self._saved: Any = None
         self._stop = False
 
     @property
@@ -158,6 +159,8 @@ class LiveEngine:
                 self._restore(state, kernel, driver, venue)
             finished = driver.run(until)
             outcome = "finished" if finished else "stopped"
+            # Before on_stop, which is the end of this run and no part of one that goes on.
+            self._saved = _own_state(strategy)
             if finished:
                 driver.finish()
         except AlphaweaveError as failure:
@@ -185,7 +188,9 @@ class LiveEngine:
             StateError: the strategy's state cannot be saved.
             RunRefused: there has been no run, or it failed within a slice.
         """
-        driver, strategy = self._driver, self._strategy
+        driver, strategy, saved = self._driver, self._strategy, self._saved
+        if isinstance(saved, AlphaweaveError):
+            raise saved
         if driver is None or strategy is None or self.summary is None:
             raise RunRefused("there is no state before a run")
         if self.summary.outcome == "failed":
@@ -198,7 +203,7 @@ class LiveEngine:
             timestamp=from_ns(kernel.now).isoformat() if kernel.index >= 0 else None,
             position=driver.position,
             kernel=capture_kernel(kernel),
-            strategy_state=encode(_asked(strategy, "get_state"), "get_state()"),
+            strategy_state=saved,
             venue=driver.venue.snapshot(),
             feed={symbol: _seen(series) for symbol, series in self._series.items()},
             monitors={
@@ -340,6 +345,14 @@ def _asked(strategy: Strategy, callback: str, *arguments: Any) -> Any:
         raise StrategyError(
             f"{name}.{callback} raised {type(error).__name__}: {error}", strategy=name, callback=callback
         ) from error
+
+
+def _own_state(strategy: Strategy) -> Any:
+    """What the strategy saves, encoded; or the error that says why it cannot be, for whoever asks."""
+    try:
+        return encode(_asked(strategy, "get_state"), "get_state()")
+    except AlphaweaveError as error:
+        return error
 
 
 def _seen(series: Series) -> dict[str, Any]:

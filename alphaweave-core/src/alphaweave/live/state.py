@@ -82,6 +82,7 @@ def save_live_state(path: str | Path, state: LiveState) -> None:
         raise StateError(f"a part of the state cannot be written as JSON: {error}", target) from error
     envelope = f'{{"alphaweave_state":{SCHEMA},"checksum":"{_checksum(body)}","state":{body}}}\n'
     temporary = None
+    before = "The file before it is unchanged"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # mkstemp makes the file with mode 0600, before a byte is in it
@@ -91,6 +92,8 @@ def save_live_state(path: str | Path, state: LiveState) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).replace(target)
+        temporary = None
+        before = "The new file is in place, but a power failure may still undo it"
         directory = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -101,7 +104,7 @@ def save_live_state(path: str | Path, state: LiveState) -> None:
             Path(temporary).unlink(missing_ok=True)
         raise StateError(
             f"the state cannot be written: {error.strerror or error}; free the disk or choose another "
-            "`persistence.state_path`. The file before it is unchanged",
+            f"`persistence.state_path`. {before}",
             target,
         ) from error
 

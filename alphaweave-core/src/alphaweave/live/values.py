@@ -41,6 +41,8 @@ def encode(value: object, path: str = "state") -> Any:
     elif isinstance(value, datetime):
         if value.tzinfo is None:
             raise StateError(f"{path} is a datetime without a time zone; save aware datetimes only")
+        if getattr(value, "nanosecond", 0):
+            raise StateError(f"{path} is {value!r}; nanoseconds are not kept, save an int or text instead")
         return {_DATETIME: value.isoformat()}
     elif isinstance(value, Mapping):
         return {_key(key, path): encode(item, f"{path}.{key}") for key, item in value.items()}
