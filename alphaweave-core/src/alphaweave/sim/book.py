@@ -6,6 +6,7 @@ from collections import deque
 from datetime import UTC, datetime
 
 from alphaweave.core.clock import from_ns
+from alphaweave.core.drafts import drafted
 from alphaweave.core.money import CONTEXT
 from alphaweave.core.order import OrderStatus, OrderType
 from alphaweave.live.reports import BrokerFill, OrderUpdate
@@ -16,6 +17,7 @@ from alphaweave.sim.waiting import Waiting
 __all__ = ["OrderBook"]
 
 _INSTANTS = 64
+_Update = drafted(OrderUpdate)
 # An enum member looked up in its class costs several times what a module's own name costs.
 _FILLED, _MARKET = OrderStatus.FILLED, OrderType.MARKET
 
@@ -87,7 +89,7 @@ class OrderBook:
             self.waiting.add(order)
         at = self._instants.get(self.now) or self.at(self.now)
         self.events.append(
-            OrderUpdate(order.ref, order.status, at, order.filled, order.average_price, None, "", at)
+            _Update(order.ref, order.status, at, order.filled, order.average_price, None, "", at)
         )
 
     def reject(self, order: SimOrder, reason: str, text: str) -> None:
@@ -131,7 +133,7 @@ class OrderBook:
                 self._departures.recount()
             at = fill.received_at
             self.events.append(
-                OrderUpdate(order.ref, _FILLED, at, order.filled, order.average_price, None, "", at)
+                _Update(order.ref, _FILLED, at, order.filled, order.average_price, None, "", at)
             )
             if self._history is not None:
                 self._forget(order)
@@ -205,7 +207,7 @@ class OrderBook:
         order.reason = reason
         at = self.at(self.now)
         self.events.append(
-            OrderUpdate(
+            _Update(
                 order.ref,
                 order.status,
                 at,

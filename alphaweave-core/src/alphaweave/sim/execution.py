@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from random import Random
 
+from alphaweave.core.drafts import drafted
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO, Money
 from alphaweave.core.order import OrderStatus, TimeInForce
@@ -23,6 +24,8 @@ __all__ = ["Executor"]
 
 # An enum member looked up in its class costs several times what a module's own name costs.
 _OPEN = Place.OPEN
+
+_Fill = drafted(BrokerFill)
 
 _add = CONTEXT.add
 _subtract = CONTEXT.subtract
@@ -176,7 +179,7 @@ class Executor:
         self.executions += 1
         ref = order.ref
         at = book.at(book.now)
-        fill = BrokerFill(
+        fill = _Fill(
             self._account_id,
             f"{self._account_id}:{self.executions}",
             ref.broker_order_id or "",

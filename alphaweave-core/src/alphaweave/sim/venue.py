@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from alphaweave.core.clock import to_ns
+from alphaweave.core.drafts import drafted
 from alphaweave.core.errors import (
     CancelRejected,
     OrderState,
@@ -46,6 +47,7 @@ from alphaweave.sim.waiting import Waiting
 __all__ = ["SimVenue"]
 
 _VERSION = 1
+_Ref = drafted(OrderRef)
 # An enum member looked up in its class costs several times what a module's own name costs.
 _BUY, _MARKET, _LAST = Side.BUY, OrderType.MARKET, Place.LAST
 _GTD, _AT_OPEN, _AT_CLOSE = TimeInForce.GTD, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE
@@ -335,7 +337,7 @@ class SimVenue:
         book.issued = seq = book.issued + 1
         order = SimOrder(
             seq,
-            OrderRef(ref.client_order_id, ref.symbol, f"sim-{seq}", ref.wire, ref.decided_at),
+            _Ref(ref.client_order_id, ref.symbol, f"sim-{seq}", ref.wire, ref.decided_at),
             request,
             request.side is _BUY,
             request.quantity,
