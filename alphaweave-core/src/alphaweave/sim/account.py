@@ -160,8 +160,12 @@ class Account:
         book, key = self._keys[symbol]
         held = book.get(key, ZERO)
         after = _add(held, size) if buy else _subtract(held, size)
+        pricing = self._pricing[symbol]
+        if pricing != symbol and self._price(pricing) is None:
+            # This execution is what values the position from now on.
+            self.valued_at = None
         if self.valued_at is not None:
-            unit = _multiply(self._mark(self._pricing[symbol]), instrument.multiplier)
+            unit = _multiply(self._mark(pricing), instrument.multiplier)
             self._value = _add(self._value, _multiply(_subtract(after, held), unit))
             grown = _subtract(after.copy_abs(), held.copy_abs())
             self._gross = _add(self._gross, _multiply(grown, unit))
@@ -171,7 +175,7 @@ class Account:
             del book[key]
         cash = _subtract(self.cash, notional) if buy else _add(self.cash, notional)
         self.cash = _subtract(cash, fee) if fee else cash
-        self._last[self._pricing[symbol]] = price
+        self._last[pricing] = price
 
     def state(self, now: int) -> BrokerAccountState:
         """The account at the last prices known."""
@@ -236,11 +240,13 @@ class Account:
                 freed = _add(freed, closed)
         return freed
 
-    def _mark(self, symbol: str) -> Decimal:
+    def _price(self, symbol: str) -> Decimal | None:
         if self.matching is None:
-            price = self._market.last_close(symbol)
-        else:
-            price = self._market.price_before(symbol, self.matching)
+            return self._market.last_close(symbol)
+        return self._market.price_before(symbol, self.matching)
+
+    def _mark(self, symbol: str) -> Decimal:
+        price = self._price(symbol)
         return self._last[symbol] if price is None else price
 
     def _value_all(self, now: int) -> None:

@@ -46,9 +46,9 @@ def changed(order: SimOrder, change: OrderChange) -> OrderRequest:
             continue
         if getattr(request, name) is None:
             raise not_replaced(order, "unsupported_change", f"it has no {name}")
-        if order.triggered and name in {"stop_price", "trail"}:
-            raise not_replaced(order, "already_triggered", "its stop has been reached")
         wanted[name] = value
+    if order.triggered and ("stop_price" in wanted or "trail" in wanted):
+        raise not_replaced(order, "already_triggered", "its stop has been reached")
     if change.quantity is not None and change.quantity <= order.filled:
         raise not_replaced(order, "quantity_filled", f"{order.filled} are filled already")
     return evolve(request, **wanted)

@@ -130,9 +130,9 @@ class SimVenue:
             OutcomeUnknown: the client order id was used before.
         """
         book = self._book
+        now = book.tick(now)
         if ref.client_order_id in book.by_client:
             raise _duplicate(ref)
-        now = book.tick(now)
         if ref.decided_at is not None:
             book.reuse(ref.decided_at, now)
         self._submissions += 1
@@ -154,12 +154,12 @@ class SimVenue:
             OutcomeUnknown: a client order id was used before.
         """
         book = self._book
+        now = book.tick(now)
         names: set[str] = set()
         for ref in refs:
             if ref.client_order_id in book.by_client or ref.client_order_id in names:
                 raise _duplicate(ref)
             names.add(ref.client_order_id)
-        now = book.tick(now)
         legs = group.legs
         # Every leg counts as a submission, also after one was refused.
         refusal: Refusal | None = None
@@ -217,6 +217,7 @@ class SimVenue:
         Raises:
             CancelRejected: a scripted fault refused at least one; all others are ended.
         """
+        self._book.tick(now)
         refusal: CancelRejected | None = None
         for order in list(self.working.values()):
             if order.seq in self.working and (symbols is None or order.ref.symbol in symbols):
@@ -235,9 +236,9 @@ class SimVenue:
             OutcomeUnknown: the new client order id was used before.
         """
         book = self._book
+        now = book.tick(now)
         if new_ref.client_order_id in book.by_client:
             raise _duplicate(new_ref)
-        now = book.tick(now)
         old = book.by_client.get(client_order_id)
         if old is None or old.status.terminal:
             raise ReplaceRejected(
