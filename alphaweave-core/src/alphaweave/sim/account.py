@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO
+from alphaweave.core.order import OrderType
 from alphaweave.live.reports import Balance, BrokerAccountState
-from alphaweave.sim.departures import Departures
 from alphaweave.sim.market import Market
 from alphaweave.sim.settings import VenueSettings
+from alphaweave.sim.waiting import Waiting
 
 __all__ = ["Account", "is_spot"]
+
+# An enum member looked up in its class costs several times what a module's own name costs.
+_MARKET = OrderType.MARKET
 
 _add = CONTEXT.add
 _subtract = CONTEXT.subtract
@@ -46,14 +51,15 @@ class Account:
         instruments: Mapping[str, Instrument],
         market: Market,
         settings: VenueSettings,
-        departures: Departures,
+        waiting: Waiting,
     ) -> None:
         self.name = name
         self.currency = currency
         self._instruments = instruments
         self._market = market
         self._settings = settings
-        self._departures = departures
+        self._awake = waiting.awake
+        self._departures = waiting.departures
         self._checks = settings.check_funds
         self.cash = cash
         self.positions: dict[str, Decimal] = {}
@@ -77,6 +83,8 @@ class Account:
         self.valued_at: int | None = None
         self._gross = ZERO
         self._value = ZERO
+        # what was held before and after each execution since then, until somebody asks what it is worth
+        self._moved: list[tuple[Instrument, Decimal, Decimal]] = []
 
     def position(self, symbol: str) -> Decimal:
         """Signed units held of ``symbol``, or of its base asset."""
@@ -125,6 +133,8 @@ class Account:
         # Prices stand still while time does, so one valuation serves every order of an instant.
         if self.valued_at != now:
             self._value_all(now)
+        elif self._moved:
+            self._value_moved()
         gross, value, multiplier = self._gross, self._value, instrument.multiplier
         change = _multiply(_multiply(units, price), multiplier) if worth is None else worth
         if held:
@@ -165,10 +175,7 @@ class Account:
             # This execution is what values the position from now on.
             self.valued_at = None
         if self.valued_at is not None:
-            unit = _multiply(self._mark(pricing), instrument.multiplier)
-            self._value = _add(self._value, _multiply(_subtract(after, held), unit))
-            grown = _subtract(after.copy_abs(), held.copy_abs())
-            self._gross = _add(self._gross, _multiply(grown, unit))
+            self._moved.append((instrument, held, after))
         if after:
             book[key] = after
         else:
@@ -221,18 +228,21 @@ class Account:
         """Gross exposure of other positions that market orders of this instant will close."""
         departures = self._departures
         if departures.at != now:
-            return ZERO
+            departures.at = now
+            departures.recount()
         left, worth = departures.left, departures.worth
-        for order in departures.orders[departures.counted :]:
+        for order in islice(self._awake.values(), departures.counted, None):
+            if order.submitted != now or order.request.type is not _MARKET or order.request.quantity is None:
+                continue
             other = order.ref.symbol
             held = self.position(other)
-            if not held or (held < 0) is not order.buy or order.status.terminal:
+            if not held or (held < 0) is not order.buy:
                 continue
             pricing = self._pricing[other]
             left[pricing] = units = _add(left.get(pricing, ZERO), order.remaining)
             unit = _multiply(self._mark(pricing), self._instruments[pricing].multiplier)
             worth[pricing] = _multiply(min(units, held.copy_abs()), unit).copy_abs()
-        departures.counted = len(departures.orders)
+        departures.counted = len(self._awake)
         own = self._pricing[symbol]
         freed = ZERO
         for pricing, closed in worth.items():
@@ -249,6 +259,14 @@ class Account:
         price = self._price(symbol)
         return self._last[symbol] if price is None else price
 
+    def _value_moved(self) -> None:
+        for instrument, held, after in self._moved:
+            unit = _multiply(self._mark(self._pricing[instrument.symbol]), instrument.multiplier)
+            self._value = _add(self._value, _multiply(_subtract(after, held), unit))
+            grown = _subtract(after.copy_abs(), held.copy_abs())
+            self._gross = _add(self._gross, _multiply(grown, unit))
+        self._moved.clear()
+
     def _value_all(self, now: int) -> None:
         gross = value = ZERO
         for symbol, units in self.positions.items():
@@ -261,6 +279,7 @@ class Account:
             value = _add(value, worth)
             gross = _add(gross, worth.copy_abs())
         self.valued_at, self._gross, self._value = now, gross, value
+        self._moved.clear()
         self._departures.recount()
 
 

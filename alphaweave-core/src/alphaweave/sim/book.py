@@ -10,7 +10,6 @@ from alphaweave.core.drafts import drafted
 from alphaweave.core.money import CONTEXT
 from alphaweave.core.order import OrderStatus, OrderType
 from alphaweave.live.reports import BrokerFill, OrderUpdate
-from alphaweave.sim.departures import Departures
 from alphaweave.sim.orders import SimGroup, SimOrder
 from alphaweave.sim.waiting import Waiting
 
@@ -34,12 +33,12 @@ class OrderBook:
         fills: nanoseconds and execution, oldest first.
         complete_from: no fill booked at or after this instant (ns) is missing from ``fills``.
         now: the instant of the call being served, nanoseconds.
+        instants: what `at` gave lately.
         issued: how many order versions were given an id of the venue's.
     """
 
-    def __init__(self, history: int | None, departures: Departures, waiting: Waiting) -> None:
+    def __init__(self, history: int | None, waiting: Waiting) -> None:
         self._history = history
-        self._departures = departures
         self.waiting = waiting
         self.ended: deque[str] = deque()
         self.working: dict[int, SimOrder] = {}
@@ -49,7 +48,7 @@ class OrderBook:
         self.fills: deque[tuple[int, BrokerFill]] = deque()
         self.complete_from = 0
         self.now = 0
-        self._instants: dict[int, datetime] = {}
+        self.instants: dict[int, datetime] = {}
         self.issued = 0
 
     def tick(self, now: int) -> int:
@@ -59,20 +58,20 @@ class OrderBook:
 
     def at(self, ns: int) -> datetime:
         """An instant as a datetime; orders and fills share few of them."""
-        known = self._instants.get(ns)
+        known = self.instants.get(ns)
         if known is None:
-            if len(self._instants) >= _INSTANTS:
-                self._instants.clear()
-            known = self._instants[ns] = from_ns(ns)
+            if len(self.instants) >= _INSTANTS:
+                self.instants.clear()
+            known = self.instants[ns] = from_ns(ns)
         return known
 
     def reuse(self, moment: datetime, ns: int) -> None:
         """Keep a datetime as that of ``ns`` if it is, which costs less to tell than to make another."""
         # Both sides are the same whole number of microseconds, divided and rounded alike.
-        if ns not in self._instants and moment.tzinfo is UTC and moment.timestamp() == ns // 1000 / 1_000_000:
-            if len(self._instants) >= _INSTANTS:
-                self._instants.clear()
-            self._instants[ns] = moment
+        if ns not in self.instants and moment.tzinfo is UTC and moment.timestamp() == ns // 1000 / 1_000_000:
+            if len(self.instants) >= _INSTANTS:
+                self.instants.clear()
+            self.instants[ns] = moment
 
     def accept(self, order: SimOrder) -> None:
         """Take an order in."""
@@ -84,10 +83,9 @@ class OrderBook:
         request = order.request
         if request.type is _MARKET:
             self.waiting.awake[order.seq] = order
-            self._departures.arrived(order)
         else:
             self.waiting.add(order)
-        at = self._instants.get(self.now) or self.at(self.now)
+        at = self.instants.get(self.now) or self.at(self.now)
         self.events.append(
             _Update(order.ref, order.status, at, order.filled, order.average_price, None, "", at)
         )
@@ -106,7 +104,6 @@ class OrderBook:
         self._tell(old, "replaced", old.replaced_by)
         self._forget(old)
         self.waiting.remove(old)
-        self._departures.recount()
         self.accept(new)
 
     def executed(
@@ -128,9 +125,9 @@ class OrderBook:
             order.status = _FILLED
             order.reason = None
             del self.working[order.seq]
-            self.waiting.remove(order)
-            if order.submitted == self.now:
-                self._departures.recount()
+            # The account has forgotten the sums of departures at this fill.
+            if self.waiting.awake.pop(order.seq, None) is None:
+                self.waiting.remove(order)
             at = fill.received_at
             self.events.append(
                 _Update(order.ref, _FILLED, at, order.filled, order.average_price, None, "", at)
@@ -159,8 +156,6 @@ class OrderBook:
         order.status, order.text = status, text
         del self.working[order.seq]
         self.waiting.remove(order)
-        if order.submitted == self.now:
-            self._departures.recount()
         self._tell(order, reason)
         self._forget(order)
         if not order.group:
@@ -186,13 +181,10 @@ class OrderBook:
 
     def restored(self) -> None:
         """Find again what is kept beside the orders themselves."""
-        self._departures.clear()
         self.waiting.clear()
         for order in self.working.values():
             if not order.held:
                 self.waiting.add(order)
-            if order.submitted == self.now:
-                self._departures.arrived(order)
 
     def _release(self, leg: SimOrder, entry: SimOrder, eligible_from: int) -> None:
         """Let a held exit work, for no more than its entry bought."""

@@ -178,7 +178,8 @@ class Executor:
         self._account.book(instrument, order.buy, size, notional, price, fee)
         self.executions += 1
         ref = order.ref
-        at = book.at(book.now)
+        at = book.instants.get(book.now) or book.at(book.now)
+        executed_at = (book.instants.get(bar.start) or book.at(bar.start)) if place is _OPEN else at
         fill = _Fill(
             self._account_id,
             f"{self._account_id}:{self.executions}",
@@ -188,7 +189,7 @@ class Executor:
             order.request.side,
             size,
             price,
-            book.at(bar.start) if place is _OPEN else at,
+            executed_at,
             at,
             0,
             order.filled,

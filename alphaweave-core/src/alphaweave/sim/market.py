@@ -122,8 +122,12 @@ class Market:
         series = self.board.get(symbol)
         if series is None:
             return None
-        row = self.row(series)
-        return BarView(series, row) if row >= 0 and series.end[row] == end else None
+        # `row` in place: this is asked for every order.
+        row = series.cursor.count
+        ends = series.end
+        if row == len(ends) or ends[row] > self.seen:
+            row -= 1
+        return BarView(series, row) if row >= 0 and ends[row] == end else None
 
     def last_bar(self, symbol: str) -> BarView | None:
         """The current bar of ``symbol``, whenever it ended."""

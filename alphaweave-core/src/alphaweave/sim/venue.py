@@ -33,7 +33,6 @@ from alphaweave.live.reports import BrokerAccountState, BrokerFill, BrokerOrder,
 from alphaweave.sim.account import Account
 from alphaweave.sim.admission import Admission, Refusal
 from alphaweave.sim.book import OrderBook
-from alphaweave.sim.departures import Departures
 from alphaweave.sim.execution import Executor
 from alphaweave.sim.market import Market
 from alphaweave.sim.matching import Place
@@ -78,9 +77,10 @@ class SimVenue:
         self._at_last = settings.fill_at == "last"
         self._latency = settings.latency_ns
         self._market = Market({} if board is None else board, settings.session_timezone)
-        departures = Departures()
-        self._book = OrderBook(settings.history, departures, Waiting(self._market))
-        self._account = Account(account, currency, cash, instruments, self._market, settings, departures)
+        waiting = Waiting(self._market)
+        self._awake = waiting.awake
+        self._book = OrderBook(settings.history, waiting)
+        self._account = Account(account, currency, cash, instruments, self._market, settings, waiting)
         self._admission = Admission(instruments, self._market, self._account, settings, currency)
         self._executor = Executor(account, self._account, self._book, instruments, settings, Random(seed))
         self._passes = Passes(
@@ -130,7 +130,10 @@ class SimVenue:
             OutcomeUnknown: the client order id was used before.
         """
         book = self._book
-        now = book.tick(now)
+        if now > book.now:
+            book.now = now
+        else:
+            now = book.now
         if ref.client_order_id in book.by_client:
             raise _duplicate(ref)
         if ref.decided_at is not None:
@@ -266,7 +269,7 @@ class SimVenue:
 
         The board must not show those slices yet, and all its series must advance together.
         """
-        return self._book.waiting.idle(slices)
+        return 0 if self._awake else self._book.waiting.idle(slices)
 
     def order(self, client_order_id: str) -> BrokerOrder | None:
         """One order version, ended ones too as far as ``settings.history`` goes."""

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from alphaweave.core.order import OrderType, TimeInForce
 from alphaweave.data.series import Series
+from alphaweave.sim.departures import Departures
 from alphaweave.sim.market import Market
 from alphaweave.sim.orders import SimOrder
 
@@ -109,13 +110,15 @@ class Waiting:
     """Every working order that is not held, awake or aside.
 
     Attributes:
-        awake: those that each bar is shown to, by place.
+        awake: those that each bar is shown to, in the order in which they became so.
+        departures: sums over the market orders among them.
         released: held exits that began to work since `due` was last called.
     """
 
     def __init__(self, market: Market) -> None:
         self._market = market
         self.awake: dict[int, SimOrder] = {}
+        self.departures = Departures()
         self.released: list[SimOrder] = []
         self._aside: dict[str, _Aside] = {}
         # by place: the order, the prices it is under, its own there, and whether these are `below`
@@ -124,6 +127,7 @@ class Waiting:
     def clear(self) -> None:
         """Know of no order."""
         self.awake.clear()
+        self.departures.recount()
         self.released.clear()
         self._aside.clear()
         self._parked.clear()
@@ -140,7 +144,10 @@ class Waiting:
 
     def remove(self, order: SimOrder) -> None:
         """Forget an order; one that was held is not here."""
-        if self.awake.pop(order.seq, None) is None and order.seq in self._parked:
+        if self.awake.pop(order.seq, None) is not None:
+            if self.departures.counted:
+                self.departures.recount()
+        elif order.seq in self._parked:
             self._unpark(order)
 
     def met(self, order: SimOrder) -> None:
@@ -148,6 +155,7 @@ class Waiting:
         if order.seq in self.awake:
             if not order.once and self._park(order):
                 del self.awake[order.seq]
+                self.departures.recount()
         elif order.triggered and order.request.type is not _LIMIT:
             self._unpark(order)
             self.add(order)
