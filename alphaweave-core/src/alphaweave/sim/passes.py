@@ -66,16 +66,13 @@ class Passes:
             if order.group:
                 self._grouped(order, bar, due)
             elif self._ready(order, bar):
-                self._meet(order, bar)
+                if order.request.type is _MARKET and not order.once:
+                    self._executor.execute(order, bar, (bar.open, _OPEN, False, True))
+                else:
+                    self._apply(order, bar, self._hit(order, bar))
+                if order.seq in working:
+                    waiting.met(order)
         account.matching = account.valued_at = None
-
-    def _meet(self, order: SimOrder, bar: BarView) -> None:
-        if order.request.type is _MARKET and not order.once:
-            self._executor.execute(order, bar, (bar.open, _OPEN, False, True))
-        else:
-            self._apply(order, bar, self._hit(order, bar))
-        if order.seq in self._book.working:
-            self._book.waiting.met(order)
 
     def _grouped(self, order: SimOrder, bar: BarView, due: list[SimOrder]) -> None:
         """A leg in one bar; ``due`` is given the exits that it sets free."""
@@ -84,7 +81,9 @@ class Passes:
             self._exits(group, bar)
             return
         if self._ready(order, bar):
-            self._meet(order, bar)
+            self._apply(order, bar, self._hit(order, bar))
+            if order.seq in self._book.working:
+                self._book.waiting.met(order)
         released = self._book.waiting.released
         for leg in released:
             # They lie behind their entry.
