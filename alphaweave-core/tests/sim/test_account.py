@@ -265,6 +265,17 @@ def test_sale_filled_at_once_is_room_once(rig: Any) -> None:
     ]
 
 
+def test_room_shrinks_with_what_is_left_to_sell(rig: Any) -> None:
+    """s may sell 10 of A, but 5 are gone: equity 2000, gross 1500, and the other 5 make room for 10 of C."""
+    for size, answer in ((10, "buy accepted"), (11, "buy rejected insufficient_funds")):
+        sim = rotation(rig, fill_at="last")
+        sim.sell("s", symbol="A", tif="at_open")
+        sim.buy("early", 11, symbol="C", tif="at_open")
+        sim.sell("s1", 5, symbol="A")
+        sim.buy("buy", size, symbol="C", tif="at_open")
+        assert answers(sim) == [answer]
+
+
 def test_purchase_is_filled_out_of_the_sale_before_it_and_tested_again(rig: Any) -> None:
     """A is sold at 80 though it was to bring 1000: 800 buy 8 of C, not 10."""
     bars = {"A": [QUIET, flat(80.0)], "C": [QUIET, QUIET]}

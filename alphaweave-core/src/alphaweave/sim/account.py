@@ -227,9 +227,6 @@ class Account:
     def _freed(self, symbol: str, now: int) -> Decimal:
         """Gross exposure of other positions that market orders of this instant will close."""
         departures = self._departures
-        if departures.at != now:
-            departures.at = now
-            departures.recount()
         left, worth = departures.left, departures.worth
         for order in islice(self._awake.values(), departures.counted, None):
             if order.submitted != now or order.request.type is not _MARKET or order.request.quantity is None:
@@ -280,7 +277,8 @@ class Account:
             gross = _add(gross, worth.copy_abs())
         self.valued_at, self._gross, self._value = now, gross, value
         self._moved.clear()
-        self._departures.recount()
+        if self._departures.counted:
+            self._departures.recount()
 
 
 def _texts(book: Mapping[str, Decimal]) -> dict[str, str]:

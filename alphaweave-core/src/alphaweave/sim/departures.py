@@ -8,19 +8,17 @@ __all__ = ["Departures"]
 
 
 class Departures:
-    """Sums over the working market orders in units that arrived at one instant.
+    """Sums over the working market orders in units that arrived at the instant of the account's valuation.
 
-    Whoever values the account keeps them, when a purchase asks for room.
+    The account keeps them, when a purchase asks for room.
 
     Attributes:
-        at: that instant, nanoseconds.
         counted: how many of the orders that are awake were looked at.
         left: the symbol that prices a position -> units on the other side of it that are left to fill.
         worth: the same symbol -> what they will take off gross exposure.
     """
 
     def __init__(self) -> None:
-        self.at = -1
         self.counted = 0
         self.left: dict[str, Decimal] = {}
         self.worth: dict[str, Decimal] = {}

@@ -22,8 +22,7 @@ _BLOCK = 64
 _MOST_AHEAD = 4096
 _BY_PLACE = attrgetter("seq")
 # An enum member looked up in its class costs several times what a module's own name costs.
-_MARKET, _LIMIT = OrderType.MARKET, OrderType.LIMIT
-_STOP, _STOP_LIMIT = OrderType.STOP, OrderType.STOP_LIMIT
+_LIMIT, _STOP, _STOP_LIMIT = OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT
 _DAY, _GTC = TimeInForce.DAY, TimeInForce.GTC
 
 _Price = tuple[float, int]  # and the place of the order that waits for it
@@ -134,7 +133,7 @@ class Waiting:
 
     def add(self, order: SimOrder) -> None:
         """Take in an order that works from now on."""
-        if order.request.type is _MARKET or order.once or not self._park(order):
+        if not self._park(order):
             self.awake[order.seq] = order
 
     def release(self, order: SimOrder) -> None:
@@ -153,7 +152,7 @@ class Waiting:
     def met(self, order: SimOrder) -> None:
         """See to an order that a bar was shown to and that still works: it may wait for another thing."""
         if order.seq in self.awake:
-            if not order.once and self._park(order):
+            if self._park(order):
                 del self.awake[order.seq]
                 self.departures.recount()
         elif order.triggered and order.request.type is not _LIMIT:
@@ -226,7 +225,8 @@ class Waiting:
             nearer = not prices or key[0] < prices[0][0]
         if until is not None:
             aside.days[order.seq] = until
-            if aside.until is None or until < aside.until:
+            # One that is older ends no later: all that still work had their last bar in one session.
+            if aside.until is None:
                 aside.until = until
                 nearer = True
         if nearer:
