@@ -222,6 +222,8 @@ def test_room_made_by_a_sale_is_that_of_its_instant_and_of_its_working(rig: Any)
     assert answers(same) == refused  # not another position
     older = rotation(rig, latency_ns=10**18)
     older.sell("s", symbol="A")
+    older.buy("buy0", symbol="C")
+    assert answers(older) == ["buy0 accepted"]
     older.run(1)
     older.buy("buy", symbol="C")
     assert answers(older) == refused
