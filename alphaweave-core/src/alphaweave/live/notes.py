@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from alphaweave.core.drafts import drafted
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderStatus, OrderType
 from alphaweave.live.ledger import Booking
@@ -13,12 +14,15 @@ from alphaweave.monitoring.monitor import OrderRecord, TradeRecord
 
 __all__ = ["denial_record", "order_record", "trade_record"]
 
+_OrderRecord = drafted(OrderRecord)
+_TradeRecord = drafted(TradeRecord)
+
 
 def order_record(order: Order, when: datetime) -> OrderRecord:
     """An order as it stands."""
     request = order.request
     # `_value_` is a plain attribute; `value` is a descriptor that costs as much as the rest of this.
-    return OrderRecord(
+    return _OrderRecord(
         when,
         order.id,
         order.symbol,
@@ -62,7 +66,7 @@ def trade_record(
     slippage = None
     if order is not None and order.reference is not None:
         slippage = (price - order.reference) * fill.side.sign
-    return TradeRecord(
+    return _TradeRecord(
         fill.executed_at,
         fill.symbol,
         fill.side._value_,
