@@ -92,12 +92,6 @@ class Order:
     reference: Decimal | None = None
     session: date | None = None
     latest_session: date | None = None
-    replaced_by: str | None = None
-
-    @property
-    def average(self) -> Decimal | None:
-        with localcontext(CONTEXT):
-            return self.value / self.filled if self.filled else None
 
     @property
     def sign(self) -> int:
@@ -158,8 +152,7 @@ class NaiveVenue:
         self.slice: set[str] = set()
         self.orders: list[Order] = []
         self.ended: list[Order] = []
-        self.versions = self.submissions = self.cancels = 0
-        self.executions: list[BrokerFill] = []
+        self.versions = self.submissions = self.cancels = self.executions = 0
         self.cash = cash
         self.positions: dict[str, Decimal] = {}
         self.last: dict[str, Decimal] = {}
@@ -262,8 +255,7 @@ class NaiveVenue:
         self.orders[self.orders.index(order)] = new
         order.status = OrderStatus.CANCELLED
         self.ended.append(order)
-        order.replaced_by = new_ref.client_order_id
-        self._tell(order, "replaced")
+        self._tell(order, "replaced", new_ref.client_order_id)
         new.status = OrderStatus.ACCEPTED
         self._tell(new, "held" if new.held else None)
 
@@ -291,25 +283,12 @@ class NaiveVenue:
             if not order.status.terminal
         ]
 
-    def position(self, symbol: str) -> Decimal:
-        return self.positions.get(self._key(symbol), ZERO)
-
-    def order(self, name: str) -> tuple[Any, ...] | None:
-        """Name, status, what is filled and at which price, and what replaced it."""
-        order = self._find(name)
-        return order and (order.ref, order.status, order.filled, order.average, order.replaced_by)
-
-    def fills(self) -> list[BrokerFill]:
-        history = self.settings.history
-        kept = len(self.executions) if history is None else history
-        return self.executions[max(0, len(self.executions) - kept) :]
-
     # --- 3: arrival -----------------------------------------------------------------------------------
 
     def _find(self, name: str) -> Order | None:
         ended = self.ended
         if self.settings.history is not None:
-            ended = ended[max(0, len(ended) - self.settings.history) :]
+            ended = ended[len(ended) - min(len(ended), self.settings.history) :]
         working = [order for order in self.orders if not order.status.terminal]
         for order in working + ended:
             if order.ref.client_order_id == name:
@@ -621,11 +600,12 @@ class NaiveVenue:
         self.last[key] = price
         order.filled += size
         order.value += size * price
+        self.executions += 1
         start = moment.bar.start if moment.bar is not None and moment.at_open else self.now
-        self.executions.append(
+        self.events.append(
             BrokerFill(
                 account="sim",
-                execution_key=f"sim:{len(self.executions) + 1}",
+                execution_key=f"sim:{self.executions}",
                 broker_order_id=order.ref.broker_order_id or "",
                 client_order_id=order.ref.client_order_id,
                 symbol=request.symbol,
@@ -638,7 +618,6 @@ class NaiveVenue:
                 fees=(Money("USD", fee),) if fee else (),
             )
         )
-        self.events.append(self.executions[-1])
 
     # --- 10: the account --------------------------------------------------------------------------------
 
@@ -775,16 +754,16 @@ class NaiveVenue:
             else:
                 each.earliest = moment.bar.end
 
-    def _tell(self, order: Order, reason: str | None) -> None:
+    def _tell(self, order: Order, reason: str | None, replaced_by: str | None = None) -> None:
         self.events.append(
             OrderUpdate(
                 ref=order.ref,
                 status=order.status,
                 received_at=from_ns(self.now),
                 cumulative=order.filled,
-                average_price=order.average,
+                average_price=order.value / order.filled if order.filled else None,
                 reason=reason,
                 broker_time=from_ns(self.now),
-                replaced_by=order.replaced_by,
+                replaced_by=replaced_by,
             )
         )

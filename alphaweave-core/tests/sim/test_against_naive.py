@@ -6,7 +6,7 @@ import importlib.util
 import json
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -147,7 +147,7 @@ def some_settings(dice: Dice) -> VenueSettings:
             ]
         ),
         latency_ns=dice.choice([0, 0, 0, 1, SECOND, 7 * HOUR]),
-        leverage=Decimal(dice.choice(["1", "2", "3", "0.5"])),
+        leverage=Decimal(dice.choice(["1", "1", "2", "0.5"])),
         check_funds=likely(dice, 80),
         allow_short=likely(dice, 80),
         session_timezone=dice.choice(["UTC", "America/New_York"]),
@@ -170,8 +170,6 @@ class World:
 
     dice: Dice
     board: Mapping[str, Series]
-    instruments: Mapping[str, Instrument]
-    power: Callable[[], Decimal]
     names: list[str] = field(factory=list)
     now: int = 0
 
@@ -191,14 +189,8 @@ class World:
         last = 100.0 if series is None or not shown else series.close[shown - 1]
         return Decimal(repr(round(last * 2) / 2)) + self.dice.randint(low, high) / Decimal(2)
 
-    def size(self, symbol: str, all_in: int = 25) -> Decimal:
-        """Some units, or (so many times in a hundred) about what the account can carry."""
-        size = Decimal(self.dice.choice(["3", "3", "6", "9", "12", "30", "90", "4.5"]))
-        if symbol in self.board and likely(self.dice, all_in):
-            unit = self.price(symbol, 0, 0) * self.instruments[symbol].multiplier
-            room = self.power() * Decimal(self.dice.choice(["0.5", "1", "1.01", "1.5", "2", "3"]))
-            size = max(Decimal(3), room / unit // 3 * 3)
-        return size
+    def size(self) -> Decimal:
+        return Decimal(self.dice.choice(["3", "3", "6", "9", "12", "30", "90", "4.5"]))
 
     def expiry(self) -> Any:
         return from_ns(self.now + self.dice.randint(0, 8) * self.dice.choice([HOUR, DAY, SECOND]))
@@ -215,7 +207,7 @@ class World:
         stopped = kind in {OrderType.STOP, OrderType.STOP_LIMIT}
         terms: dict[str, Any] = {
             "side": dice.choice(list(Side)),
-            "quantity": self.size(symbol),
+            "quantity": self.size(),
             "type": kind,
             "tif": tif,
             "limit_price": self.price(symbol, -12, 12) if limited else None,
@@ -237,7 +229,7 @@ class World:
         side = dice.choice(list(Side))
         tif = dice.choice(RESTING)
         terms: dict[str, Any] = {
-            "quantity": self.size(symbol),
+            "quantity": self.size(),
             "tif": tif,
             "expire_at": self.expiry() if tif is TimeInForce.GTD else None,
         }
@@ -307,9 +299,7 @@ class Duel:
         self.real = self.fresh()
         intervals = {symbol: series.interval for symbol, series in self.board.items()}
         self.twin = naive.NaiveVenue(self.instruments, intervals, self.settings, self.cash, 7)
-        self.world = World(
-            self.dice, self.board, self.instruments, lambda: self.twin.account_state()["buying_power"]
-        )
+        self.world = World(self.dice, self.board)
         self.shown = dict.fromkeys(self.board, 0)
         self.story.append(f"{self.settings} cash {self.cash} driven {self.driven}")
         self.story += [f"{instrument}" for instrument in self.instruments.values()]
@@ -368,47 +358,21 @@ class Duel:
         world, dice, now = self.world, self.dice, self.world.now
         symbol = world.symbol()
         what = dice.randint(1, 100)
-        working = [ref.client_order_id for ref, *_ in self.twin.working()]
-        names = working if likely(dice, 90) else world.names
-        if what <= 8:
-            self.rotate()
-        elif what <= 55 or not names:
+        working = {ref.client_order_id: ref.symbol for ref, *_ in self.twin.working()}
+        names = [*working] if likely(dice, 90) else world.names
+        if what <= 55 or not names:
             self.ask("submit", world.ref(symbol), world.request(symbol), now)
         elif what <= 75:
             group = world.group(symbol)
             self.ask("submit_group", [world.ref(symbol) for _ in group.legs], group, now)
-        elif what <= 77:
+        elif what <= 84:
+            self.ask("cancel", dice.choice(names), now)
+        elif what <= 86:
             self.ask("cancel_all", maybe(dice, 50, [symbol]), now)
         else:
-            self.alter(dice.choice(names), symbol)
-
-    def rotate(self) -> None:
-        """Sell some of what is held, and buy other things at the same instant."""
-        world, dice = self.world, self.dice
-        placed = []
-        for _ in range(dice.randint(2, 6)):
-            symbol = dice.choice([*self.board])
-            held = self.twin.position(symbol)
-            what = dice.randint(1, 10)
-            if what <= 2 and placed:
-                self.alter(dice.choice(placed), symbol)
-                continue
-            size, side = world.size(symbol, 80), dice.choice([Side.BUY, Side.BUY, Side.SELL])
-            if held and what <= 6:
-                side = Side.SELL if held > 0 else Side.BUY
-                size = abs(held) * dice.choice([1, 1, 2]) / dice.choice([1, 1, 2])
-            kind = dice.choice([OrderType.MARKET, OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT])
-            ref = world.ref(symbol)
-            placed.append(ref.client_order_id)
-            self.ask("submit", ref, world.request(symbol, type=kind, side=side, quantity=size), world.now)
-
-    def alter(self, name: str, symbol: str) -> None:
-        world = self.world
-        symbol = next((ref.symbol for ref, *_ in self.twin.working() if ref.client_order_id == name), symbol)
-        if likely(self.dice, 40):
-            self.ask("cancel", name, world.now)
-        else:
-            self.ask("replace", name, world.ref(symbol), world.change(symbol), world.now)
+            name = dice.choice(names)
+            symbol = working.get(name, symbol)
+            self.ask("replace", name, world.ref(symbol), world.change(symbol), now)
 
     def commands(self, most: int) -> None:
         for _ in range(self.dice.randint(0, most)):
@@ -451,14 +415,6 @@ class Duel:
                 self.move([*bars], 1)
         self.compare()
         self.commands(most)
-
-    def look_back(self) -> None:
-        """What the venue still knows of the past."""
-        for name in self.world.names:
-            found = self.real.order(name)
-            real = found and (found.ref, found.status, found.filled, found.average_price, found.replaced_by)
-            self.same(name, real, self.twin.order(name))
-        self.same("fills", self.real.fills(0), self.twin.fills())
 
     def cut(self) -> None:
         self.story.append("restored")
@@ -522,7 +478,6 @@ def duel(dice: Dice) -> Duel:
         quiet = max(0, quiet - 1)
         if likely(dice, 3):
             both.cut()
-    both.look_back()
     return both
 
 
