@@ -212,6 +212,7 @@ def test_what_the_parser_accepts_the_schema_accepts(monkeypatch: pytest.MonkeyPa
     [
         (("run", "mode"), "nonsense"),
         (("run", "mode"), "${env:MODE}"),
+        (("run", "seed"), "${env:SEED}"),
         (("run", "warmup"), -1),
         (("run", "warmup"), "5"),
         (("run", "seed"), True),
@@ -241,19 +242,15 @@ def test_what_the_parser_refuses_by_shape_the_schema_refuses(trail: tuple[Any, .
     "change",
     [
         {"run": None, "monitors": None},
-        {"run": {"capital": "1e5", "seed": "${env:SEED}", "warmup": None}},
+        {"run": {"capital": "1e5", "warmup": None}},
         {"instruments": ["SPY", {"symbol": "QQQ"}]},
         {"monitors": ["memory", {"name": "dashboard"}]},
-        {"broker": {"name": "${env:BROKER}", "options": {"paper": None}}},
+        {"broker": {"name": "paper", "options": {"paper": None, "x": {"key": "${env:K}"}}}},
         {"instruments": [{"symbol": "A", "price_steps": [{"start": 0, "step": "0.01"}]}]},
     ],
 )
-def test_schema_accepts_shorthands_nulls_and_references(
-    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_schema_accepts_shorthands_nulls_and_references(change: dict[str, Any]) -> None:
     """Every way in which a value may be written is in the schema."""
-    monkeypatch.setenv("SEED", "1")
-    monkeypatch.setenv("BROKER", "paper")
     raw = {**template(), "risk": {}, **change}
     parse_live_config(raw)
     VALIDATOR.validate(raw)

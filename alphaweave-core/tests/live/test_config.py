@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve, frozen
 from attrs.exceptions import FrozenInstanceError
 
-from alphaweave.core.errors import ConfigError, SecretError
+from alphaweave.core.errors import ConfigError
 from alphaweave.core.instrument import Instrument, PriceStep
 from alphaweave.core.secret import Secret
 from alphaweave.live.config import (
@@ -316,64 +316,55 @@ def test_block_of_another_name_is_no_mistake_beside_the_right_one() -> None:
     assert evolve(config.broker, name="binance").block == {"key": "${env:NOT_SET}"}
 
 
-def test_references_in_sections_are_resolved_and_in_options_left_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_references_in_options_are_left_alone() -> None:
     """The secrets of adapters that the config does not name are never looked up."""
-    monkeypatch.setenv("ACCOUNT", "PA123")
-    monkeypatch.setenv("SEED", "12")
-    monkeypatch.setenv("CAPITAL", "2500.50")
+    options = {"x": {"key": "${env:NO_KEY}"}}
     config = parse_live_config(
         small(
-            run={"seed": "${env:SEED}", "capital": "${env:CAPITAL}"},
-            broker={
-                "name": "paper",
-                "account_id": "${env:ACCOUNT}",
-                "options": {"x": {"key": "${env:NO_KEY}"}},
-            },
-            datafeed={"name": "replay", "options": {"x": {"key": "${env:NO_KEY}"}}},
-            monitors=[{"name": "m", "options": {"x": {"key": "${env:NO_KEY}"}}}],
-            strategy={"class": "m:S", "params": {"options": {"tag": "t-${env:SEED}"}}},
+            broker={"name": "paper", "options": options},
+            datafeed={"name": "replay", "options": options},
+            monitors=[{"name": "m", "options": options}],
         )
     )
-    assert config.run == RunSection(seed=12, capital=Decimal("2500.50"))
-    assert config.broker.account_id == "PA123"
-    assert config.broker.options == {"x": {"key": "${env:NO_KEY}"}}
-    assert config.strategy.params == {"options": {"tag": "t-12"}}
-    assert type(config.strategy.params["options"]["tag"]) is str
+    assert config.broker.options == config.datafeed.options == config.monitors[0].options == options
 
 
-def test_reference_that_fails_in_a_section_is_reported() -> None:
-    """Alone it is a SecretError; beside other problems it is one of them."""
-    with pytest.raises(SecretError, match=r"broker\.account_id: cannot resolve \$\{env:NO_ACCOUNT\}"):
-        parse_live_config(small(broker={"name": "paper", "account_id": "${env:NO_ACCOUNT}"}))
-    found = problems(small(broker={"name": "paper", "account_id": "${env:NO_ACCOUNT}", "nope": 1}))
-    assert [text.partition(":")[0] for text in found] == ["broker.nope", "broker.account_id"]
-
-
-def test_run_mode_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real money is never a matter of an environment variable."""
-    monkeypatch.setenv("MODE", "live")
-    assert problems(small(run={"mode": "${env:MODE}"})) == [
-        "run.mode: has to be written out here, not referred to."
-    ]
+@pytest.mark.parametrize(
+    ("sections", "path"),
+    [
+        ({"run": {"mode": "${env:CANARY}"}}, "run.mode"),
+        ({"run": {"id": "${env:CANARY}"}}, "run.id"),
+        ({"run": {"capital": "${env:CANARY}"}}, "run.capital"),
+        ({"instruments": ["${env:CANARY}"]}, "instruments[0].symbol"),
+        ({"instruments": [{"symbol": "A", "names": {"x": "file:key"}}]}, "instruments[0].names.x"),
+        ({"broker": {"name": "paper", "account_id": "keyring:a/b"}}, "broker.account_id"),
+        (
+            {"strategy": {"class": "m:S", "params": {"deep": [{"tag": "t-${env:CANARY}"}]}}},
+            "strategy.params.deep[0].tag",
+        ),
+        ({"persistence": {"state_path": "${env:CANARY}"}}, "persistence.state_path"),
+    ],
+)
+def test_reference_in_a_section_is_refused(
+    sections: dict[str, Any], path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret in a plain value would be in every output; and no variable decides about real money."""
+    monkeypatch.setenv("CANARY", "live")
+    (problem,) = problems(small(**sections))
+    assert problem.startswith(
+        f"{path}: a reference stands for a secret, and this value is none; write it out"
+    )
 
 
 def test_relative_paths_start_from_the_config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The working directory has no say in what a config file means."""
     folder = tmp_path / "configs"
     folder.mkdir()
-    key = folder / "account.txt"
-    key.write_text("PA9\n")
-    key.chmod(0o600)
-    raw = small(
-        persistence={"state_path": "state.json"}, broker={"name": "paper", "account_id": "file:account.txt"}
-    )
+    raw = small(persistence={"state_path": "state.json"})
     (folder / "c.json").write_text(json.dumps(raw))
     monkeypatch.chdir(tmp_path)
     config = load_live_config("configs/c.json")
     assert config.persistence.state_path == folder / "state.json"
-    assert config.broker.account_id == "PA9"
     assert config.source == Path("configs/c.json")
     assert config.base_dir == folder
 
@@ -392,17 +383,14 @@ def test_error_names_the_source() -> None:
     assert caught.value.exit_code == 2
 
 
-def test_redacted_config_is_plain_and_shows_no_secret(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_redacted_config_is_plain_and_shows_no_secret(tmp_path: Path) -> None:
     """A report has defaults, references and paths as written, and no literal under a secret's name."""
-    monkeypatch.setenv("ACCOUNT", "PA123")
     config = parse_live_config(
         small(
             run={"capital": 1000},
             broker={
                 "name": "alpaca",
-                "account_id": "${env:ACCOUNT}",
+                "account_id": "PA123",
                 "options": {
                     "alpaca": {"key": "${env:KEY}", "secret": "written-out"},
                     "other": {"x": Secret("s3")},
@@ -417,7 +405,6 @@ def test_redacted_config_is_plain_and_shows_no_secret(
     text = json.dumps(shown)
     assert "written-out" not in text
     assert "s3" not in text
-    assert "PA123" not in text
     assert str(tmp_path) not in text
     assert shown["run"] == {
         "id": "run",
@@ -433,7 +420,7 @@ def test_redacted_config_is_plain_and_shows_no_secret(
             "alpaca": {"key": "${env:KEY}", "secret": "[redacted]"},
             "other": {"x": "[redacted]"},
         },
-        "account_id": "${env:ACCOUNT}",
+        "account_id": "PA123",
         "distribution": None,
     }
     assert shown["instruments"][0]["symbol"] == "SPY"
@@ -459,8 +446,8 @@ class FeedOptions:
 
 def test_datafeed_without_credentials_uses_the_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only secrets that the feed's options know are taken, and only from the broker block of its name."""
-    monkeypatch.setenv("K", "kk")
-    monkeypatch.setenv("S", "ss")
+    monkeypatch.setenv("K", "kkkk")
+    monkeypatch.setenv("S", "ssss")
     keys = {"key": "${env:K}", "secret": "${env:S}", "paper": True, "feed": "not this"}
     config = parse_live_config(
         small(
@@ -471,7 +458,7 @@ def test_datafeed_without_credentials_uses_the_brokers(monkeypatch: pytest.Monke
     block = datafeed_block(config, FeedOptions)
     assert block == {"feed": "sip", "key": "${env:K}", "secret": "${env:S}"}
     options = parse_options(FeedOptions, block, path="datafeed.options.alpaca", base_dir=config.base_dir)
-    assert options == FeedOptions(key=Secret("kk"), secret=Secret("ss"), feed="sip")
+    assert options == FeedOptions(key=Secret("kkkk"), secret=Secret("ssss"), feed="sip")
 
 
 def test_datafeed_with_credentials_of_its_own_keeps_to_them() -> None:

@@ -9,16 +9,20 @@ import pickle
 import re
 import sys
 import traceback
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Literal
 
 import pytest
 from attrs import asdict, field, frozen, make_class
 
 from alphaweave.core.errors import OptionsError, SecretError
+from alphaweave.core.redaction import redact
+from alphaweave.core.scrubber import Scrubber
 from alphaweave.core.secret import Secret
 from alphaweave.live.config_options import parse_options
-from alphaweave.live.secrets import REFERENCE_PATTERN, Resolution, Resolved, redact, resolve
+from alphaweave.live.secrets import REFERENCE_PATTERN, Resolution, resolve
 
 CANARY = "c4n4ry-7f3a"
 
@@ -201,32 +205,60 @@ def test_keyring_that_raises_is_reported_without_its_words(monkeypatch: pytest.M
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_options_get_secrets_and_typed_values_from_references(
-    monkeypatch: pytest.MonkeyPatch, canary: str, tmp_path: Path
-) -> None:
-    """References resolve in every field: text for a secret, numbers and booleans read from their text."""
-    for name, value in {"PORT": "7497", "RATE": "2.5", "PAPER": "true", "DIR": "data"}.items():
-        monkeypatch.setenv(name, value)
-    raw = {
-        "key": "${env:CANARY}",
-        "endpoint": "https://${env:DIR}",
-        "port": "${env:PORT}",
-        "rate": "${env:RATE}",
-        "paper": "${env:PAPER}",
-        "folder": "${env:DIR}/in",
-    }
-    keys = parse_options(Keys, raw, path="x", base_dir=tmp_path)
+def test_options_get_their_secrets_from_references(canary: str, tmp_path: Path) -> None:
+    """A secret is looked up, alone or inside a text, and what is written out stays as it is."""
+    raw = {"key": "Bearer ${env:CANARY}", "endpoint": "https://$${x}", "port": 7497, "folder": "in"}
+    scrubber = Scrubber()
+    keys = parse_options(Keys, raw, path="x", base_dir=tmp_path, scrubber=scrubber)
     assert keys == Keys(
-        key=Secret(canary),
-        endpoint="https://data",
-        port=7497,
-        rate=2.5,
-        paper=True,
-        folder=tmp_path / "data/in",
+        key=Secret(f"Bearer {canary}"), endpoint="https://${x}", port=7497, folder=tmp_path / "in"
     )
-    assert type(keys.endpoint) is str
     assert canary not in repr(keys)
     assert canary not in repr(asdict(keys))
+    assert scrubber.text(f"no {canary} here") == "no [redacted] here"
+
+
+@frozen(kw_only=True)
+class Anything:
+    free: Any = None
+    texts: tuple[str, ...] = ()
+    side: Literal["a", "b"] = "a"
+    amount: Decimal = Decimal(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "raw", "path"),
+    [
+        (Keys, {"endpoint": "https://${env:CANARY}"}, "x.endpoint"),
+        (Keys, {"port": "${env:CANARY}"}, "x.port"),
+        (Keys, {"rate": "${env:CANARY}"}, "x.rate"),
+        (Keys, {"paper": "${env:CANARY}"}, "x.paper"),
+        (Keys, {"folder": "file:key.txt"}, "x.folder"),
+        (Anything, {"free": {"deep": ["a", "keyring:a/b"]}}, "x.free.deep[1]"),
+        (Anything, {"texts": ["${env:CANARY}"]}, "x.texts[0]"),
+        (Anything, {"side": "${env:CANARY}"}, "x.side"),
+        (Anything, {"amount": "${env:NOT_THERE}"}, "x.amount"),
+        (Anything, {"amount": "${CANARY}"}, "x.amount"),
+    ],
+)
+def test_reference_where_no_secret_belongs_is_refused(
+    options: type, raw: dict[str, Any], path: str, canary: str
+) -> None:
+    """What it stands for would be shown as any plain value is; so it is not even looked up."""
+    secret = {"key": "${env:CANARY}"} if options is Keys else {}
+    with pytest.raises(OptionsError) as caught:
+        parse_options(options, {**secret, **raw}, path="x")
+    (problem,) = caught.value.problems
+    assert problem.path == path
+    assert problem.message.startswith("a reference stands for a secret, and this value is none; write it out")
+    assert canary not in str(caught.value)
+
+
+def test_secret_too_short_to_be_kept_out_of_texts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three letters are in every text, so that nothing could be shown any more."""
+    monkeypatch.setenv("SHORT", "abc")
+    with pytest.raises(SecretError, match=r"x\.key: a secret has at least 4 characters"):
+        parse_options(Keys, {"key": "${env:SHORT}"}, path="x")
 
 
 def test_options_refuse_a_written_out_secret() -> None:
@@ -254,56 +286,52 @@ def test_options_report_failed_references_beside_other_problems() -> None:
         parse_options(Keys, {"key": "${env:NO_KEY}", "port": "x", "nope": 1}, path="b")
     assert sorted(problem.path for problem in caught.value.problems) == ["b.key", "b.nope", "b.port"]
     with pytest.raises(SecretError) as only:
-        parse_options(Keys, {"key": "${env:NO_KEY}", "port": "${env:NO_PORT}"}, path="b")
-    assert [problem.path for problem in only.value.problems] == ["b.key", "b.port"]
+        parse_options(Keys, {"key": "${env:NO_KEY}"}, path="b")
+    assert [str(problem) for problem in only.value.problems] == [
+        "b.key: cannot resolve ${env:NO_KEY}: the environment variable NO_KEY is not set."
+    ]
 
 
 def test_canary_never_reaches_a_message_log_or_traceback(
     canary: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever goes wrong with a resolved value, the value is not in what people see."""
-    raw = {"key": "${env:CANARY}", "port": "${env:CANARY}", "rate": "${env:CANARY}", "paper": "${env:CANARY}"}
+    """Whatever goes wrong beside a secret, its value is not in what people see."""
+
+    def picky(instance: object, attribute: object, value: Secret) -> None:
+        raise ValueError(f"{value.reveal()!r} is bad")
+
+    options = make_class(
+        "options", {"name": field(type=Secret, validator=picky), "token": field(type=str, validator=picky)}
+    )
     with pytest.raises(OptionsError) as caught:
-        parse_options(Keys, raw, path="b")
+        parse_options(options, {"name": "x-${env:CANARY}", "token": 5}, path="b")
     logging.getLogger("test").error("cannot read the options", exc_info=caught.value)
-    assert [problem.path for problem in caught.value.problems] == ["b.port", "b.rate", "b.paper"]
-    assert all("found something else behind the reference" in str(p) for p in caught.value.problems)
+    name, token = caught.value.problems
+    assert name.message == "'[redacted]' is bad."
+    assert token.message.startswith("expected text")
     seen = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(caught.value.problems)
     assert canary not in seen
     context = caught.value.__context__
     assert context is None or canary not in repr(context)
 
 
-def test_canary_in_the_words_of_a_validator_is_scrubbed(canary: str) -> None:
-    """An adapter's own check may quote the value; the message does not."""
+def test_check_of_an_option_with_a_secret_name_is_not_quoted() -> None:
+    """An adapter may have forgotten to make it a Secret."""
 
     def picky(instance: object, attribute: object, value: str) -> None:
         raise ValueError(f"{value!r} is bad")
 
-    options = make_class(
-        "options", {"name": field(type=str, validator=picky), "token": field(type=str, validator=picky)}
-    )
-    with pytest.raises(OptionsError) as caught:
-        parse_options(options, {"name": "x-${env:CANARY}", "token": "written-out"}, path="b")
-    name, token = caught.value.problems
-    assert name.message == "'[redacted]' is bad."
-    assert token.message == "does not pass its check."
-    assert canary not in str(caught.value)
+    options = make_class("options", {"token": field(type=str, validator=picky)})
+    with pytest.raises(OptionsError, match="does not pass its check") as caught:
+        parse_options(options, {"token": "written-out"}, path="b")
+    assert "written-out" not in str(caught.value)
 
 
-def test_parts_of_a_text_are_scrubbed_too(canary: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value is found in a part of its text; one of three letters would be found everywhere."""
-    monkeypatch.setenv("SHORT", "abc")
-    monkeypatch.setenv("FOUR", "wxyz")
-    resolution = Resolution({"a": "x-${env:CANARY}", "b": "${env:SHORT}${env:FOUR}"})
-    assert resolution.scrub(f"x-{canary}") == "[redacted]"
-    assert resolution.scrub(f"just {canary}, abc and wxyz") == "just [redacted], abc and [redacted]"
-
-
-def test_resolved_text_is_marked_until_it_is_typed(canary: str) -> None:
-    """What came from a reference can be told from what was written."""
-    tree = resolve(["${env:CANARY}", "written"])
-    assert [type(text) for text in tree] == [Resolved, str]
+def test_references_are_not_looked_up_before_they_are_asked_for() -> None:
+    """A tree may hold references to what is not there."""
+    tree = Resolution({"a": "x-${env:NOT_THERE}", "b": ["plain", 5]}).tree
+    assert (tree["b"], type(tree["a"]).__name__) == (["plain", 5], "Reference")
+    assert "NOT_THERE" not in repr(tree)
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphaweave.core.clock import to_ns
+from alphaweave.core.redaction import redact
 from alphaweave.core.secret import Secret
 from alphaweave.monitoring import dashboard_data
 from alphaweave.monitoring.dashboard import generate_html_dashboard, write_dashboard
-from alphaweave.monitoring.dashboard_config import redacted
 from alphaweave.monitoring.dashboard_data import page_data
 from alphaweave.monitoring.dates import BarDates
 from alphaweave.monitoring.memory import InMemoryMonitor
@@ -394,14 +394,14 @@ def test_config_is_shown_without_its_secrets(memory: InMemoryMonitor) -> None:
             }
         }
     }
-    shown = redacted(config)["broker"]["options"]["alpaca"]
+    shown = redact(config)["broker"]["options"]["alpaca"]
     assert shown == {
         "key": "${env:APCA_KEY}",
         "secret": "[redacted]",
         "nested": [{"ApiToken": "[redacted]", "passphrase": ["[redacted]", None]}],
-        "url": "wss://[redacted]@example.test/stream",
+        "url": "wss://me:[redacted]@example.test/stream",
         "object": "[redacted]",
-        "path": "data",
+        "path": Path("data"),
         "key_file": "file:secrets/key",
         "private": True,
         "half": "abc${env:X}",

@@ -17,13 +17,14 @@ from typing import Any, Final
 import attrs
 from attrs import evolve
 
-from alphaweave.core.errors import ConfigError, Problem, SecretError
+from alphaweave.core.errors import ConfigError, Problem
 from alphaweave.core.money import plain
+from alphaweave.core.redaction import redact
 from alphaweave.core.secret import Secret
 from alphaweave.live.config_fields import block_of, keys_of, optional_of
 from alphaweave.live.config_file import read_document
 from alphaweave.live.config_mode import check_mode
-from alphaweave.live.config_options import parse_options, structure
+from alphaweave.live.config_options import parse_options, problems_of, structured
 from alphaweave.live.config_overrides import apply_overrides, copy_of, put_in
 from alphaweave.live.config_schema import json_schema
 from alphaweave.live.config_sections import (
@@ -39,8 +40,8 @@ from alphaweave.live.config_sections import (
     StrategySection,
 )
 from alphaweave.live.config_seed import modernise
-from alphaweave.live.config_values import describe
-from alphaweave.live.secrets import Resolution, redact, resolve
+from alphaweave.live.config_values import Wrong, describe
+from alphaweave.live.secrets import Resolution, resolve
 
 __all__ = [
     "BrokerSection",
@@ -90,8 +91,7 @@ def parse_live_config(
             brought up to date.
 
     Raises:
-        ConfigError: with every problem found. It is a SecretError if the only ones are references that
-            cannot be resolved.
+        ConfigError: with every problem found.
     """
     file = None if source is None else Path(source)
     base_dir = Path.cwd() if file is None else file.absolute().parent
@@ -104,14 +104,15 @@ def parse_live_config(
     raw, refused = put_in(raw, overrides)
     problems += refused
     resolution = Resolution(raw, base_dir=base_dir, keep=_is_options)
-    config, wrong = structure(LiveConfig, resolution, base_dir=base_dir)
-    problems += wrong
+    config: LiveConfig | None = None
+    try:
+        config = structured(LiveConfig, resolution, base_dir=base_dir)
+    except Wrong as wrong:
+        problems += problems_of(wrong.items, resolution)
     if config is not None:
         problems += config.risk.problems(config.symbols, config.run.capital)
-    if problems:
-        raise ConfigError([*problems, *resolution.problems], file)
-    if config is None or resolution.problems:
-        raise SecretError(resolution.problems, file)
+    if config is None or problems:
+        raise ConfigError(problems, file)
     return evolve(config, base_dir=base_dir, source=file, deprecations=deprecations, raw=raw)
 
 

@@ -16,7 +16,6 @@ from attrs import frozen
 __all__ = [
     "INTERNAL",
     "KEY",
-    "WRITTEN_OUT",
     "Above",
     "AtLeast",
     "Blocks",
@@ -35,9 +34,6 @@ KEY: Final = "alphaweave_key"
 
 INTERNAL: Final = "alphaweave_internal"
 """Field metadata: true for what a config cannot set."""
-
-WRITTEN_OUT: Final = "alphaweave_written_out"
-"""Field metadata: true where a reference is refused, because a person has to have written the value."""
 
 _ENTRY: Final = re.compile(r" {4}(\w+(?:, \w+)*): (.*)")
 

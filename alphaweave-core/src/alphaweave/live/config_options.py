@@ -14,9 +14,10 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from alphaweave.core.errors import OptionsError, Problem, SecretError
+from alphaweave.core.redaction import is_secret_name
+from alphaweave.core.scrubber import Scrubber
 from alphaweave.live.config_fields import (
     INTERNAL,
-    WRITTEN_OUT,
     Key,
     is_choice,
     is_list,
@@ -31,19 +32,25 @@ from alphaweave.live.config_values import (
     Wrong,
     choice_hook,
     describe,
+    each,
     near,
     refuse,
     untyped,
 )
-from alphaweave.live.secrets import Resolution, Resolved, is_secret_name, join
+from alphaweave.live.secrets import Resolution, join
 
-__all__ = ["parse_options", "structure"]
+__all__ = ["parse_options", "problems_of", "structured"]
 
 T = TypeVar("T")
 
 
 def parse_options(
-    options_class: type[T], raw: Mapping[str, Any] | None, *, path: str, base_dir: Path | None = None
+    options_class: type[T],
+    raw: Mapping[str, Any] | None,
+    *,
+    path: str,
+    base_dir: Path | None = None,
+    scrubber: Scrubber | None = None,
 ) -> T:
     """Read an adapter's raw options block into its attrs class, resolving the references in it.
 
@@ -51,39 +58,42 @@ def parse_options(
     another attrs class, and lists, tuples, sets and mappings from text of these, each also as
     ``X | None``. A null where the type does not allow one means the field's default. Relative paths
     start from ``base_dir``, which is the folder of the config file (None: the working directory).
+    Only a Secret is looked up; a reference anywhere else is refused. ``scrubber`` is told its value.
 
     Raises:
         OptionsError: with every problem; ``path`` leads the path of each.
         SecretError: the only problems are references that cannot be resolved.
         TypeError: the class has a field that no config can express.
     """
-    resolution = Resolution({} if raw is None else raw, path=path, base_dir=base_dir)
-    options, problems = structure(options_class, resolution, path=path, base_dir=base_dir)
-    if problems:
-        raise OptionsError([*resolution.problems, *problems])
-    if options is None:
-        raise SecretError(resolution.problems)
-    return options
-
-
-def structure(
-    section: type[T], resolution: Resolution, *, path: str = "", base_dir: Path | None = None
-) -> tuple[T | None, list[Problem]]:
-    """The resolved tree as an instance of ``section``, or None if there are problems, here or in the
-    resolution."""
+    resolution = Resolution({} if raw is None else raw, base_dir=base_dir, scrubber=scrubber)
     try:
-        return _converter(base_dir or Path()).structure(resolution.tree, section), []
+        return structured(options_class, resolution, base_dir=base_dir)
     except Wrong as wrong:
         items = wrong.items
     # Outside the handler, so that no error made of these problems carries raw values in its context.
-    return None, [_problem(item, path, resolution) for item in items]
+    error = SecretError if all(item.unresolved for item in items) else OptionsError
+    raise error(problems_of(items, resolution, path=path))
 
 
-def _problem(item: Item, path: str, resolution: Resolution) -> Problem:
+def structured(section: type[T], resolution: Resolution, *, base_dir: Path | None = None) -> T:
+    """The tree as an instance of ``section``.
+
+    Raises:
+        Wrong: with everything that does not fit.
+    """
+    return _converter(base_dir or Path()).structure(resolution.tree, section)
+
+
+def problems_of(items: Iterable[Item], resolution: Resolution, *, path: str = "") -> list[Problem]:
+    """What does not fit, for people; ``path`` leads the path of each."""
+    return [_problem(item, path, resolution.scrubber) for item in items]
+
+
+def _problem(item: Item, path: str, scrubber: Scrubber) -> Problem:
     for key in item.path:
         path = join(path, key)
     found = describe(item.found, hidden=any(map(is_secret_name, item.path)))
-    text = resolution.scrub(f"{item.text}, found {found}" if found else item.text)
+    text = scrubber.text(f"{item.text}, found {found}" if found else item.text)
     return Problem(path or "(top level)", text if text.endswith(("?", ".")) else f"{text}.", item.suggestion)
 
 
@@ -127,22 +137,6 @@ def _reader(kind: Any, converter: Converter) -> Callable[[Any], Any]:
     return lambda value: hook(value, kind)
 
 
-def _each(parts: Iterable[tuple[object, Callable[[Any], Any], Any]]) -> list[Any]:
-    """The values read, or every problem in all of them."""
-    made = []
-    items: list[Item] = []
-    failed = False
-    for key, read, value in parts:
-        try:
-            made.append(read(value))
-        except Wrong as wrong:
-            failed = True
-            items += wrong.under(key)
-    if failed:
-        raise Wrong(*items)
-    return made
-
-
 def _list_hook(kind: Any, converter: Converter) -> Hook:
     origin = get_origin(kind) or kind
     types = get_args(kind) or (Any,)
@@ -161,8 +155,8 @@ def _list_hook(kind: Any, converter: Converter) -> Hook:
             return refuse("a list", value)
         if length is not None and len(value) != length:
             raise Wrong(Item(f"expected a list of {length}, found one of {len(value)}"))
-        each = readers if length is not None else readers * len(value)
-        return build(_each(zip(range(len(value)), each, value, strict=True)))
+        all_of_them = readers if length is not None else readers * len(value)
+        return build(each(zip(range(len(value)), all_of_them, value, strict=True)))
 
     return hook
 
@@ -179,7 +173,7 @@ def _mapping_hook(kind: Any, converter: Converter) -> Hook:
         keys = [key for key in value if not isinstance(key, str)]
         if keys:
             raise Wrong(*(Item(f"the key {key!r} is not text; put it in quotes") for key in keys))
-        return dict(zip(value, _each((key, read, item) for key, item in value.items()), strict=True))
+        return dict(zip(value, each((key, read, item) for key, item in value.items()), strict=True))
 
     return hook
 
@@ -229,8 +223,6 @@ def _checked(key: Key, converter: Converter) -> Hook:
         convert = validate = None
 
     def hook(value: object, _: object) -> Any:
-        if key.attribute.metadata.get(WRITTEN_OUT) and isinstance(value, Resolved):
-            raise Wrong(Item("has to be written out here, not referred to"))
         made = read(value)
         try:
             checked = made if convert is None else convert(made)

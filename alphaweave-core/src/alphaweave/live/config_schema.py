@@ -15,7 +15,6 @@ import attrs
 from alphaweave.core.money import plain
 from alphaweave.core.secret import Secret
 from alphaweave.live.config_fields import (
-    WRITTEN_OUT,
     Above,
     AtLeast,
     Blocks,
@@ -66,7 +65,7 @@ def json_schema(root: type = LiveConfig) -> _Schema:
         "reference": {
             "type": "string",
             "pattern": REFERENCE_PATTERN,
-            "description": "A value kept elsewhere: ${env:NAME}, file:PATH or keyring:SERVICE/NAME.",
+            "description": "A secret kept elsewhere: ${env:NAME}, file:PATH or keyring:SERVICE/NAME.",
         }
     }
     schema = _section(root, definitions)
@@ -89,8 +88,6 @@ def _key(key: Key, summary: str, definitions: dict[str, _Schema]) -> _Schema:
     validator = key.attribute.validator
     bounds = validator.schema() if isinstance(validator, Above | AtLeast | Blocks | Matches) else {}
     schema = _value(optional_of(key.type) or key.type, definitions, bounds)
-    if key.attribute.metadata.get(WRITTEN_OUT):
-        schema = schema["anyOf"][0]
     if schema and (not key.required or key.nullable):
         schema = {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
     schema = {**schema, "description": _prose(key.doc or summary or key.name)}
@@ -99,7 +96,7 @@ def _key(key: Key, summary: str, definitions: dict[str, _Schema]) -> _Schema:
 
 
 def _value(kind: Any, definitions: dict[str, _Schema], bounds: _Schema) -> _Schema:
-    """The schema of one type; ``bounds`` hold for the value itself, not for what a reference stands for."""
+    """The schema of one type, within ``bounds``."""
     inner = optional_of(kind)
     if inner is not None:
         return {"anyOf": [_value(inner, definitions, bounds), {"type": "null"}]}
@@ -108,12 +105,11 @@ def _value(kind: Any, definitions: dict[str, _Schema], bounds: _Schema) -> _Sche
     if kind is Secret:
         return _REFERENCE
     if kind in _SCALARS:
-        schema = {**_SCALARS[kind], **bounds}
-        return schema if schema == {"type": "string"} else {"anyOf": [schema, _REFERENCE]}
+        return {**_SCALARS[kind], **bounds}
     if is_choice(kind):
         members = get_args(kind) or tuple(kind)
         choices = [member.value if isinstance(member, Enum) else member for member in members]
-        return {"anyOf": [{"enum": choices}, _REFERENCE]}
+        return {"enum": choices}
     if attrs.has(kind):
         return _reference_to(kind, definitions)
     if is_mapping(kind):

@@ -15,10 +15,10 @@ from attrs import Factory, field, frozen
 from alphaweave.core.instrument import Instrument, PriceStep
 from alphaweave.core.interval import parse_interval
 from alphaweave.core.money import ZERO
+from alphaweave.core.redaction import redact
 from alphaweave.live.config_fields import (
     INTERNAL,
     KEY,
-    WRITTEN_OUT,
     Above,
     AtLeast,
     Blocks,
@@ -26,7 +26,6 @@ from alphaweave.live.config_fields import (
     block_of,
 )
 from alphaweave.live.risk import RiskSettings
-from alphaweave.live.secrets import redact
 
 __all__ = [
     "AdapterSection",
@@ -100,7 +99,7 @@ class RunSection:
     """
 
     id: str = field(default="run", validator=Matches(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a run id"))
-    mode: Literal["auto", "replay", "paper", "live"] = field(default="auto", metadata={WRITTEN_OUT: True})
+    mode: Literal["auto", "replay", "paper", "live"] = "auto"
     capital: Decimal | None = field(default=None, validator=Above(0))
     currency: str = field(default="USD", validator=Matches(r"[A-Z0-9]{2,12}", "a currency, such as USD"))
     warmup: int = field(default=0, validator=AtLeast(0))

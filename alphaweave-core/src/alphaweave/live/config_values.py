@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, NoReturn, get_args, get_origin
 from attrs import evolve, frozen
 
 from alphaweave.core.money import decimal_of
+from alphaweave.core.scrubber import SHORTEST
 from alphaweave.core.secret import Secret
-from alphaweave.live.secrets import Resolved, Unresolved
+from alphaweave.live.secrets import Reference, Unresolvable
 
 __all__ = [
     "NUMBER",
@@ -24,6 +25,7 @@ __all__ = [
     "Wrong",
     "choice_hook",
     "describe",
+    "each",
     "near",
     "refuse",
     "untyped",
@@ -36,26 +38,29 @@ NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """How a number is written where text is accepted for one, to keep it exact."""
 
 _NUMBER: Final = re.compile(NUMBER)
-_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
-_BOOLEANS: Final = {"true": True, "false": False}
 _ADVICE: Final = (
     "a secret is never written out: refer to it with ${env:NAME}, file:PATH or keyring:SERVICE/NAME"
+)
+_REFERRED: Final = (
+    "a reference stands for a secret, and this value is none; write it out (and $${ for a plain ${)"
 )
 _NOTHING: Final = object()
 
 
 @frozen
 class Item:
-    """One problem; its path is relative to the value in which it was found."""
+    """One problem; its path is relative to the value in which it was found. ``unresolved`` where it is a
+    reference that cannot be resolved."""
 
     text: str
     found: object = _NOTHING
     suggestion: str | None = None
     path: tuple[object, ...] = ()
+    unresolved: bool = False
 
 
 class Wrong(Exception):
-    """A value does not fit. Without items, the reason was reported when its reference failed."""
+    """A value does not fit."""
 
     def __init__(self, *items: Item) -> None:
         super().__init__()
@@ -68,8 +73,8 @@ class Wrong(Exception):
 
 def refuse(expected: str, value: object, suggestion: str | None = None) -> NoReturn:
     """Raise the `Wrong` that says what was expected instead of ``value``."""
-    if isinstance(value, Unresolved):
-        raise Wrong
+    if isinstance(value, Reference):
+        raise Wrong(Item(_REFERRED))
     raise Wrong(Item(f"expected {expected}", value, suggestion))
 
 
@@ -85,8 +90,6 @@ def describe(value: object, *, hidden: bool) -> str:
         return ""
     if value is None:
         return "nothing"
-    if isinstance(value, Resolved):
-        return "something else behind the reference"
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list | tuple):
@@ -108,29 +111,22 @@ def _text(value: object, kind: type) -> Any:
     if issubclass(kind, Enum):
         return choice_hook(kind)(value, kind)
     if isinstance(value, str):
-        # Exactly str: a Resolved goes no further.
-        return str(value)
+        return value
     quotes = " (put it in quotes if it is meant as text)" if isinstance(value, int | float) else ""
     return refuse(f"text{quotes}", value)
 
 
 def _boolean(value: object, _: object) -> bool:
-    if isinstance(value, Resolved):
-        value = _BOOLEANS.get(value.lower(), value)
     return value if isinstance(value, bool) else refuse("true or false", value)
 
 
 def _integer(value: object, kind: type) -> Any:
     if issubclass(kind, Enum):
         return choice_hook(kind)(value, kind)
-    if isinstance(value, Resolved) and _WHOLE.fullmatch(value):
-        value = int(value)
     return value if type(value) is int else refuse("a whole number", value)
 
 
 def _number(value: object, _: object) -> float:
-    if isinstance(value, Resolved) and _NUMBER.fullmatch(value):
-        value = float(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -155,8 +151,18 @@ def _decimal(value: object, _: object) -> Decimal:
 def _secret(value: object, _: object) -> Secret:
     if isinstance(value, Secret):
         return value
-    if isinstance(value, Resolved):
-        return Secret(str(value))
+    if isinstance(value, Reference):
+        try:
+            found = value.look_up()
+        except Unresolvable as failure:
+            text = str(failure)
+        else:
+            if len(found) >= SHORTEST:
+                return Secret(found)
+            text = (
+                f"a secret has at least {SHORTEST} characters; a shorter one cannot be kept out of messages"
+            )
+        raise Wrong(Item(text, unresolved=True))
     if isinstance(value, str):
         raise Wrong(Item(_ADVICE))
     return refuse("a reference to a secret", value)
@@ -173,14 +179,28 @@ SCALARS: Final[tuple[tuple[type, Hook], ...]] = (
 
 
 def untyped(value: object) -> Any:
-    """A value of which nothing is known, with plain text in place of what references stood for."""
-    if isinstance(value, Unresolved):
-        raise Wrong
+    """A copy of a value of which nothing is known, and which holds no secret."""
+    if isinstance(value, Reference):
+        raise Wrong(Item(_REFERRED))
     if isinstance(value, Mapping):
-        return {key: untyped(item) for key, item in value.items()}
+        return dict(zip(value, each((key, untyped, item) for key, item in value.items()), strict=True))
     if isinstance(value, list | tuple):
-        return [untyped(item) for item in value]
-    return str(value) if isinstance(value, Resolved) else value
+        return each((index, untyped, item) for index, item in enumerate(value))
+    return value
+
+
+def each(parts: Iterable[tuple[object, Callable[[Any], Any], Any]]) -> list[Any]:
+    """The values read, each with its key and its reader, or every problem in all of them."""
+    made = []
+    items: list[Item] = []
+    for key, read, value in parts:
+        try:
+            made.append(read(value))
+        except Wrong as wrong:
+            items += wrong.under(key)
+    if items:
+        raise Wrong(*items)
+    return made
 
 
 def choice_hook(kind: Any) -> Hook:
@@ -190,10 +210,9 @@ def choice_hook(kind: Any) -> Hook:
     names = [str(name) for name, _ in choices]
 
     def hook(value: object, _: object) -> Any:
-        plain = str(value) if isinstance(value, Resolved) else value
         for name, member in choices:
             # The types too: 1 is not true.
-            if type(name) is type(plain) and name == plain:
+            if type(name) is type(value) and name == value:
                 return member
         return refuse(f"one of {', '.join(names)}", value, near(value, names) if type(value) is str else None)
 
