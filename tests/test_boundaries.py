@@ -64,7 +64,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.notes",
         "alphaweave.live.view",
     ),
-    ("alphaweave.live.state*", "alphaweave.live.values"),
+    (
+        "alphaweave.live.run_lock",
+        "alphaweave.live.state*",
+        "alphaweave.live.values",
+    ),
     ("alphaweave.monitoring.dashboard*",),
     (
         "alphaweave.live.engine*",

@@ -9,14 +9,24 @@ AlphaweaveError
 │   ├── AmbiguousAdapter
 │   ├── AdapterImportError
 │   ├── AdapterMismatch
-│   └── AdapterContractError
+│   ├── AdapterContractError
+│   └── AdapterFailed           an adapter's own code raised, or handed back what it must not
 ├── DataError                   market data cannot be used as it is
 ├── StateError                  saved state cannot be written or restored
 │   ├── StateCorrupt
 │   ├── StateSchemaTooNew
 │   └── StateMismatch
+├── JournalError                the journal of a live run cannot be used
+│   ├── JournalLocked           another process writes it
+│   ├── JournalForeign          it belongs to another run or account
+│   ├── JournalTooNew
+│   ├── JournalCorrupt
+│   └── JournalFailed           it could not be written: nothing more may be sent
+├── ControlError                the operator's commands cannot be read or written
 ├── StrategyError               user strategy code raised, or broke a rule of the API
 ├── RunRefused                  a run that must not start (mode, account, feed)
+│   └── LockHeld                another process runs on the same file or account
+├── Redacted                    stands for an exception that held a secret
 ├── InvariantViolation          the kernel's own books disagree: a bug, never a trading outcome
 └── BrokerError                 what a broker call can end in
     ├── Unsupported             refused before anything was sent
@@ -33,15 +43,36 @@ Each error carries the data behind its message as attributes, and says what to d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from enum import Enum
+from collections.abc import Sequence
 from pathlib import Path
 
-from alphaweave.core.order import RejectReason
+from alphaweave.core.errors_broker import (
+    AuthenticationFailed,
+    BrokerError,
+    BrokerUnavailable,
+    CancelRejected,
+    NotSent,
+    OrderRejected,
+    OrderState,
+    OutcomeUnknown,
+    ReplaceRejected,
+    Unsupported,
+)
+from alphaweave.core.errors_journal import (
+    ControlError,
+    JournalCorrupt,
+    JournalError,
+    JournalFailed,
+    JournalForeign,
+    JournalLocked,
+    JournalTooNew,
+)
+from alphaweave.core.errors_root import AlphaweaveError
 
 __all__ = [
     "AdapterContractError",
     "AdapterError",
+    "AdapterFailed",
     "AdapterImportError",
     "AdapterMismatch",
     "AlphaweaveError",
@@ -51,14 +82,23 @@ __all__ = [
     "BrokerUnavailable",
     "CancelRejected",
     "ConfigError",
+    "ControlError",
     "DataError",
     "InvariantViolation",
+    "JournalCorrupt",
+    "JournalError",
+    "JournalFailed",
+    "JournalForeign",
+    "JournalLocked",
+    "JournalTooNew",
+    "LockHeld",
     "NotSent",
     "OptionsError",
     "OrderRejected",
     "OrderState",
     "OutcomeUnknown",
     "Problem",
+    "Redacted",
     "ReplaceRejected",
     "RunRefused",
     "SecretError",
@@ -70,17 +110,6 @@ __all__ = [
     "UnknownAdapter",
     "Unsupported",
 ]
-
-
-class AlphaweaveError(Exception):
-    """The root of every error this project raises on purpose.
-
-    Attributes:
-        exit_code: what the command line exits with when the error ends a run:
-            1 for a run that failed, 2 for a configuration, plugin or usage error.
-    """
-
-    exit_code: int = 1
 
 
 class Problem:
@@ -209,6 +238,24 @@ class AdapterContractError(AdapterError):
     """A hook's signature or what it returns does not fit this core."""
 
 
+class AdapterFailed(AdapterError):
+    """An adapter's own code raised while it was asked for something, or handed back what it must not.
+
+    Attributes:
+        distribution: the distribution and version that ships it; None where that is not known.
+        callback: what it was asked for, for example ``create``.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, kind: str, name: str, callback: str, distribution: str | None = None
+    ) -> None:
+        super().__init__(message, kind=kind, name=name)
+        self.callback = callback
+        self.distribution = distribution
+
+
 class DataError(AlphaweaveError):
     """Market data cannot be used as it is.
 
@@ -274,144 +321,23 @@ class RunRefused(AlphaweaveError):
     exit_code = 2
 
 
+class LockHeld(RunRefused):
+    """Another process runs on the same file or account.
+
+    Attributes:
+        path: the lock's file.
+        pid: the process that holds it, if it is known.
+    """
+
+    def __init__(self, message: str, *, path: str | Path, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.path = str(path)
+        self.pid = pid
+
+
+class Redacted(AlphaweaveError):
+    """Stands for an exception that held a secret where it cannot be taken out; its other words are kept."""
+
+
 class InvariantViolation(AlphaweaveError):
     """The kernel's own books disagree. This is a bug in AlphaWeave, never a trading outcome."""
-
-
-class BrokerError(AlphaweaveError):
-    """What a broker call can end in, besides success.
-
-    Attributes:
-        code: the broker's own code, or AlphaWeave's reason code; may be None.
-        text: the broker's own words, unchanged; may be empty.
-    """
-
-    def __init__(self, message: str, *, code: str | None = None, text: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.text = text
-
-
-class Unsupported(BrokerError):
-    """The adapter does not declare this feature. Raised before anything is sent."""
-
-
-class OrderRejected(BrokerError):
-    """The broker refused the order. Final: it will never work or fill.
-
-    Never for a refusal that says "this client order id was used before": the order may well exist, so
-    that is `OutcomeUnknown`.
-
-    Attributes:
-        reason: the refusal in words that are the same for every broker; ``code`` and ``text`` are its own.
-        retry_after: seconds for which the broker wants no more orders, where it says so. This order is
-            not sent again in any case.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        reason: RejectReason = RejectReason.OTHER,
-        code: str | None = None,
-        text: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message, code=code, text=text)
-        self.reason = reason
-        self.retry_after = retry_after
-
-
-class OrderState(Enum):
-    """What became of the order whose cancel or replacement was refused.
-
-    ALIVE: it works on unchanged. GONE: it is over, filled or otherwise. UNKNOWN: the refusal does not
-    say (Binance's ``Unknown order sent.`` is given for an order that ended and for one that never
-    arrived); look it up.
-    """
-
-    ALIVE = "alive"
-    GONE = "gone"
-    UNKNOWN = "unknown"
-
-
-class CancelRejected(BrokerError):
-    """The broker refused the cancel. Fills may still come.
-
-    Attributes:
-        order_state: whether the order still works.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        order_state: OrderState = OrderState.UNKNOWN,
-        code: str | None = None,
-        text: str = "",
-    ) -> None:
-        super().__init__(message, code=code, text=text)
-        self.order_state = order_state
-
-
-class ReplaceRejected(BrokerError):
-    """The broker refused the replacement.
-
-    Attributes:
-        order_state: whether the original order still works.
-    """
-
-    def __init__(
-        self, message: str, *, order_state: OrderState, code: str | None = None, text: str = ""
-    ) -> None:
-        super().__init__(message, code=code, text=text)
-        self.order_state = order_state
-
-
-class NotSent(BrokerError):
-    """Not a byte of the request left this machine. Final: the order does not exist."""
-
-
-class OutcomeUnknown(BrokerError):
-    """The request may or may not have been accepted. It is never sent again; only a lookup settles it.
-
-    Raise it for a timeout, a dropped connection or a 5xx answer after a byte could have left, for a
-    refusal that says "this client order id was used before" (by an earlier byte of this same order, for
-    all anybody knows), and for any answer the adapter does not know.
-    """
-
-
-class BrokerUnavailable(BrokerError):
-    """A query got no usable answer. It means "don't know", never "none" and never "flat".
-
-    Attributes:
-        retry_after: seconds after which asking again may succeed, where that is known (the broker said
-            so, or the adapter's own request budget is spent).
-    """
-
-    def __init__(
-        self, message: str, *, code: str | None = None, text: str = "", retry_after: float | None = None
-    ) -> None:
-        super().__init__(message, code=code, text=text)
-        self.retry_after = retry_after
-
-
-class AuthenticationFailed(BrokerError):
-    """The broker refused the credentials, or they belong to another environment than the run's mode.
-
-    Attributes:
-        details: facts that disagreed, safe to print (never a secret).
-    """
-
-    exit_code = 2
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str | None = None,
-        text: str = "",
-        details: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message, code=code, text=text)
-        self.details = dict(details or {})

@@ -1,0 +1,96 @@
+"""Locks of the operating system: they die with the process that holds them, so none is ever stale."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from alphaweave.core.errors import LockHeld, RunRefused
+
+__all__ = ["RunLock", "account_lock_name"]
+
+
+class RunLock:
+    """An exclusive lock on a file, held until `release` or the end of the process.
+
+    The file itself means nothing and is never removed: removing it would let two processes lock two files
+    of one name.
+    """
+
+    __slots__ = ("_descriptor", "path")
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def acquire(cls, path: str | Path, *, what: str) -> RunLock:
+        """Take the lock, now or not at all.
+
+        Args:
+            path: the lock's own file, which is made if it is not there.
+            what: what it guards, for the message: ``the journal run.db``.
+
+        Raises:
+            LockHeld: another process has it.
+            RunRefused: there cannot be a lock here.
+        """
+        try:
+            import fcntl
+        except ImportError as error:
+            raise RunRefused(
+                f"{what} cannot be locked: this system has no flock; use Linux or macOS"
+            ) from error
+        target = Path(path)
+        try:
+            descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise RunRefused(
+                f"{what} cannot be locked: {target}: {error.strerror or error}; make its folder writable, or "
+                "remove what stands there"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = _pid(descriptor)
+            os.close(descriptor)
+            holder = "another process" if pid is None else f"process {pid}"
+            raise LockHeld(
+                f"{what} is in use by {holder} (lock {target}); stop that run first", path=target, pid=pid
+            ) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise RunRefused(
+                f"{what} cannot be locked: {target}: {error.strerror or error}; put it on a local disk"
+            ) from error
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            # On a full disk the lock still holds; only its message will lack the pid.
+            pass
+        return cls(target, descriptor)
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor is not None
+
+    def release(self) -> None:
+        """Let go; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def account_lock_name(broker: str, account: str) -> str:
+    """The file name of the lock that one run per account holds: two accounts never share one."""
+    return f"{_plain(broker)}@{_plain(account)}.lock"
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else f"%{ord(c):x}%" for c in name)
+
+
+def _pid(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else None
