@@ -87,7 +87,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.replay_plugin",
     ),
     ("alphaweave.live.config*", "alphaweave.live.secrets"),
-    ("alphaweave.live.backtest", "alphaweave.live.runner", "alphaweave.live.strategy_loader"),
+    (
+        "alphaweave.live.backtest",
+        "alphaweave.live.discretion",
+        "alphaweave.live.instrument_rules",
+        "alphaweave.live.party",
+        "alphaweave.live.runner",
+        "alphaweave.live.strategy_loader",
+    ),
     ("alphaweave.__main__", "alphaweave.cli", "alphaweave.cli.*"),
 )
 # Every import of a module in it runs a package's own code; this package has modules on most floors.

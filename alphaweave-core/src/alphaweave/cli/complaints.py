@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from alphaweave.cli.exits import FAILED, REFUSED
-from alphaweave.core.errors import AlphaweaveError, StrategyError
+from alphaweave.core.errors import AdapterFailed, AlphaweaveError, StrategyError
 
 __all__ = ["complain"]
 
@@ -25,7 +25,7 @@ def complain(error: Exception, *, debug: bool) -> int:
     code = FAILED
     if isinstance(error, AlphaweaveError):
         text, code = str(error), error.exit_code
-        where = _place(error.__cause__) if isinstance(error, StrategyError) else None
+        where = _place(error.__cause__) if isinstance(error, StrategyError | AdapterFailed) else None
         if where is not None:
             text += f"\n  raised at {where}"
     elif isinstance(error, OSError):
@@ -38,7 +38,7 @@ def complain(error: Exception, *, debug: bool) -> int:
 
 
 def _place(error: BaseException | None) -> str | None:
-    """File and line in the user's own code where ``error`` was raised; None if it is not from there."""
+    """File and line in the strategy or the plugin where ``error`` was raised; None if it was elsewhere."""
     if error is None:
         return None
     frames = [
@@ -47,6 +47,6 @@ def _place(error: BaseException | None) -> str | None:
         if not frame.filename.startswith(_MACHINERY)
     ]
     libraries = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-    # A strategy may be installed; then its own frames are those of a library.
+    # A strategy may be installed, as a plugin is; then its own frames are those of a library.
     own = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
     return f"{own[-1].filename}:{own[-1].lineno}" if own else None

@@ -126,6 +126,16 @@ class Registry:
             raise AdapterMismatch(text, kind="plugin", name=source.value)
         self._registered.append((plugin, offered))
 
+    def origin(self, record: object) -> str | None:
+        """Where a record that was found here comes from: a distribution with its version, for people."""
+        for (_, source), records in self._loaded.items():
+            if any(record is one for one in records):
+                return source.label
+        for plugin, offered in self._registered:
+            if any(record is one for records in offered.values() for one in records):
+                return Source.registered(plugin).label
+        return None
+
     def _find(self, shelf: Shelf[R], name: str, distribution: str | None) -> R:
         own = [record for record in self._own(shelf) if record.name == name]
         found = self.installed(shelf.kind).get(name, ())

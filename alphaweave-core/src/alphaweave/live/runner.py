@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from attrs import evolve
-
 from alphaweave.core.clock import Clock, SystemClock
-from alphaweave.core.errors import ConfigError, RunRefused
+from alphaweave.core.errors import AlphaweaveError, ConfigError, RunRefused
 from alphaweave.core.instrument import Instrument
+from alphaweave.core.scrubber import Scrubber
 from alphaweave.data.series import Series
 from alphaweave.live.adapters.base import RunMode, Services
 from alphaweave.live.config import (
@@ -21,16 +20,27 @@ from alphaweave.live.config import (
     parse_options,
     redacted,
 )
-from alphaweave.live.datafeed import ReplayDataFeed
+from alphaweave.live.datafeed import DataFeed, ReplayDataFeed
+from alphaweave.live.discretion import (
+    discreet,
+    discreet_failure,
+    discreet_monitor,
+    discreet_record,
+    discreet_state,
+)
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.fanout import MonitorFailure
+from alphaweave.live.instrument_rules import instrument_rules
+from alphaweave.live.party import FAILURES, Party
 from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin, MonitorPlugin
 from alphaweave.live.registry import Registry
+from alphaweave.live.reports import BrokerAccountState
 from alphaweave.live.state import LiveState, load_live_state, save_live_state
 from alphaweave.live.strategy_loader import load_strategy
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Monitor, RunSummary
 from alphaweave.monitoring.run import RunMonitor
+from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
 
 __all__ = ["LiveRunner"]
@@ -47,6 +57,7 @@ class LiveRunner:
         engine: drives the run.
         memory: what was recorded; complete after `run`.
         monitors: name -> who is told: ``recorder`` (`memory`), the watchers, those of the config.
+        scrubber: knows the run's secrets, and keeps them out of all that leaves the run.
     """
 
     def __init__(
@@ -58,13 +69,18 @@ class LiveRunner:
         monitors: Sequence[MonitorPlugin] = (),
         watchers: Sequence[Monitor] = (),
         clock: Clock | None = None,
+        origin: Callable[[object], str | None] = lambda record: None,
     ) -> None:
         """Check that the parts go together; nothing is connected, read or written yet.
+
+        ``origin`` tells who ships a plugin, for messages.
 
         Raises:
             ConfigError: an options block or the risk section is wrong.
             RunRefused: mode, feed and broker do not go together.
+            AdapterFailed: a monitor's plugin raised.
         """
+        self.scrubber = Scrubber()
         self.config = config
         self.mode = check_mode(config, datafeed.capabilities, broker.capabilities)
         if self.mode is RunMode.REPLAY and config.persistence.journal is not None:
@@ -81,6 +97,8 @@ class LiveRunner:
         self._broker = broker
         self._datafeed = datafeed
         self._clock = clock or SystemClock()
+        self._broker_party = Party("broker", broker.name, origin(broker))
+        self._feed_party = Party("datafeed", datafeed.name, origin(datafeed))
         self._broker_options = self._parsed(
             broker.options, config.broker.block, f"broker.options.{broker.name}"
         )
@@ -94,7 +112,11 @@ class LiveRunner:
         for number, (plugin, section) in enumerate(zip(monitors, config.monitors, strict=True)):
             path = f"monitors[{number}].options.{plugin.name}"
             options = self._parsed(plugin.options, section.block, path)
-            named[f"{plugin.name}-{number}"] = plugin.create(options, self._services(section.name))
+            party = Party("monitor", plugin.name, origin(plugin))
+            with discreet(self.scrubber):
+                named[f"{plugin.name}-{number}"] = party.ask(
+                    "create", Monitor, plugin.create, options, self._services(section.name)
+                )
         self.monitors: Mapping[str, Monitor] = named
         self.engine: LiveEngine | None = None
         self._stop = False
@@ -132,17 +154,20 @@ class LiveRunner:
             ],
             watchers=watchers,
             clock=clock,
+            origin=found.origin,
         )
 
     @property
     def summary(self) -> RunSummary | None:
         """How the run ended; None before that."""
-        return None if self.engine is None else self.engine.summary
+        summary = None if self.engine is None else self.engine.summary
+        return None if summary is None else discreet_record(summary, self.scrubber)
 
     @property
     def monitor_failures(self) -> tuple[MonitorFailure, ...]:
         """Monitors that raised and were put aside."""
-        return () if self.engine is None else self.engine.monitor_failures
+        failures = () if self.engine is None else self.engine.monitor_failures
+        return tuple(discreet_failure(failure, self.scrubber) for failure in failures)
 
     def load_strategy(self) -> Strategy:
         """A new instance of the config's strategy; its file may lie beside the config.
@@ -180,7 +205,14 @@ class LiveRunner:
             DataError: the bars cannot be used.
             StateError: the saved state does not fit, or cannot be written.
             StrategyError: the strategy raised.
+            AdapterFailed: a plugin raised.
         """
+        with discreet(self.scrubber):
+            return self._run(until, fresh)
+
+    # Within.
+
+    def _run(self, until: int | None, fresh: bool) -> RunMonitor:
         if self.mode is not RunMode.REPLAY:
             raise RunRefused(
                 f"a {self.mode.value} run needs the live driver, which this version does not have; "
@@ -189,13 +221,17 @@ class LiveRunner:
         config = self.config
         strategy = self.load_strategy()
         series = self._recorded_series()
-        instruments = self._instruments()
+        rules = instrument_rules(config, self._broker.name, series)
+        self.notices += rules.notices
+        instruments = rules.instruments
         state = None if fresh else self._saved_state(series)
-        if self._broker.venue is None:
-            raise RunRefused(f"broker {self._broker.name!r} has no simulated venue; use paper or mock")
-        services = self._services(self._broker.name)
-        venue = self._broker.venue(self._broker_options, services, instruments)
-        opening = venue.account_state(0)
+        venue = self._venue(instruments)
+        opening = self._broker_party.ask("account_state", BrokerAccountState, venue.account_state, 0)
+        if config.run.currency not in opening.balances:
+            raise RunRefused(
+                f"broker {self._broker.name!r} has an account in {', '.join(opening.balances) or 'nothing'}, "
+                f"and run.currency is {config.run.currency}; make them equal"
+            )
         self.engine = LiveEngine(
             EngineSettings(
                 run_id=config.run.id,
@@ -216,22 +252,27 @@ class LiveRunner:
                     "notices": tuple(self.notices),
                 },
             ),
-            self.monitors,
+            {name: discreet_monitor(one, self.scrubber) for name, one in self.monitors.items()},
         )
         if self._stop:
             self.engine.request_stop()
-        self.engine.replay(
-            strategy,
-            series,
-            venue=venue,
-            instruments=instruments,
-            capabilities=self._broker.capabilities,
-            state=state,
-            until=until,
-        )
+        try:
+            self.engine.replay(
+                strategy,
+                series,
+                venue=venue,
+                instruments=instruments,
+                capabilities=self._broker.capabilities,
+                state=state,
+                until=until,
+            )
+        except AlphaweaveError:
+            raise
+        except FAILURES as error:
+            raise self._broker_party.blame(error, venue) or error from error
         path = config.persistence.state_path
         if path is not None:
-            save_live_state(path, self.engine.state())
+            save_live_state(path, discreet_state(self.engine.state(), self.scrubber))
             unsaved = self.engine.unsaved()
             if unsaved:
                 self.notices.append(
@@ -240,11 +281,11 @@ class LiveRunner:
                 )
         return RunMonitor(self.memory)
 
-    # Within.
-
     def _parsed(self, options: type, block: Mapping[str, Any], path: str) -> Any:
         try:
-            return parse_options(options, block, path=path, base_dir=self.config.base_dir)
+            return parse_options(
+                options, block, path=path, base_dir=self.config.base_dir, scrubber=self.scrubber
+            )
         except ConfigError as error:
             raise type(error)(error.problems, self.config.source) from None
 
@@ -264,37 +305,26 @@ class LiveRunner:
         )
 
     def _recorded_series(self) -> Mapping[str, Series]:
-        feed = self._datafeed.create(self._feed_options, self._services(self._datafeed.name))
+        services = self._services(self._datafeed.name)
+        feed = self._feed_party.ask("create", DataFeed, self._datafeed.create, self._feed_options, services)
         if not isinstance(feed, ReplayDataFeed):
             raise RunRefused(
                 f"datafeed {self._datafeed.name!r} holds no recorded bars; set datafeed.name: replay"
             )
         report = getattr(feed.series, "report", None)
         if report is not None:
-            self.notices += report.lines()
+            self.notices += map(self.scrubber.text, report.lines())
         return feed.series
 
-    def _instruments(self) -> dict[str, Instrument]:
-        """Rules from the config, else the defaults, which is said."""
-        currency = self.config.run.currency
-        rules: dict[str, Instrument] = {}
-        for entry in self.config.instruments:
-            given = entry.rules()
-            default = Instrument(
-                symbol=entry.symbol,
-                venue_symbol=entry.names.get(self._broker.name, entry.symbol),
-                quote=currency,
-                settle=currency,
-                assumed="price_steps" not in given or "size_step" not in given,
-            )
-            rules[entry.symbol] = evolve(default, **given)
-        assumed = [symbol for symbol, one in rules.items() if one.assumed]
-        if assumed:
-            self.notices.append(
-                f"trading rules of {', '.join(assumed)} are assumed: ticks of 0.01 and whole units where "
-                "`instruments:` does not say otherwise"
-            )
-        return rules
+    def _venue(self, instruments: Mapping[str, Instrument]) -> SimVenue:
+        make = self._broker.venue
+        if make is None:
+            raise RunRefused(f"broker {self._broker.name!r} has no simulated venue; use paper or mock")
+        services = self._services(self._broker.name)
+        venue: SimVenue = self._broker_party.ask(
+            "venue", SimVenue, make, self._broker_options, services, instruments
+        )
+        return venue
 
     def _saved_state(self, series: Mapping[str, Series]) -> LiveState | None:
         path = self.config.persistence.state_path

@@ -1,0 +1,186 @@
+"""Keeps a run's secrets out of what leaves it: exceptions, what monitors are told, what is saved."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from alphaweave.core.errors import Problem, Redacted, StateError
+from alphaweave.core.scrubber import Scrubber
+from alphaweave.live.fanout import MonitorFailure
+from alphaweave.live.state import LiveState
+from alphaweave.monitoring.monitor import (
+    Alert,
+    BarColumns,
+    BarSnapshot,
+    ColumnMonitor,
+    Monitor,
+    OrderRecord,
+    RunSummary,
+    TradeRecord,
+)
+
+__all__ = ["discreet", "discreet_failure", "discreet_monitor", "discreet_record", "discreet_state"]
+
+R = TypeVar("R")
+
+
+@contextmanager
+def discreet(scrubber: Scrubber) -> Iterator[None]:
+    """Take the run's secrets out of whatever is raised within, and out of what caused that."""
+    try:
+        yield
+    except BaseException as error:
+        if scrubber.empty:
+            raise
+        washed = _washed(error, scrubber, {})
+        if washed is error:
+            raise
+    else:
+        return
+    # Outside the handler, for the error itself must not be the context of what stands for it.
+    raise washed
+
+
+def discreet_record(record: R, scrubber: Scrubber) -> R:
+    """A record with its texts scrubbed."""
+    changes: dict[str, Any] = {}
+    for attribute in attrs.fields(cast("type[Any]", type(record))):
+        value = getattr(record, attribute.name)
+        if isinstance(value, str | Mapping | list | tuple) and (new := scrubber.tree(value)) != value:
+            changes[attribute.alias] = new
+    return cast("R", attrs.evolve(cast("Any", record), **changes)) if changes else record
+
+
+def discreet_monitor(monitor: Monitor, scrubber: Scrubber) -> Monitor:
+    """A monitor that passes on everything, scrubbed; the monitor itself if there are no secrets."""
+    if scrubber.empty:
+        return monitor
+    columns = isinstance(monitor, ColumnMonitor)
+    return (_DiscreetColumns if columns else _Discreet)(monitor, scrubber)
+
+
+def discreet_failure(failure: MonitorFailure, scrubber: Scrubber) -> MonitorFailure:
+    """The failure of the monitor that stands behind a discreet one, in words that may be shown."""
+    monitor = failure.monitor
+    if isinstance(monitor, _Discreet):
+        monitor = monitor.monitor
+    if scrubber.empty:
+        return failure
+    error = cast("Exception", _washed(failure.error, scrubber, {}))
+    return MonitorFailure(monitor, failure.callback, error)
+
+
+def discreet_state(state: LiveState, scrubber: Scrubber) -> LiveState:
+    """The state without secrets.
+
+    Raises:
+        StateError: the strategy's own state holds one. It is not cut out, for the strategy that is handed
+            back what is left would be another.
+    """
+    if scrubber.empty:
+        return state
+    found = _path_of(state.strategy_state, "get_state()", scrubber)
+    if found is not None:
+        raise StateError(f"{found} holds a secret of this run, and a secret is never saved; leave it out")
+    return attrs.evolve(
+        state,
+        kernel=scrubber.tree(state.kernel),
+        venue=scrubber.tree(state.venue),
+        monitors=scrubber.tree(state.monitors),
+    )
+
+
+class _Discreet:
+    """Passes on to one monitor. What it does not have is asked of that monitor (a saved state, say)."""
+
+    def __init__(self, monitor: Monitor, scrubber: Scrubber) -> None:
+        self.monitor = monitor
+        self._scrubber = scrubber
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.monitor, name)
+
+    def on_run_start(self, meta: Mapping[str, Any]) -> None:
+        self.monitor.on_run_start(self._scrubber.tree(meta))
+
+    def on_bar(self, snapshot: BarSnapshot) -> None:
+        self.monitor.on_bar(snapshot)
+
+    def on_trade(self, trade: TradeRecord) -> None:
+        self.monitor.on_trade(discreet_record(trade, self._scrubber))
+
+    def on_order(self, order: OrderRecord) -> None:
+        self.monitor.on_order(discreet_record(order, self._scrubber))
+
+    def on_metric(self, name: str, value: float, timestamp: datetime) -> None:
+        self.monitor.on_metric(self._scrubber.text(name), value, timestamp)
+
+    def on_alert(self, alert: Alert) -> None:
+        self.monitor.on_alert(discreet_record(alert, self._scrubber))
+
+    def on_run_end(self, summary: RunSummary) -> None:
+        self.monitor.on_run_end(discreet_record(summary, self._scrubber))
+
+
+class _DiscreetColumns(_Discreet):
+    def on_bars(self, columns: BarColumns) -> None:
+        cast("ColumnMonitor", self.monitor).on_bars(columns)
+
+
+def _path_of(value: Any, path: str, scrubber: Scrubber) -> str | None:
+    """Where in a tree a secret stands."""
+    if isinstance(value, str):
+        return path if scrubber.holds(value) else None
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if scrubber.holds(str(key)):
+                return f"a key of {path}"
+            if found := _path_of(item, f"{path}.{key}", scrubber):
+                return found
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            if found := _path_of(item, f"{path}[{number}]", scrubber):
+                return found
+    return None
+
+
+def _washed(error: BaseException, scrubber: Scrubber, known: dict[int, BaseException]) -> BaseException:
+    """The exception without secrets, or a `Redacted` with its words and its traceback."""
+    if id(error) in known:
+        return known[id(error)]
+    known[id(error)] = error
+    inner = [_washed(one, scrubber, known) for one in getattr(error, "exceptions", ())]
+    error.args = scrubber.tree(error.args)
+    facts: dict[str, Any] = vars(error)
+    facts.update({name: _fact(fact, scrubber) for name, fact in facts.items()})
+    if isinstance(error, OSError):
+        for name in ("filename", "filename2", "strerror"):
+            setattr(error, name, scrubber.tree(getattr(error, name)))
+    words = "".join(traceback.format_exception_only(error)).rstrip("\n")
+    washed = error
+    if scrubber.holds(words) or any(isinstance(one, Redacted) for one in inner):
+        washed = known[id(error)] = Redacted(scrubber.text(words)).with_traceback(error.__traceback__)
+    cause, context, quiet = error.__cause__, error.__context__, error.__suppress_context__
+    washed.__cause__ = None if cause is None else _washed(cause, scrubber, known)
+    washed.__context__ = None if context is None else _washed(context, scrubber, known)
+    washed.__suppress_context__ = quiet
+    return washed
+
+
+def _fact(fact: Any, scrubber: Scrubber) -> Any:
+    """What an exception carries besides its words."""
+    if isinstance(fact, Problem):
+        return Problem(
+            scrubber.text(fact.path),
+            scrubber.text(fact.message),
+            None if fact.suggestion is None else scrubber.text(fact.suggestion),
+        )
+    if type(fact) in {list, tuple}:
+        return type(fact)(_fact(one, scrubber) for one in fact)
+    return scrubber.tree(fact)
