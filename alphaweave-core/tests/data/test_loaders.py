@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -189,3 +190,12 @@ def test_load_imports_no_heavy_library(write: WriteFile) -> None:
         [sys.executable, "-c", script, write(*bars(1))], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_loader_refuses_a_pipe_instead_of_waiting_for_it(tmp_path: Path) -> None:
+    """Nobody may ever write to it; nor is it looked at in a folder."""
+    os.mkfifo(tmp_path / "SPY.csv")
+    with pytest.raises(DataError, match="not a regular file; copy the bars into one"):
+        load_bars(tmp_path / "SPY.csv")
+    with pytest.raises(DataError, match="no CSV or Parquet file in this folder"):
+        load_bars(tmp_path)

@@ -80,10 +80,14 @@ def minutes(count: int, bar: str = FLAT, step: int = 1) -> list[str]:
         ("0,10,10,10,5", "open is 0.0; a price must be above 0"),
         ("10,10,0,10,5", "low is 0.0; a price must be above 0"),
         ("10,10,-1,10,5", "low is -1.0; a price must be above 0"),
-        ("10,inf,10,10,5", "high is inf; a price must be above 0"),
+        ("10,inf,10,10,5", "high is inf; prices are from 10^-12 to 10^12"),
+        ("1e300,1e300,1e300,1e300,5", "open is 1e+300; prices are from 10^-12 to 10^12"),
+        ("10,1e12,10,10,5", "high is 1000000000000.0; prices are from 10^-12 to 10^12"),
+        ("10,10,1e-13,10,5", "low is 1e-13; prices are from 10^-12 to 10^12"),
+        ("10,10,10,10,1e18", "volume is 1e+18; volumes are below 10^18"),
         ("10,10,-inf,10,5", "low is -inf; a price must be above 0"),
         ("10,10,10,10,-5", "volume is -5.0; it must be 0 or more"),
-        ("10,10,10,10,inf", "volume is inf; it must be 0 or more"),
+        ("10,10,10,10,inf", "volume is inf; volumes are below 10^18"),
         ("10,9,11,10,5", "high 9.0 is below low 11.0"),
         ("10,9.9,9.5,9.7,5", "high 9.9 is below the open or close 10.0"),
         ("9.7,9.9,9.5,10,5", "high 9.9 is below the open or close 10.0"),
@@ -121,10 +125,11 @@ def test_rules_move_high_and_low_by_their_rounding(write: WriteFile) -> None:
     assert refusal(write(*daily(FLAT, "9.49998,10.5,9.5,10,5")))[0] == 3
 
 
-def test_rules_keep_huge_volumes(write: WriteFile) -> None:
-    """A sum beyond all floats is not a reason to refuse the numbers in it."""
-    path = write(*daily("10,10,10,10,1.7e308", "10,10,10,10,1.7e308"))
-    assert list(load(path).volume) == [1.7e308, 1.7e308]
+def test_rules_keep_what_is_huge_and_tiny(write: WriteFile) -> None:
+    """A coin of a trillionth, an index of 10^11 and a volume of 10^17 are numbers like others."""
+    path = write(*daily("1e-12,1e-12,1e-12,1e-12,9e17", "9e11,9e11,9e11,9e11,9e17"))
+    assert list(load(path).volume) == [9e17, 9e17]
+    assert list(load(path).low) == [1e-12, 9e11]
 
 
 # --- adjusted close ------------------------------------------------------------------------------
@@ -341,7 +346,7 @@ def test_rules_infer_the_most_common_spacing(write: WriteFile, interval: str) ->
 def test_rules_refuse_to_guess_an_interval(write: WriteFile, lines: list[str], reason: str) -> None:
     """What the rows do not tell, the caller must."""
     assert refusal(write(*lines)) == (None, reason)
-    assert load(write(*lines), interval="1m").interval == "1m"
+    assert load(write(*lines[:3]), interval="1m").interval == "1m"
 
 
 def test_rules_give_shorter_bars_their_interval(write: WriteFile) -> None:
@@ -455,11 +460,27 @@ def test_rules_refuse_bars_that_overlap(write: WriteFile) -> None:
 
 def test_rules_refuse_an_interval_no_bars_are_as_close_as(write: WriteFile) -> None:
     """Days read as minutes would be known a day too early."""
-    reason = "SPY: no two bars are as close as 1m; the closest are 1 day, 0:00:00 apart"
-    assert refusal(write(*minutes(31, step=1440)), interval="1m") == (None, reason)
-    assert len(load(write(*minutes(30, step=1440)), interval="1m")) == 30
+    what = (
+        "SPY: no two bars are as close as {}; the closest are {} apart: give the interval that the bars have"
+    )
+    hours = what.format("1m", "1:00:00")
+    assert refusal(write(*minutes(31, step=60)), interval="1m") == (None, hours)
+    assert len(load(write(*minutes(30, step=60)), interval="1m")) == 30
+
+
+@pytest.mark.parametrize("interval", ["1s", "5m", "12h"])
+def test_rules_refuse_three_daily_bars_as_bars_of_less(write: WriteFile, interval: str) -> None:
+    """A few bars that are days apart tell enough; a market that is traded now and then has some closer."""
+    reason = f"SPY: no two bars are as close as {interval}; the closest are 1 day, 0:00:00 apart"
+    assert refusal(write(*daily(FLAT, FLAT, FLAT)), interval=interval)[1].startswith(reason)
+    assert len(load(write(*daily(FLAT, FLAT)), interval=interval)) == 2
+
+
+def test_rules_refuse_three_weekly_bars_as_daily_ones(write: WriteFile) -> None:
+    """Whole weeks apart they are weekly; a stock that traded once in two weeks is another matter."""
     weeks = "SPY: no two bars are as close as 1d; the closest are 7 days, 0:00:00 apart"
-    assert refusal(write(*minutes(32, step=10080)), interval="1d") == (None, weeks)
+    assert refusal(write(*minutes(3, step=10080)), interval="1d")[1].startswith(weeks)
+    assert len(load(write(*minutes(3, step=14400)), interval="1d")) == 3
 
 
 def test_rules_end_a_long_bar_where_the_next_begins(write: WriteFile) -> None:

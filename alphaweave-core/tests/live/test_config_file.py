@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -152,6 +153,29 @@ def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path / "folder.yaml") == ["folder.yaml: is a directory."]
     with pytest.raises(ConfigError, match=r"none\.yaml: 1 problem in the configuration"):
         load_live_config(str(tmp_path / "none.yaml"))
+
+
+def test_aliases_of_aliases_are_counted_without_being_read(write: Write) -> None:
+    """A few lines that stand for 10^30 values are refused at once; as many aliases to one list are not."""
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 31))]
+    assert problems(write("bomb.yaml", "\n".join(lines))) == [
+        "(top level): more than 100,000 values, those behind aliases included."
+    ]
+    merged = [
+        "m0: &m0 {x: 1}",
+        *(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 31)),
+    ]
+    assert len(problems(write("merge.yaml", "\n".join(merged)))) == 1
+    assert read_document(write("fine.yaml", f"a: &a [x, y]\nb: [{', '.join(['*a'] * 1000)}]"))["b"][999] == [
+        "x",
+        "y",
+    ]
+
+
+def test_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "c.yaml")
+    assert problems(tmp_path / "c.yaml") == ["c.yaml: not a regular file."]
 
 
 def test_file_with_a_list_on_top_is_refused(write: Write) -> None:

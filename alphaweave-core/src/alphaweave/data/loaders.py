@@ -104,6 +104,9 @@ def _files(root: Path, wanted: Sequence[str] | None, columns: Mapping[str, str] 
     if not root.exists():
         raise DataError(root, "no such file or folder")
     if not root.is_dir():
+        if not root.is_file():
+            # Reading a pipe or a device may last for ever.
+            raise DataError(root, "not a regular file; copy the bars into one")
         yield root
         return
     files = sorted(file for file in root.iterdir() if _is_bars(file))

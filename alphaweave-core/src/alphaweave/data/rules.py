@@ -6,10 +6,11 @@ In this order, whatever the source:
 * No volume at all is volume 0.
 * With ``adjust``, open, high, low and close are multiplied by adjusted close / close. Without it an
   adjusted close is not used.
-* A price must be finite and above 0, a volume finite and not negative. High and low must enclose open
-  and close; a miss of up to a millionth of the price is rounding, and the high or low is moved to it.
+* A price must be above 0, from 10^-12 to 10^12, and a volume 0 or more and below 10^18: what is beyond
+  is no price, and its amounts would have more digits than money is counted in. High and low must enclose
+  open and close; a miss of up to a millionth of the price is rounding, and the high or low is moved to it.
 * The interval is the one given, else the most common spacing of the first 10,000 rows. Bars may be
-  further apart (gaps stay gaps), never closer.
+  further apart (gaps stay gaps), never closer; where none are as close as the interval, it is refused.
 * Rows out of order are sorted. Of rows with one stamp and equal numbers the first is kept; with
   different numbers they are refused.
 * A bar of whole days starts at local midnight of its date and ends at local midnight; a shorter one
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from array import array
 from itertools import islice
-from math import isfinite, isnan
+from math import isnan
 from operator import ge, le, lt, mul
 from typing import Final
 
@@ -39,6 +40,9 @@ from alphaweave.data.table import RawBars
 __all__ = ["settle"]
 
 _ROUNDING: Final = 1e-6
+_LOWEST: Final = 1e-12
+_PRICE_LIMIT: Final = 1e12
+_VOLUME_LIMIT: Final = 1e18
 _PRICES: Final = ("open", "high", "low", "close")
 
 
@@ -115,10 +119,10 @@ def _adjust(raw: RawBars) -> None:
 def _check_numbers(raw: RawBars, note: Note) -> None:
     opens, highs, lows, closes, volumes = raw.open, raw.high, raw.low, raw.close, raw.volume or array("d")
     if (
-        min(lows) > 0
+        min(lows) >= _LOWEST
         and min(volumes) >= 0
-        and isfinite(sum(highs))
-        and isfinite(sum(volumes))
+        and max(highs) < _PRICE_LIMIT
+        and max(volumes) < _VOLUME_LIMIT
         and all(map(ge, highs, opens))
         and all(map(ge, highs, closes))
         and all(map(le, lows, opens))
@@ -128,10 +132,14 @@ def _check_numbers(raw: RawBars, note: Note) -> None:
     moved: list[int] = []
     for row, bar in enumerate(zip(opens, highs, lows, closes, strict=True)):
         for name, price in zip(_PRICES, bar, strict=True):
-            if not (isfinite(price) and price > 0):
+            if not price > 0:
                 raise raw.origin.error(row, f"{name} is {price}; a price must be above 0")
-        if not (isfinite(volumes[row]) and volumes[row] >= 0):
+            if not _LOWEST <= price < _PRICE_LIMIT:
+                raise raw.origin.error(row, f"{name} is {price}; prices are from 10^-12 to 10^12")
+        if not volumes[row] >= 0:
             raise raw.origin.error(row, f"volume is {volumes[row]}; it must be 0 or more")
+        if not volumes[row] < _VOLUME_LIMIT:
+            raise raw.origin.error(row, f"volume is {volumes[row]}; volumes are below 10^18")
         top, bottom = max(bar[0], bar[3]), min(bar[0], bar[3])
         if bar[1] < bar[2]:
             raise raw.origin.error(row, f"high {bar[1]} is below low {bar[2]}")

@@ -29,8 +29,11 @@ _USUAL: Final = frozenset(
     | {DAY_SECONDS, 7 * DAY_SECONDS}
 )
 _SAMPLE: Final = 10_000
-# After so many bars that are all further apart than the interval, the interval is wrong.
+# After so many bars that are all further apart than the interval, the interval is wrong. Three will do
+# where all are whole days (or weeks) apart, as daily (or weekly) bars are.
 _ENOUGH: Final = 30
+_FEW: Final = 3
+_DAYS: Final = frozenset({0, 3600 * _SECOND_NS, 23 * 3600 * _SECOND_NS})
 
 
 @frozen
@@ -134,11 +137,12 @@ def spans_of(
         raise origin.error(
             row, f"this bar starts before the {interval} bar of line {origin.lines[row - 1]} ends"
         )
-    if len(keys) > _ENOUGH and closest > length:
+    if closest > length and (len(keys) > _ENOUGH or (len(keys) >= _FEW and _longer(spacings, days))):
         raise DataError(
             origin.path,
             f"{origin.symbol}: no two bars are as close as {interval}; the closest are "
-            f"{_length_text(closest if days is None else closest * DAY_NS)} apart",
+            f"{_length_text(closest if days is None else closest * DAY_NS)} apart: give the interval that "
+            "the bars have",
         )
     if spacings:
         _note_gaps(keys, max(spacings), origin, interval, note)
@@ -153,6 +157,14 @@ def spans_of(
             end[row] = start[row + 1]
         note(origin.adjusted(cut[0], f"{len(cut)} bars of {interval} end early, where the next one starts"))
     return start, end
+
+
+def _longer(spacings: set[int], days: int | None) -> bool:
+    """Whether bars of less than a day are days apart, or bars of a day weeks."""
+    if days is None:
+        # A day on which the clocks change is an hour shorter or longer.
+        return all(spacing > DAY_NS // 2 and spacing % DAY_NS in _DAYS for spacing in spacings)
+    return days == 1 and not any(spacing % 7 for spacing in spacings)
 
 
 def _note_gaps(keys: array[int], longest: int, origin: Origin, interval: Interval, note: Note) -> None:

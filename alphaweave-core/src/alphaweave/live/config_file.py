@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -17,6 +16,9 @@ __all__ = ["read_document", "read_yaml"]
 _TAG: Final = "tag:yaml.org,2002:"
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _TOP: Final = "(top level)"
+# What an alias stands for counts each time, for so often it is read; a config of a thousand instruments has
+# some ten thousand values.
+_MOST: Final = 100_000
 _UNREADABLE: Final = "a control character, a number of thousands of digits, or too deep a nesting."
 _EXPONENT: Final = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 _OCTAL: Final = re.compile(r"[-+]?0[0-9_]+")
@@ -62,6 +64,9 @@ def _read(path: Path) -> Any:
     if suffix not in _SUFFIXES:
         raise _Flaw(Problem(path.name, f"a config is a file that ends in {', '.join(_SUFFIXES)}."))
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # Reading a pipe or a device may last for ever.
+            raise _Flaw(Problem(path.name, "not a regular file."))
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _Flaw(Problem(f"byte {error.start}", "not UTF-8 text.")) from None
@@ -100,9 +105,11 @@ def _yaml(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        doubled = list(_prepare(node, set()))
-        if doubled:
-            raise _Flaw(*doubled)
+        survey = _Survey()
+        if survey.size_of(node) > _MOST:
+            raise _Flaw(Problem(_TOP, f"more than {_MOST:,} values, those behind aliases included."))
+        if survey.problems:
+            raise _Flaw(*survey.problems)
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         what = error.problem or error.context or "it cannot be read"
@@ -115,29 +122,41 @@ def _place(mark: yaml.Mark | None) -> str:
     return _TOP if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
 
 
-def _prepare(node: yaml.Node, above: set[int]) -> Iterator[Problem]:
-    """Find doubled keys and self-references, and read plain scalars as YAML 1.2 and JSON do."""
-    if id(node) in above:
-        yield Problem(_place(node.start_mark), "an alias refers to what it is a part of.")
-        return
-    if isinstance(node, yaml.ScalarNode):
-        _retag(node)
-        return
-    inside = above | {id(node)}
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _prepare(item, inside)
-        return
-    seen: dict[str, yaml.Node] = {}
-    for key, value in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.tag != f"{_TAG}merge":
-            if key.value in seen:
-                first = _place(seen[key.value].start_mark)
-                text = f"the key {key.value!r} is there already at {first}; keep one."
-                yield Problem(_place(key.start_mark), text)
-            seen.setdefault(key.value, key)
-        yield from _prepare(key, inside)
-        yield from _prepare(value, inside)
+class _Survey:
+    """Looks at each node once, wherever aliases to it stand: reads plain scalars as YAML 1.2 and JSON do,
+    counts what the whole comes to, and finds doubled keys and what contains itself.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._sizes: dict[int, int | None] = {}
+
+    def size_of(self, node: yaml.Node) -> int:
+        """How many values it stands for, its own included."""
+        known = self._sizes.get(id(node), 0)
+        if known is None:
+            self.problems.append(Problem(_place(node.start_mark), "an alias refers to what it is a part of."))
+            return 1
+        if known:
+            return known
+        self._sizes[id(node)] = None
+        size = 1
+        if isinstance(node, yaml.ScalarNode):
+            _retag(node)
+        elif isinstance(node, yaml.SequenceNode):
+            size += sum(map(self.size_of, node.value))
+        else:
+            seen: dict[str, yaml.Node] = {}
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != f"{_TAG}merge":
+                    if key.value in seen:
+                        first = _place(seen[key.value].start_mark)
+                        text = f"the key {key.value!r} is there already at {first}; keep one."
+                        self.problems.append(Problem(_place(key.start_mark), text))
+                    seen.setdefault(key.value, key)
+                size += self.size_of(key) + self.size_of(value)
+        self._sizes[id(node)] = size
+        return size
 
 
 def _retag(node: yaml.ScalarNode) -> None:

@@ -18,14 +18,18 @@ __all__ = ["decode", "encode", "marks"]
 
 _DECIMAL = "$decimal"
 _DATETIME = "$datetime"
+_DEEPEST = 100
+_PATH = 80
 
 
-def encode(value: object, path: str = "state") -> Any:
-    """The JSON form of ``value``. Tuples become lists.
+def encode(value: object, path: str = "state", *, inside: tuple[int, ...] = ()) -> Any:
+    """The JSON form of ``value``. Tuples become lists. ``inside`` is for the call itself.
 
     Raises:
         StateError: a value that cannot be saved, with its path.
     """
+    if isinstance(value, Mapping | list | tuple):
+        return _encode_all(value, path, (*inside, id(value)))
     if value is None or isinstance(value, bool | int | str):
         # subclasses of int and str (enums, numpy strings) would come back as something else
         if value is None or type(value) in {bool, int, str}:
@@ -44,16 +48,25 @@ def encode(value: object, path: str = "state") -> Any:
         if getattr(value, "nanosecond", 0):
             raise StateError(f"{path} is {value!r}; nanoseconds are not kept, save an int or text instead")
         return {_DATETIME: value.isoformat()}
-    elif isinstance(value, Mapping):
-        return {_key(key, path): encode(item, f"{path}.{key}") for key, item in value.items()}
-    elif isinstance(value, list | tuple):
-        return [encode(item, f"{path}[{number}]") for number, item in enumerate(value)]
     elif type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return encode(value.item(), path)
     raise StateError(
         f"{path} is a {type(value).__qualname__}, which cannot be saved; get_state may return None, bool, "
         "int, float, str, Decimal, datetime, lists and mappings of those"
     )
+
+
+def _encode_all(
+    value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: str, inside: tuple[int, ...]
+) -> Any:
+    where = path if len(path) <= _PATH else f"{path[:_PATH]}..."
+    if inside[-1] in inside[:-1]:
+        raise StateError(f"{where} holds itself; only a tree of values can be saved")
+    if len(inside) > _DEEPEST:
+        raise StateError(f"{where} is nested more than {_DEEPEST} levels deep; save it as something flatter")
+    if isinstance(value, Mapping):
+        return {_key(key, path): encode(item, f"{path}.{key}", inside=inside) for key, item in value.items()}
+    return [encode(item, f"{path}[{number}]", inside=inside) for number, item in enumerate(value)]
 
 
 def decode(value: object) -> Any:
