@@ -37,13 +37,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.monitoring.barlog",
         "alphaweave.monitoring.dates",
         "alphaweave.monitoring.drift",
+        "alphaweave.monitoring.jsonlog",
         "alphaweave.monitoring.memory",
         "alphaweave.monitoring.metrics",
         "alphaweave.monitoring.monitor",
         "alphaweave.monitoring.packing",
         "alphaweave.monitoring.progress",
+        "alphaweave.monitoring.prometheus",
         "alphaweave.monitoring.round_trips",
         "alphaweave.monitoring.run",
+        "alphaweave.monitoring.status",
         "alphaweave.strategy",
         "alphaweave.strategy.*",
     ),
@@ -73,6 +76,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "alphaweave.live.engine*",
         "alphaweave.live.fanout",
+        "alphaweave.live.monitor_queue",
         "alphaweave.live.recorder",
         "alphaweave.live.replay",
     ),
@@ -101,7 +105,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 HOLLOW = ("alphaweave.live",)
 FACADE = "alphaweave"
 
-HEAVY = ("pandas", "numpy", "sqlalchemy", "rich", "plotly", "pyarrow", "pytest", "hypothesis")
+HEAVY = (
+    "pandas",
+    "numpy",
+    "sqlalchemy",
+    "rich",
+    "plotly",
+    "pyarrow",
+    "prometheus_client",
+    "pytest",
+    "hypothesis",
+)
 
 
 class Import(NamedTuple):

@@ -31,7 +31,7 @@ from alphaweave.live.plugin_loader import GROUPS
 from alphaweave.live.replay_plugin import ReplayOptions
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import ColumnMonitor, Monitor
-from alphaweave.monitoring.plugin import DashboardOptions
+from alphaweave.monitoring.plugin import DashboardOptions, JsonlOptions, PrometheusOptions
 from alphaweave.strategy.events import Fill, GroupHandle, OrderEvent, OrderHandle
 from alphaweave.strategy.strategy import Strategy
 from alphaweave_broker_mock.options import MockOptions, PaperOptions
@@ -138,12 +138,17 @@ def test_options_of_the_simulated_brokers_are_documented_with_their_defaults() -
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("replay", ReplayOptions(path=Path())), ("dashboard", DashboardOptions(path=Path()))],
+    [
+        ("replay", ReplayOptions(path=Path())),
+        ("dashboard", DashboardOptions(path=Path())),
+        ("jsonl", JsonlOptions(path=Path())),
+        ("prometheus", PrometheusOptions()),
+    ],
 )
 def test_options_of_core_are_documented_with_their_defaults(name: str, options: object) -> None:
-    """Of the datafeed and the monitor that have any."""
+    """Of the datafeed and the monitors that have any."""
     rows = rows_of(text_of("configuration.md"), f"### Options of `{name}`")
-    assert rows.pop("path")[0] == NONE
+    assert rows.pop("path", [NONE])[0] == NONE
     assert {key: cells[0] for key, cells in rows.items()} == {
         key: default_of(options, key) for key in flat(type(options)) if key != "path"
     }

@@ -13,6 +13,7 @@ import cattrs
 import pluggy
 import pytest
 
+from alphaweave.core.errors import RunRefused
 from alphaweave.live import hookspecs
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.plugins import MonitorPlugin
@@ -33,7 +34,7 @@ def records() -> dict[str, MonitorPlugin]:
 def test_names_are_those_of_the_entry_points(records: dict[str, MonitorPlugin]) -> None:
     """Each record has an entry point of its name that leads to this module."""
     installed = {point.name: point.value for point in entry_points(group="alphaweave.monitors")}
-    assert set(records) == {"memory", "dashboard"}
+    assert set(records) == {"memory", "dashboard", "jsonl", "prometheus"}
     assert {name: installed[name] for name in records} == dict.fromkeys(records, plugin.__name__)
 
 
@@ -87,12 +88,38 @@ def test_dashboard_that_cannot_be_written_raises(
         monitor.on_run_end(run.summary())
 
 
+def test_log_and_exporter_take_their_options(records: dict[str, MonitorPlugin], tmp_path: Path) -> None:
+    """What the config says is what is made; what makes no sense is refused with the key's name."""
+    log: Any = records["jsonl"]
+    options = cattrs.structure({"path": str(tmp_path / "log"), "max_bytes": 10}, log.options)
+    assert type(log.create(options, Services())).__name__ == "JsonLinesMonitor"
+    exporter: Any = records["prometheus"]
+    made = exporter.create(exporter.options(port=1234), Services())
+    assert made.port == 1234
+    for record, wrong in ((exporter, {"port": 65536}), (exporter, {"silent_seconds": 0}), (log, {"keep": 0})):
+        given = {"path": tmp_path, **wrong} if record is log else wrong
+        with pytest.raises(ValueError, match=f"'{next(iter(wrong))}'"):
+            record.options(**given)
+
+
+def test_exporter_without_its_extra_says_what_to_install(
+    records: dict[str, MonitorPlugin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is refused before it starts."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "alphaweave.monitoring.prometheus", raising=False)
+    exporter = records["prometheus"]
+    with pytest.raises(RunRefused, match=r"pip install 'alphaweave-core\[metrics\]'"):
+        exporter.create(exporter.options(), Services())
+
+
 def test_plugin_module_is_light() -> None:
     """Looking at the records imports neither pandas nor numpy nor the dashboard."""
     program = (
         "import sys; from alphaweave.monitoring.plugin import alphaweave_monitors;"
         " [record.name for record in alphaweave_monitors()];"
-        " print([name for name in ('pandas', 'numpy', 'rich', 'yaml', 'alphaweave.monitoring.dashboard')"
+        " print([name for name in ('pandas', 'numpy', 'rich', 'yaml', 'prometheus_client',"
+        " 'alphaweave.monitoring.dashboard')"
         " if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
