@@ -27,6 +27,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.broker",
         "alphaweave.live.datafeed",
         "alphaweave.live.reports",
+        "alphaweave.live.sessions",
+        "alphaweave.live.slices",
         "alphaweave.live.adapters",
         "alphaweave.live.adapters.*",
     ),

@@ -300,6 +300,7 @@ def test_datafeed_offers_exactly_its_names() -> None:
         "DataFeed",
         "FeedCapabilities",
         "FeedEvent",
+        "FeedGap",
         "FeedKind",
         "History",
         "ReplayDataFeed",

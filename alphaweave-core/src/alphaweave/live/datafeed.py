@@ -7,7 +7,9 @@ Rules that hold for every feed:
 * Above the feed only the config's ``symbol`` exists; the feed maps it to the venue's.
 * Times are timezone-aware UTC; prices and sizes are floats.
 * The feed owns its connection and its timeouts: it reconnects by itself, says so in its stream, and first
-  delivers, in order, the bars that the gap swallowed.
+  delivers, in order, the bars that the gap swallowed: `ConnectionRestored` comes after them. Bars that it
+  cannot get are a `FeedGap`.
+* The first `Watermark` of a subscription says where the stream begins: what ended before is history.
 * A query that fails raises `BrokerUnavailable`; an empty answer means there is nothing.
 """
 
@@ -34,6 +36,7 @@ __all__ = [
     "DataFeed",
     "FeedCapabilities",
     "FeedEvent",
+    "FeedGap",
     "FeedKind",
     "History",
     "ReplayDataFeed",
@@ -133,8 +136,34 @@ class Watermark:
     end: datetime
 
 
+@frozen
+class FeedGap:
+    """Bars of a symbol were missed on the way: those that end after ``start``, up to and including ``end``.
+
+    Attributes:
+        filled: they were fetched afterwards and have been delivered, in order, before this. Otherwise the
+            feed gave up: what of them existed is missing from the stream for good.
+        reason: why they were missed, or why they cannot be had.
+    """
+
+    symbol: str
+    interval: str
+    start: datetime
+    end: datetime
+    filled: bool
+    reason: str = ""
+
+
 FeedEvent = (
-    Bar | Trade | Quote | BarCorrection | Watermark | ConnectionLost | ConnectionRestored | BrokerNotice
+    Bar
+    | Trade
+    | Quote
+    | BarCorrection
+    | Watermark
+    | FeedGap
+    | ConnectionLost
+    | ConnectionRestored
+    | BrokerNotice
 )
 
 
