@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from attrs import Attribute, field, frozen
 
@@ -26,6 +27,20 @@ def _above_zero(instance: object, attribute: Attribute[Any], value: Decimal | No
 def _not_negative(instance: object, attribute: Attribute[Any], value: Decimal | float) -> None:
     if not value >= 0:
         raise ValueError(f"must not be negative, but is {value}")
+
+
+def _share(instance: object, attribute: Attribute[Any], value: Decimal | None) -> None:
+    if value is not None and not 0 < value <= 1:
+        raise ValueError(f"is a share above 0 and up to 1, not {value}")
+
+
+def _zone(instance: object, attribute: Attribute[Any], value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not a time zone; write UTC or a name like America/New_York") from None
 
 
 @frozen(kw_only=True)
@@ -72,13 +87,13 @@ class VenueOptions:
     currency: str | None = None
     fees: FeeOptions = field(factory=FeeOptions)
     slippage: SlippageModel = field(factory=SlippageModel)
-    volume_share: Decimal | None = None
+    volume_share: Decimal | None = field(default=None, validator=_share)
     leverage: Decimal = field(default=Decimal(1), validator=_above_zero)
     check_funds: bool = True
     allow_short: bool = True
     latency: float = field(default=0.0, validator=_not_negative)
     fill_at: Literal["next_open", "last"] = "next_open"
-    session_timezone: str | None = None
+    session_timezone: str | None = field(default=None, validator=_zone)
 
     def __attrs_post_init__(self) -> None:
         if self.cash is not None and self.initial_cash is not None:

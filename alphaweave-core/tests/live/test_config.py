@@ -268,6 +268,29 @@ def test_missing_sections_are_named_together() -> None:
             "instruments[0]: min_size 2 is above max_size 1.",
         ),
         (
+            {"instruments": [{"symbol": "A", "min_size": 2, "market_max_size": 1}]},
+            "instruments[0]: min_size 2 is above market_max_size 1.",
+        ),
+        (
+            {"instruments": [{"symbol": "A", "min_notional": 2, "max_notional": 1}]},
+            "instruments[0]: min_notional 2 is above max_notional 1.",
+        ),
+        ({"run": {"id": "x" * 500}}, f"run.id: '{'x' * 79} is not a run id."),
+        (
+            {"run": {"capital": 1e300}},
+            "run.capital: expected a number from 10^-18 to 10^18, found the number 1e+300.",
+        ),
+        (
+            {"run": {"capital": "1e-999999999"}},
+            "run.capital: expected a number from 10^-18 to 10^18, found the text '1e-999999999'.",
+        ),
+        (
+            {"run": {"capital": 10**18}},
+            "run.capital: expected a number from 10^-18 to 10^18, found the number 1000000000000000000.",
+        ),
+        ({"run": {"capital": True}}, "run.capital: expected a finite number, found true."),
+        ({"run": {"capital": b"5"}}, "run.capital: expected a finite number, found an object of type bytes."),
+        (
             {
                 "instruments": [
                     {"symbol": "A", "price_steps": [{"start": 5, "step": 1}, {"start": 1, "step": 1}]}

@@ -148,6 +148,9 @@ def test_override_may_mend_what_the_file_has_wrong() -> None:
         ),
         ("run.id.x=1", "--set run.id.x: run.id is a single value."),
         ("run.mode.x=1", "--set run.mode.x: run.mode is a single value."),
+        (".run.id=1", "--set .run.id: write an override as path=value, such as broker.name=mock."),
+        (".run=1", "--set .run: write an override as path=value, such as broker.name=mock."),
+        ("run..id=1", "--set run..id: write an override as path=value, such as broker.name=mock."),
         ("run[0]=1", "--set run[0]: run is not a list."),
         ("[0]=1", "--set [0]: a config is not a list."),
         (

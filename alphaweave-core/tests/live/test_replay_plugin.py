@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alphaweave.core.errors import DataError, OptionsError
+from alphaweave.core.errors import ConfigError, DataError, OptionsError
 from alphaweave.core.market import Bar
 from alphaweave.data.loaders import LoadedBars
 from alphaweave.live.adapters.base import Services
@@ -48,11 +48,49 @@ def test_replay_is_a_historical_feed_of_bars() -> None:
 
 
 def test_replay_loads_the_symbols_of_the_run(folder: Path) -> None:
-    """The config's instruments come before the options' symbols; without either, all there are."""
+    """Those of the config, in its order; without any, all there are."""
     everything = {"path": str(folder)}
     assert set(load(everything).series) == {"SPY", "QQQ"}
-    assert set(load({**everything, "symbols": ["QQQ"]}).series) == {"QQQ"}
-    assert set(load({**everything, "symbols": ["QQQ"]}, Services(symbols=("SPY",))).series) == {"SPY"}
+    assert list(load(everything, Services(symbols=("SPY", "QQQ"))).series) == ["SPY", "QQQ"]
+    assert set(load(everything, Services(symbols=("SPY",))).series) == {"SPY"}
+
+
+def test_replay_finds_symbols_under_the_names_that_the_config_gives(folder: Path) -> None:
+    """Above the feed they have the config's name only."""
+    services = Services(symbols=("S&P", "QQQ"), names={"S&P": "SPY"})
+    feed = load({"path": str(folder)}, services)
+    assert {symbol: (one.symbol, len(one)) for symbol, one in feed.series.items()} == {
+        "S&P": ("S&P", 3),
+        "QQQ": ("QQQ", 3),
+    }
+    with pytest.raises(ConfigError, match="instruments: more than one symbol has the name 'SPY'"):
+        load({"path": str(folder)}, Services(symbols=("SPY", "S&P"), names={"S&P": "SPY"}))
+    with pytest.raises(DataError, match="no bars of VOO"):
+        load({"path": str(folder)}, Services(symbols=("SPY",), names={"SPY": "VOO"}))
+
+
+@pytest.mark.parametrize(
+    ("options", "services", "message"),
+    [
+        (
+            {},
+            Services(interval="tick"),
+            "datafeed.interval: the replay feed reads bars, which have an interval",
+        ),
+        (
+            {"columns": {"shut": "C"}},
+            Services(),
+            "datafeed.options.replay.columns: 'shut' is not a field of a bar; columns takes time, open,",
+        ),
+    ],
+)
+def test_replay_refuses_what_it_cannot_read_as_a_problem_of_the_config(
+    folder: Path, options: dict[str, object], services: Services, message: str
+) -> None:
+    """With the path of the key that is wrong, before a file is opened."""
+    with pytest.raises(ConfigError) as caught:
+        load({"path": str(folder), **options}, services)
+    assert message in str(caught.value.problems[0])
 
 
 def test_replay_reads_bars_on_the_clock_of_the_feed(folder: Path) -> None:
@@ -107,8 +145,8 @@ def test_replay_refuses_what_it_cannot_load(folder: Path) -> None:
     """A wrong option is the config's error, a missing symbol the data's."""
     with pytest.raises(OptionsError, match="path"):
         load({})
-    with pytest.raises(OptionsError, match="Did you mean 'symbols'"):
-        load({"path": str(folder), "symbol": ["SPY"]})
+    with pytest.raises(OptionsError, match="Did you mean 'stamp'"):
+        load({"path": str(folder), "stamps": "end"})
     with pytest.raises(DataError, match="IWM"):
         load({"path": str(folder)}, Services(symbols=("IWM",)))
 
@@ -123,8 +161,7 @@ def test_replay_plugin_is_light() -> None:
 def test_replay_options_default_to_the_plain_case() -> None:
     """Only the path has to be written."""
     options = ReplayOptions(path=Path("bars"))
-    assert (options.symbols, options.columns, options.stamp, options.date_order, options.adjust) == (
-        None,
+    assert (options.columns, options.stamp, options.date_order, options.adjust) == (
         None,
         "start",
         None,

@@ -75,7 +75,7 @@ class Matches:
 
     def __call__(self, instance: object, attribute: object, value: Any) -> None:
         if value is not None and not re.fullmatch(self.pattern, value):
-            raise ValueError(f"{value!r} is not {self.what}")
+            raise ValueError(f"{value!r:.80} is not {self.what}")
 
     def schema(self) -> dict[str, Any]:
         return {"pattern": f"^(?:{self.pattern})$"}

@@ -75,7 +75,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     while match := _STEP.match(override, end):
         steps.append(int(match[3]) if match[3] else match[1] or match[2].strip())
         end = match.end()
-    if not steps or override[end : end + 1] != "=":
+    if not steps or override.startswith(".") or override[end : end + 1] != "=":
         where = f"--set {override.partition('=')[0]}"
         raise _Refused(Problem(where, "write an override as path=value, such as broker.name=mock."))
     _check(LiveConfig, steps, "")

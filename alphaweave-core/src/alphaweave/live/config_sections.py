@@ -47,13 +47,18 @@ _RULES = (
     "kind",
     "base",
     "quote",
+    "settle",
     "price_steps",
     "size_step",
     "min_size",
     "max_size",
+    "market_max_size",
     "min_notional",
+    "max_notional",
+    "quote_step",
     "fractional",
     "shortable",
+    "tradable",
     "multiplier",
     "calendar",
 )
@@ -115,15 +120,20 @@ class InstrumentConfig:
         names: what an adapter's venue calls it, where that is not ``symbol``.
         kind: equity, spot, fx, future, index or an adapter's own word.
         base: the asset bought, where positions are balances (spot).
-        quote: the currency that its prices are written and settled in.
+        quote: the currency that its prices are written in.
+        settle: the currency that its cash moves in; null is ``quote``.
         price_step: one tick size for all prices.
         price_steps: tick sizes by price band, rising; instead of ``price_step``.
         size_step: sizes are whole multiples of it.
         min_size: smallest order, in units.
         max_size: largest order, in units.
+        market_max_size: largest market order, in units, where that is less than ``max_size``.
         min_notional: smallest order value, in quote currency.
+        max_notional: largest order value, in quote currency.
+        quote_step: an order sized in quote currency is a whole multiple of it.
         fractional: whether sizes below one whole unit are allowed.
         shortable: whether the position may become negative.
+        tradable: whether it can be traded at present.
         multiplier: quote currency per unit of price and size.
         calendar: an exchange calendar's name, or 24/7.
     """
@@ -133,22 +143,33 @@ class InstrumentConfig:
     kind: str | None = None
     base: str | None = None
     quote: str | None = None
+    settle: str | None = None
     price_step: Decimal | None = field(default=None, validator=Above(0))
     price_steps: tuple[PriceStep, ...] | None = None
     size_step: Decimal | None = field(default=None, validator=Above(0))
     min_size: Decimal | None = field(default=None, validator=AtLeast(0))
     max_size: Decimal | None = field(default=None, validator=Above(0))
+    market_max_size: Decimal | None = field(default=None, validator=Above(0))
     min_notional: Decimal | None = field(default=None, validator=AtLeast(0))
+    max_notional: Decimal | None = field(default=None, validator=Above(0))
+    quote_step: Decimal | None = field(default=None, validator=Above(0))
     fractional: bool | None = None
     shortable: bool | None = None
+    tradable: bool | None = None
     multiplier: Decimal | None = field(default=None, validator=Above(0))
     calendar: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.price_step is not None and self.price_steps is not None:
             raise ValueError("price_step and price_steps exclude each other")
-        if self.min_size is not None and self.max_size is not None and self.min_size > self.max_size:
-            raise ValueError(f"min_size {self.min_size} is above max_size {self.max_size}")
+        for low, high in (
+            ("min_size", "max_size"),
+            ("min_size", "market_max_size"),
+            ("min_notional", "max_notional"),
+        ):
+            least, most = getattr(self, low), getattr(self, high)
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"{low} {least} is above {high} {most}")
         if self.price_steps is not None:
             # For what the record itself demands of price bands.
             Instrument(symbol=self.symbol, venue_symbol=self.symbol, price_steps=self.price_steps)
@@ -159,7 +180,7 @@ class InstrumentConfig:
         if self.price_step is not None:
             rules["price_steps"] = (PriceStep(ZERO, self.price_step),)
         if self.quote is not None:
-            rules["settle"] = self.quote
+            rules.setdefault("settle", self.quote)
         return rules
 
 

@@ -38,6 +38,7 @@ NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """How a number is written where text is accepted for one, to keep it exact."""
 
 _NUMBER: Final = re.compile(NUMBER)
+_DIGITS: Final = 18
 _ADVICE: Final = (
     "a secret is never written out: refer to it with ${env:NAME}, file:PATH or keyring:SERVICE/NAME"
 )
@@ -138,13 +139,17 @@ def _number(value: object, _: object) -> float:
 
 
 def _decimal(value: object, _: object) -> Decimal:
-    if isinstance(value, str):
-        return decimal_of(value) if _NUMBER.fullmatch(value) else refuse("a number", value)
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        return refuse("a number", value)
+    if isinstance(value, int | float | Decimal | str) and not isinstance(value, bool):
         try:
-            return decimal_of(value)
+            number = decimal_of(value)
         except ValueError:
-            pass
+            return refuse("a finite number", value)
+        # By the exponent, for a text may be a number that no arithmetic of ours can hold.
+        if number and not -_DIGITS <= number.adjusted() < _DIGITS:
+            return refuse(f"a number from 10^-{_DIGITS} to 10^{_DIGITS}", value)
+        return number
     return refuse("a finite number", value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from attrs import field, frozen
 from attrs.validators import in_
 
+from alphaweave.core.errors import ConfigError, OptionsError, Problem
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.datafeed import ReplayDataFeed
 from alphaweave.live.hookspecs import hookimpl
@@ -23,7 +25,6 @@ class ReplayOptions:
 
     Attributes:
         path: a CSV or Parquet file, or a folder of them; a relative one starts at the config's folder.
-        symbols: which to load where the config names no instruments; null loads all there are.
         columns: fields (time, open, high, low, close, volume, adj_close, symbol) to header texts, for
             headers that are not understood by themselves.
         stamp: whether a bar's time stamp is its start or its end.
@@ -32,7 +33,6 @@ class ReplayOptions:
     """
 
     path: Path
-    symbols: tuple[str, ...] | None = None
     columns: Mapping[str, str] | None = None
     stamp: Literal["start", "end"] = field(default="start", validator=in_(("start", "end")))
     date_order: Literal["mdy", "dmy"] | None = field(default=None, validator=in_(("mdy", "dmy", None)))
@@ -44,13 +44,30 @@ def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
 
     Raises:
         DataError: the data break a rule, or a symbol is missing.
+        ConfigError: the interval is ``tick``, or two symbols have one name in the files.
+        OptionsError: ``columns`` names a field that bars do not have.
     """
     # The loader brings half of core with it, and whoever lists plugins needs none of that.
-    from alphaweave.data.loaders import load_bars
+    from alphaweave.data.columns import FIELDS
+    from alphaweave.data.loaders import LoadedBars, load_bars
 
+    if services.interval == "tick":
+        text = (
+            "the replay feed reads bars, which have an interval (1m, 1d, ...); tick is for feeds of trades."
+        )
+        raise ConfigError([Problem("datafeed.interval", text)])
+    unknown = [name for name in options.columns or {} if name not in FIELDS]
+    if unknown:
+        text = f"{unknown[0]!r} is not a field of a bar; columns takes {', '.join(FIELDS)}."
+        raise OptionsError([Problem("datafeed.options.replay.columns", text)])
+    names = {symbol: services.names.get(symbol, symbol) for symbol in services.symbols}
+    doubled = [name for name, count in Counter(names.values()).items() if count > 1]
+    if doubled:
+        text = f"more than one symbol has the name {doubled[0]!r} in the bars; each needs its own."
+        raise ConfigError([Problem("instruments", text)])
     bars = load_bars(
         options.path,
-        services.symbols or options.symbols,
+        tuple(names.values()) or None,
         interval=services.interval,
         timezone=services.timezone,
         stamp=options.stamp,
@@ -58,6 +75,10 @@ def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
         date_order=options.date_order,
         adjust=options.adjust,
     )
+    if names:
+        bars = LoadedBars({symbol: bars[name] for symbol, name in names.items()}, bars.report)
+        for symbol, one in bars.items():
+            one.symbol = symbol
     feed = ReplayDataFeed(bars)
     # Not a plain copy: the loader's report travels with the bars, for whoever runs on them.
     feed.series = bars

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.core.errors import ConfigError, Problem, StrategyError
+from alphaweave.live.party import FAILURES
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["load_strategy"]
+__all__ = ["load_strategy", "strategy_problems"]
+
+_API: Final = frozenset(name for name in vars(Strategy) if not name.startswith("_")) - {"state_version"}
 
 
 def load_strategy(class_path: str, params: Mapping[str, Any], *, folder: Path | None) -> Strategy:
@@ -26,8 +30,8 @@ def load_strategy(class_path: str, params: Mapping[str, Any], *, folder: Path | 
             only.
 
     Raises:
-        ConfigError: there is no such module, class or parameter, the class is no Strategy, or a file
-            beside the config has the name of a module that is something else.
+        ConfigError: there is no such module, class or parameter, the class is no Strategy or breaks a part
+            of it, or a file beside the config has the name of a module that is something else.
         StrategyError: the module or the constructor raised.
     """
     module_name, _, class_name = class_path.partition(":")
@@ -44,7 +48,7 @@ def load_strategy(class_path: str, params: Mapping[str, Any], *, folder: Path | 
                     f"there is no module {module_name!r}{where} among the installed ones."
                 ) from error
             raise _raised(class_path, "import", error) from error
-        except Exception as error:
+        except FAILURES as error:
             raise _raised(class_path, "import", error) from error
     target: Any = module
     for part in class_name.split("."):
@@ -62,13 +66,74 @@ def load_strategy(class_path: str, params: Mapping[str, Any], *, folder: Path | 
         )
     if not (isinstance(target, type) and issubclass(target, Strategy)):
         raise _problem(f"{class_path} is not a subclass of alphaweave.Strategy.")
+    problems = strategy_problems(target)
+    if problems:
+        raise ConfigError([Problem("strategy.class", f"{class_path}: {text}.") for text in problems])
+    _check_params(target, params)
     try:
-        return target(**params)
+        made = target(**params)
     except StrategyError as error:
         # What the base class says of a parameter that the config gives and the class does not have.
         raise ConfigError([Problem("strategy.params", f"{error}.")]) from error
-    except Exception as error:
+    except FAILURES as error:
         raise _raised(class_path, "__init__", error) from error
+    hidden = sorted(_API.intersection(vars(made)))
+    if hidden:
+        text = f"{class_path}: __init__ sets {', '.join(hidden)}, which the Strategy API needs; rename it"
+        raise _problem(f"{text}.")
+    return made
+
+
+def strategy_problems(kind: type[Strategy]) -> list[str]:
+    """What a class does to the Strategy API that could only fail later, or in silence.
+
+    A method may be overridden by a method and a property by a property; nothing of it may be a coroutine or
+    a generator, whose code would never run.
+    """
+    found = []
+    for name in sorted(_API):
+        own, given = inspect.getattr_static(kind, name), inspect.getattr_static(Strategy, name)
+        flaw = None if own is given else _flaw(name, own, given, getattr(kind, name))
+        if flaw is not None:
+            found.append(flaw)
+    if type(kind.state_version) is not int:
+        found.append(f"state_version is a whole number, not {kind.state_version!r}")
+    engines = [name for name in ("_bind", "_desk") if any(name in vars(one) for one in _own(kind))]
+    return [*found, *(f"{name} is the engine's own; rename yours" for name in engines)]
+
+
+def _flaw(name: str, own: object, given: object, value: object) -> str | None:
+    """What is wrong with ``own``, which overrides ``given`` and reads as ``value``; None if nothing is."""
+    if isinstance(given, property):
+        well = isinstance(own, property)
+        return None if well else f"{name} is a property of every strategy (self.{name}); rename yours"
+    if isinstance(own, property) or not callable(value):
+        what = "a property" if isinstance(own, property) else f"{own!r:.40}"
+        return f"{name} is a method of every strategy, and cannot be {what}; rename yours"
+    code: Any = inspect.unwrap(getattr(own, "__func__", own))  # type: ignore[arg-type]
+    if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
+        return f"{name} is async, and would never run; a strategy is synchronous, so write: def {name}"
+    if inspect.isgeneratorfunction(code):
+        return f"{name} has a yield in it, so that it would never run; write it without"
+    return None
+
+
+def _own(kind: type[Strategy]) -> list[type]:
+    """The classes between this one and Strategy."""
+    return [one for one in kind.__mro__ if one not in Strategy.__mro__]
+
+
+def _check_params(target: type[Strategy], params: Mapping[str, Any]) -> None:
+    signature = inspect.signature(target.__init__)
+    try:
+        # An object stands where the instance will, so that a parameter of that name is noticed.
+        signature.bind(object(), **params)
+    except TypeError as error:
+        takes = list(signature.parameters)[1:]
+        unknown = [name for name in params if name not in takes]
+        near = get_close_matches(unknown[0], takes, n=1) if unknown else []
+        text = f"{target.__qualname__} cannot be made with these: {error}."
+        raise ConfigError([Problem("strategy.params", text, near[0] if near else None)]) from error
 
 
 @contextmanager
@@ -109,7 +174,7 @@ def _problem(message: str, suggestion: str | None = None) -> ConfigError:
     return ConfigError([Problem("strategy.class", message, suggestion)])
 
 
-def _raised(class_path: str, callback: str, error: Exception) -> StrategyError:
+def _raised(class_path: str, callback: str, error: BaseException) -> StrategyError:
     return StrategyError(
         f"{class_path}: {callback} raised {type(error).__name__}: {error}",
         strategy=class_path,
