@@ -274,7 +274,7 @@ def test_monitor_that_fails_fails_the_command_but_not_the_run(
     """The state is saved and the summary printed all the same."""
     answer = alphaweave("run", "run.yaml", "--set", "monitors[0].options.dashboard.path=SPY.csv/page.html")
     assert answer.code == 1
-    assert "error: monitor DashboardMonitor failed in on_run_end" in answer.err
+    assert "error: monitor DashboardPage failed in on_run_end" in answer.err
     assert "turns finished: 60 slices" in answer.out
     assert saved()[0] == BARS
 
@@ -334,7 +334,7 @@ def test_interrupt_stops_after_the_bar_and_saves(
     assert process.returncode == 130, err
     assert "turns stopped: 25 slices" in out
     assert saved()[0] == 25
-    assert alphaweave("run", "run.yaml").code == 0
+    assert alphaweave("run", "run.yaml", "--set", "strategy.params={wait_at: 24}").code == 0
     assert saved() == whole
 
 

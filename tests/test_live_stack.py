@@ -350,7 +350,9 @@ def test_paper_example_runs_from_anywhere(examples: Path, tmp_path: Path) -> Non
     figures = {line.split()[0]: line.split()[1:] for line in printed.splitlines()[1:]}
     assert float(figures["costs"][0].replace(",", "")) > 0
     assert {path.name for path in (examples / "output").glob("*rotation*")} == {
-        f"{broker}-rotation.{kind}" for broker in ("paper", "mock") for kind in ("html", "state.json")
+        f"{broker}-rotation.{kind}"
+        for broker in ("paper", "mock")
+        for kind in ("html", "state.json", "state.json.lock")
     }
     assert not list(tmp_path.iterdir())
 

@@ -22,7 +22,7 @@ def check_config(path: Path, overrides: Sequence[str], *, as_json: bool) -> None
     """
     config = load_live_config(path, overrides=overrides)
     runner = LiveRunner.from_config(config)
-    runner.load_strategy()
+    runner.check_files(runner.load_strategy())
     found = {
         "config": str(path),
         "run": config.run.id,

@@ -6,13 +6,14 @@ Everything heavy is imported by the subcommand that needs it, so that help costs
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from alphaweave import __version__
-from alphaweave.cli.exits import INTERRUPTED
+from alphaweave.cli.exits import FAILED, INTERRUPTED
 
 __all__ = ["cli", "main"]
 
@@ -62,7 +63,7 @@ def cli(debug: bool) -> None:
 @_UNTIL
 @_SUMMARY
 @_JSON
-def run(config: Path, as_json: bool, **options: Any) -> None:
+def run(config: Path, as_json: bool, **options: Any) -> int:
     """Run the strategy of CONFIG at its broker, on its datafeed.
 
     Goes on from the state that persistence.state_path holds, if there is one. Ctrl-C stops after the
@@ -70,7 +71,7 @@ def run(config: Path, as_json: bool, **options: Any) -> None:
     """
     from alphaweave.cli.running import run_config
 
-    sys.exit(run_config(config, as_json=as_json, **options))
+    return run_config(config, as_json=as_json, **options)
 
 
 @cli.command()
@@ -80,11 +81,11 @@ def run(config: Path, as_json: bool, **options: Any) -> None:
 @_UNTIL
 @_SUMMARY
 @_JSON
-def replay(config: Path, overrides: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def replay(config: Path, overrides: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Run CONFIG over history, whatever its run.mode says."""
     from alphaweave.cli.running import run_config
 
-    sys.exit(run_config(config, (*overrides, "run.mode=replay"), as_json=as_json, **options))
+    return run_config(config, (*overrides, "run.mode=replay"), as_json=as_json, **options)
 
 
 @cli.command()
@@ -167,6 +168,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except (SystemExit, GeneratorExit) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).startswith("click."):
+            raise  # the reader of a pipe has left
+        # No command of ours ends this way: whoever did must not decide about the exit code.
+        click.echo(
+            f"error: code that AlphaWeave called ended the process with {type(error).__name__}({error}); "
+            "--debug shows where",
+            err=True,
+        )
+        if "--debug" in given:
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        sys.exit(FAILED)
     except Exception as error:
         from alphaweave.cli.complaints import complain
 

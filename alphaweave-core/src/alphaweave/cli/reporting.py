@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from alphaweave.core.errors import StateCorrupt
+from alphaweave.core.outputs import Output, OutputKind, output_problems
 from alphaweave.live.state import load_live_state
 from alphaweave.monitoring.dashboard import write_dashboard
 from alphaweave.monitoring.memory import InMemoryMonitor
@@ -20,9 +21,13 @@ def write_report(state_path: Path, out: Path, *, title: str | None, as_json: boo
     """Write the page of a run from its state file, and say where it is.
 
     Raises:
+        UsageError: the page would replace a file that is no page of AlphaWeave.
         StateError: the file cannot be used.
         OSError: the page cannot be written.
     """
+    problems = output_problems([Output("--out", out, OutputKind.DASHBOARD)], {"the state file": state_path})
+    if problems:
+        raise click.UsageError("\n".join(map(str, problems)))
     state = load_live_state(state_path)
     recorded = state.monitors.get("recorder")
     if recorded is None:

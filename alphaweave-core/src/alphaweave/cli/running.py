@@ -17,11 +17,15 @@ import click
 from attrs import asdict
 
 from alphaweave.cli.exits import FAILED, INTERRUPTED
+from alphaweave.core.errors import AlphaweaveError
+from alphaweave.core.outputs import Output, OutputKind, real_path
 from alphaweave.live.config import load_live_config
 from alphaweave.live.runner import LiveRunner
-from alphaweave.monitoring.dashboard import DashboardMonitor
+from alphaweave.monitoring.dashboard import DashboardPage
 from alphaweave.monitoring.monitor import RunSummary
+from alphaweave.monitoring.order_ends import OrderEnds
 from alphaweave.monitoring.progress import ProgressMonitor
+from alphaweave.monitoring.run import RunMonitor
 
 __all__ = ["run_config"]
 
@@ -41,18 +45,25 @@ def run_config(
     """Run a config and print how it went; the exit code.
 
     Raises:
-        AlphaweaveError: whatever stopped the run.
-        OSError: the summary cannot be written.
+        AlphaweaveError: whatever stopped the run, or kept its state from being saved.
     """
     config = load_live_config(path, overrides=overrides)
     runner = LiveRunner.from_config(config, watchers=(ProgressMonitor(),))
-    if summary is not None:
-        summary.parent.mkdir(parents=True, exist_ok=True)
+    also = () if summary is None else (Output("--summary", summary, OutputKind.SUMMARY),)
     told = len(runner.notices)
     _tell(runner.notices)
+    late: AlphaweaveError | None = None
+    interrupted: list[int] = []
     try:
-        with _stopping_on_signal(runner.request_stop) as interrupted:
-            watched = runner.run(until=until, fresh=fresh)
+        with _stopping_on_signal(runner.request_stop, interrupted):
+            runner.run(until=until, fresh=fresh, also=also)
+    except AlphaweaveError as error:
+        ended = runner.summary
+        if ended is None or ended.outcome == "failed":
+            raise
+        # The run itself went well: what it came to is not lost with its state.
+        late = error
+        late.exit_code = FAILED
     finally:
         _tell(runner.notices[told:])
     ended = runner.summary
@@ -60,32 +71,50 @@ def run_config(
     failures = [str(failure) for failure in runner.monitor_failures]
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
-    pages = [monitor.path for monitor in runner.monitors.values() if isinstance(monitor, DashboardMonitor)]
+    watched = RunMonitor(runner.memory)
+    pages = [monitor.path for monitor in runner.monitors.values() if isinstance(monitor, DashboardPage)]
     document = {
         "summary": _plain(ended),
+        "orders": asdict(OrderEnds.of(runner.memory.orders)),
         "metrics": watched.metrics(),
-        "state": _shown(config.persistence.state_path),
+        "state": None if late is not None else _shown(config.persistence.state_path),
         "dashboards": [_shown(page) for page in pages],
         "monitor_failures": failures,
     }
     text = json.dumps(document, indent=2, allow_nan=False)
-    if summary is not None:
-        summary.write_text(f"{text}\n", encoding="utf-8")
     if as_json:
         click.echo(text)
     else:
         _print(ended, document, config.run.currency, ZoneInfo(config.datafeed.timezone))
-        if summary is not None:
+    if summary is not None:
+        problem = _write(summary, text)
+        if problem is not None:
+            failures.append(problem)
+            click.echo(f"error: {problem}", err=True)
+        elif not as_json:
             click.echo(f"{'summary':<11}{_shown(summary)}")
+    if late is not None:
+        raise late
     if interrupted and ended.outcome == "stopped":
         return INTERRUPTED
     return FAILED if failures else 0
 
 
+def _write(path: Path, text: str) -> str | None:
+    """Write the summary through a link, if it is one; why it cannot be written, if so."""
+    try:
+        target = real_path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return f"the summary is not written: {path}: {reason}; name another --summary"
+    return None
+
+
 @contextmanager
-def _stopping_on_signal(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM calls ``stop``, the second is a KeyboardInterrupt; yields those seen."""
-    seen: list[int] = []
+def _stopping_on_signal(stop: Callable[[], None], seen: list[int]) -> Iterator[None]:
+    """The first SIGINT or SIGTERM calls ``stop``, the second is a KeyboardInterrupt; notes those ``seen``."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if seen:
@@ -97,7 +126,7 @@ def _stopping_on_signal(stop: Callable[[], None]) -> Iterator[list[int]]:
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield seen
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -105,7 +134,7 @@ def _stopping_on_signal(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 def _tell(notices: Sequence[str]) -> None:
     for notice in notices:
-        click.echo(f"note: {notice}", err=True)
+        click.echo(notice if notice.startswith("warning: ") else f"note: {notice}", err=True)
 
 
 def _shown(path: Path | None) -> str | None:
@@ -121,6 +150,21 @@ def _plain(summary: RunSummary) -> dict[str, Any]:
     for name in ("started_at", "ended_at"):
         plain[name] = None if plain[name] is None else plain[name].isoformat()
     return plain
+
+
+def _orders(summary: RunSummary, ends: dict[str, Any]) -> Iterator[str]:
+    """What became of the orders; why, where they were refused."""
+    yield f"{summary.orders:,} placed"
+    yield f"{summary.fills:,} fills"
+    for name, count in {"denied": summary.denials, "rejected": ends["rejected"]}.items():
+        reasons = ", ".join(
+            f"{reason} {number:,}" for reason, number in ends["reasons"].get(name, {}).items()
+        )
+        if count or name == "denied":
+            yield f"{count:,} {name}" + (f" ({reasons})" if reasons else "")
+    for name in ("cancelled", "expired"):
+        if ends[name]:
+            yield f"{ends[name]:,} {name}"
 
 
 def _print(summary: RunSummary, document: dict[str, Any], currency: str, zone: ZoneInfo) -> None:
@@ -144,7 +188,7 @@ def _print(summary: RunSummary, document: dict[str, Any], currency: str, zone: Z
         span = f", {first:%Y-%m-%d} to {last:%Y-%m-%d}"
     rows = [
         ("run", f"{summary.run_id} {summary.outcome}: {summary.slices:,} slices{span}"),
-        ("orders", f"{summary.orders:,} placed, {summary.fills:,} fills, {summary.denials:,} denied"),
+        ("orders", ", ".join(_orders(summary, document["orders"]))),
         (
             "equity",
             f"{summary.equity:,.2f} {currency}, return {percent('total_return')} ({percent('cagr')} a year)",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
-from hashlib import blake2b
-from typing import Any
+from traceback import walk_tb
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -28,13 +28,16 @@ from alphaweave.live.ledger import Ledger
 from alphaweave.live.orders import SymbolBook
 from alphaweave.live.replay import ReplayDriver
 from alphaweave.live.risk import RiskSettings, build_chain
-from alphaweave.live.state import LiveState
+from alphaweave.live.state import LiveState, rows_seen
 from alphaweave.live.values import decode, encode, marks
 from alphaweave.monitoring.monitor import Monitor, RunSummary
 from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
 
 __all__ = ["EngineSettings", "LiveEngine"]
+
+# Not among what the kernel and the fan-out take for failures, and yet raised by code that is not ours.
+_LEAVING: Final = (SystemExit, GeneratorExit)
 
 
 @frozen(kw_only=True)
@@ -47,6 +50,7 @@ class EngineSettings:
         cash: opening cash of the account, in ``currency``.
         capital: cap on the equity used for sizing; None is no cap.
         warmup: slices before the first decision.
+        terms: saved with the state, for whoever resumes it to compare.
         meta: what monitors are told at the start, besides what is here.
     """
 
@@ -60,6 +64,7 @@ class EngineSettings:
     capital: Decimal | None = None
     mode: RunMode = RunMode.REPLAY
     risk: RiskSettings = field(factory=RiskSettings)
+    terms: Mapping[str, Any] = field(factory=dict)
     meta: Mapping[str, Any] = field(factory=dict)
 
 
@@ -166,9 +171,15 @@ class LiveEngine:
         except AlphaweaveError as failure:
             error = str(failure)
             raise
+        except _LEAVING as leaving:
+            failed = self._blame(leaving, strategy)
+            if failed is None:
+                raise
+            error = str(failed)
+            raise failed from leaving
         finally:
             self.summary = self._summary(driver, outcome, error)
-            self._fanout.end(self.summary)
+            self._end(self.summary, strategy)
         return self.summary
 
     def unsaved(self) -> tuple[str, ...]:
@@ -205,7 +216,8 @@ class LiveEngine:
             kernel=capture_kernel(kernel),
             strategy_state=saved,
             venue=driver.venue.snapshot(),
-            feed={symbol: _seen(series) for symbol, series in self._series.items()},
+            feed={symbol: rows_seen(one, one.cursor.count) for symbol, one in self._series.items()},
+            terms=self.settings.terms,
             monitors={
                 name: recorded
                 for name, monitor in self._monitors.items()
@@ -275,7 +287,7 @@ class LiveEngine:
             rows = state.feed[symbol]["rows"]
             one.cursor.count = rows
             # A bar that joined the past since would put its symbol out of step with the slices.
-            if driver.rows_by(state.position, one) != rows or _seen(one) != state.feed[symbol]:
+            if driver.rows_by(state.position, one) != rows or rows_seen(one, rows) != state.feed[symbol]:
                 raise StateMismatch(
                     f"the bars of {symbol} are not those that the state was saved with; resume on the same "
                     "data (later bars may be added), or start anew"
@@ -290,6 +302,28 @@ class LiveEngine:
         for name, monitor in self._monitors.items():
             if name in state.monitors and hasattr(monitor, "set_state"):
                 monitor.set_state(state.monitors[name])
+
+    def _end(self, summary: RunSummary, strategy: Strategy) -> None:
+        try:
+            self._fanout.end(summary)
+        except _LEAVING as leaving:
+            raise self._blame(leaving, strategy) or leaving from leaving
+
+    def _blame(self, leaving: BaseException, strategy: Strategy) -> AlphaweaveError | None:
+        """Whose code tried to end the process, and where; None if it is neither strategy nor monitor."""
+        word = f"{type(leaving).__name__}({leaving}), which would end the process and not only the run"
+        for frame, _ in walk_tb(leaving.__traceback__):
+            code = frame.f_code
+            owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+            if owner is strategy:
+                name = type(strategy).__qualname__
+                return StrategyError(
+                    f"{name}.{code.co_name} raised {word}", strategy=name, callback=code.co_name
+                )
+            for name, monitor in self._monitors.items():
+                if owner is monitor:
+                    return AlphaweaveError(f"monitor {name} raised {word}, in {code.co_name}")
+        return None
 
     def _meta(self, series: Mapping[str, Series], timeline: Timeline, *, resumed: bool) -> dict[str, Any]:
         settings = self.settings
@@ -340,7 +374,7 @@ def _asked(strategy: Strategy, callback: str, *arguments: Any) -> Any:
         return getattr(strategy, callback)(*arguments)
     except StrategyError:
         raise
-    except Exception as error:
+    except (Exception, *_LEAVING) as error:
         name = type(strategy).__qualname__
         raise StrategyError(
             f"{name}.{callback} raised {type(error).__name__}: {error}", strategy=name, callback=callback
@@ -353,12 +387,3 @@ def _own_state(strategy: Strategy) -> Any:
         return encode(_asked(strategy, "get_state"), "get_state()")
     except AlphaweaveError as error:
         return error
-
-
-def _seen(series: Series) -> dict[str, Any]:
-    """The rows a run has seen of a series, and a digest of all their figures."""
-    rows = series.cursor.count
-    digest = blake2b(digest_size=16)
-    for column in (series.end, series.open, series.high, series.low, series.close, series.volume):
-        digest.update(column[:rows].tobytes())
-    return {"rows": rows, "digest": digest.hexdigest()}

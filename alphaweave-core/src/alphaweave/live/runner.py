@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from alphaweave.core.clock import Clock, SystemClock
-from alphaweave.core.errors import AlphaweaveError, ConfigError, RunRefused
+from alphaweave.core.errors import AlphaweaveError, ConfigError, RunRefused, StateError
 from alphaweave.core.instrument import Instrument
+from alphaweave.core.outputs import Output
 from alphaweave.core.scrubber import Scrubber
 from alphaweave.data.series import Series
 from alphaweave.live.adapters.base import RunMode, Services
@@ -35,8 +36,12 @@ from alphaweave.live.party import FAILURES, Party
 from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin, MonitorPlugin
 from alphaweave.live.registry import Registry
 from alphaweave.live.reports import BrokerAccountState
-from alphaweave.live.state import LiveState, load_live_state, save_live_state
+from alphaweave.live.resume import state_to_resume
+from alphaweave.live.run_files import check_files, state_lock
+from alphaweave.live.state import LiveState, save_live_state
 from alphaweave.live.strategy_loader import load_strategy
+from alphaweave.live.terms import run_terms
+from alphaweave.monitoring.dashboard import DashboardMonitor
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Monitor, RunSummary
 from alphaweave.monitoring.run import RunMonitor
@@ -109,14 +114,18 @@ class LiveRunner:
         # Before the others, so that a progress line counts the run and not the writing of a page.
         for number, watcher in enumerate(watchers):
             named[f"watcher-{number}"] = watcher
+        self._monitor_options: list[object] = []
         for number, (plugin, section) in enumerate(zip(monitors, config.monitors, strict=True)):
             path = f"monitors[{number}].options.{plugin.name}"
             options = self._parsed(plugin.options, section.block, path)
+            self._monitor_options.append(options)
             party = Party("monitor", plugin.name, origin(plugin))
             with discreet(self.scrubber):
-                named[f"{plugin.name}-{number}"] = party.ask(
-                    "create", Monitor, plugin.create, options, self._services(section.name)
-                )
+                made = party.ask("create", Monitor, plugin.create, options, self._services(section.name))
+            # The run is recorded anyway; a page needs no record of its own.
+            named[f"{plugin.name}-{number}"] = (
+                made.of(self.memory) if isinstance(made, DashboardMonitor) else made
+            )
         self.monitors: Mapping[str, Monitor] = named
         self.engine: LiveEngine | None = None
         self._stop = False
@@ -179,10 +188,11 @@ class LiveRunner:
         section = self.config.strategy
         # Real money runs installed code only: what lies in a folder may be anybody's.
         folder = None if self.mode is RunMode.LIVE else self.config.base_dir
-        try:
-            return load_strategy(section.class_path, section.params, folder=folder)
-        except ConfigError as error:
-            raise ConfigError(error.problems, self.config.source) from error
+        with discreet(self.scrubber):
+            try:
+                return load_strategy(section.class_path, section.params, folder=folder)
+            except ConfigError as error:
+                raise ConfigError(error.problems, self.config.source) from error
 
     def request_stop(self) -> None:
         """End the run after the present slice, its state saved; safe to call from a signal handler.
@@ -193,38 +203,75 @@ class LiveRunner:
         if self.engine is not None:
             self.engine.request_stop()
 
-    def run(self, *, until: int | None = None, fresh: bool = False) -> RunMonitor:
+    def check_files(self, strategy: Strategy, also: Sequence[Output] = ()) -> None:
+        """Refuse to write over what the run reads, or over a file that is not AlphaWeave's.
+
+        Args:
+            strategy: as of `load_strategy`.
+            also: what the caller is going to write besides.
+
+        Raises:
+            ConfigError: with everything that is wrong.
+        """
+        check_files(
+            self.config,
+            strategy=strategy,
+            feed_options=self._feed_options,
+            monitor_options=self._monitor_options,
+            also=also,
+        )
+
+    def run(
+        self, *, until: int | None = None, fresh: bool = False, also: Sequence[Output] = ()
+    ) -> RunMonitor:
         """Run to the end, or until stopped, and save the state where the config says.
+
+        Where the state of a run that ended cannot be saved, `summary` and `memory` tell how it went.
 
         Args:
             until: number of slices after which to stop.
             fresh: start anew even if there is a state to go on from.
+            also: files that the caller is going to write, to be checked with the run's own.
 
         Raises:
-            RunRefused: the run needs what this version does not have.
+            ConfigError: a file that the run would write is not its own.
+            RunRefused: the run needs what this version does not have, or another one has its state.
             DataError: the bars cannot be used.
             StateError: the saved state does not fit, or cannot be written.
             StrategyError: the strategy raised.
             AdapterFailed: a plugin raised.
         """
         with discreet(self.scrubber):
-            return self._run(until, fresh)
+            return self._run(until, fresh, also)
 
     # Within.
 
-    def _run(self, until: int | None, fresh: bool) -> RunMonitor:
+    def _run(self, until: int | None, fresh: bool, also: Sequence[Output]) -> RunMonitor:
         if self.mode is not RunMode.REPLAY:
             raise RunRefused(
                 f"a {self.mode.value} run needs the live driver, which this version does not have; "
                 "set run.mode: replay and name a feed of recorded bars (datafeed.name: replay)"
             )
-        config = self.config
         strategy = self.load_strategy()
+        self.check_files(strategy, also)
+        with state_lock(self.config.persistence.state_path):
+            return self._run_locked(strategy, until, fresh)
+
+    def _run_locked(self, strategy: Strategy, until: int | None, fresh: bool) -> RunMonitor:
+        config = self.config
+        path = config.persistence.state_path
         series = self._recorded_series()
         rules = instrument_rules(config, self._broker.name, series)
         self.notices += rules.notices
         instruments = rules.instruments
-        state = None if fresh else self._saved_state(series)
+        terms = run_terms(config, broker_options=self._broker_options, instruments=instruments)
+        terms = self.scrubber.tree(terms)
+        state: LiveState | None = None
+        if path is not None and not fresh:
+            state, notice = state_to_resume(
+                path, strategy=config.strategy.class_path, run_id=config.run.id, series=series, terms=terms
+            )
+            self.notices += [] if notice is None else [notice]
         venue = self._venue(instruments)
         opening = self._broker_party.ask("account_state", BrokerAccountState, venue.account_state, 0)
         if config.run.currency not in opening.balances:
@@ -244,6 +291,7 @@ class LiveRunner:
                 capital=config.run.capital,
                 mode=self.mode,
                 risk=config.risk,
+                terms=terms,
                 meta={
                     "broker": config.broker.name,
                     "datafeed": config.datafeed.name,
@@ -266,11 +314,14 @@ class LiveRunner:
                 state=state,
                 until=until,
             )
+        except StateError as error:
+            if error.path is not None or state is None:
+                raise
+            raise type(error)(str(error), path) from error
         except AlphaweaveError:
             raise
         except FAILURES as error:
             raise self._broker_party.blame(error, venue) or error from error
-        path = config.persistence.state_path
         if path is not None:
             save_live_state(path, discreet_state(self.engine.state(), self.scrubber))
             unsaved = self.engine.unsaved()
@@ -325,15 +376,3 @@ class LiveRunner:
             "venue", SimVenue, make, self._broker_options, services, instruments
         )
         return venue
-
-    def _saved_state(self, series: Mapping[str, Series]) -> LiveState | None:
-        path = self.config.persistence.state_path
-        if path is None or not path.exists():
-            return None
-        state = load_live_state(path, strategy=self.config.strategy.class_path, run_id=self.config.run.id)
-        rows = {symbol: len(one) for symbol, one in series.items()}
-        if all(state.feed.get(symbol, {}).get("rows") == count for symbol, count in rows.items()):
-            self.notices.append(f"the run saved in {path} had reached the end of these bars: starting anew")
-            return None
-        self.notices.append(f"resuming after slice {state.position} from {path}")
-        return state

@@ -14,15 +14,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import asdict, field, fields, frozen
 
 from alphaweave.core.errors import StateCorrupt, StateError, StateMismatch, StateSchemaTooNew
+from alphaweave.core.outputs import OutputKind, objection, real_path
+from alphaweave.data.series import Series
 
-__all__ = ["SCHEMA", "LiveState", "load_live_state", "save_live_state"]
+__all__ = ["SCHEMA", "LiveState", "load_live_state", "rows_seen", "save_live_state"]
 
-SCHEMA = 1
+SCHEMA = 2
+
+_SHOWN: Final = 80
 
 
 @frozen(kw_only=True)
@@ -37,6 +41,7 @@ class LiveState:
         strategy_state: what the strategy's ``get_state`` returned, encoded.
         venue: the simulated venue.
         feed: symbol -> rows seen and a digest of them, so that other data is noticed.
+        terms: what else the run's decisions depend on (`alphaweave.live.terms`), so that others are noticed.
         monitors: name -> what the monitor recorded.
     """
 
@@ -49,6 +54,7 @@ class LiveState:
     strategy_state: Any = None
     venue: Mapping[str, Any] = field(factory=dict)
     feed: Mapping[str, Any] = field(factory=dict)
+    terms: Mapping[str, Any] = field(factory=dict)
     monitors: Mapping[str, Any] = field(factory=dict)
 
     @property
@@ -72,10 +78,15 @@ class LiveState:
 def save_live_state(path: str | Path, state: LiveState) -> None:
     """Write ``state`` to ``path``, whole or not at all; the file before it stays until then.
 
+    A symbolic link is written through.
+
     Raises:
-        StateError: the file cannot be written, or the state is no JSON.
+        StateError: the file cannot be written, what is there is no state file, or the state is no JSON.
     """
-    target = Path(path)
+    what = objection(path, OutputKind.STATE)
+    if what is not None:
+        raise StateError(f"the state is not written: the path {what}", path)
+    target = real_path(path)
     try:
         body = json.dumps(asdict(state), separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -144,11 +155,19 @@ def load_live_state(path: str | Path, *, strategy: str | None = None, run_id: st
         )
     if run_id is not None and state.run_id != run_id:
         raise StateMismatch(
-            f"this state is of run {state.run_id!r}, the config's run.id is {run_id!r}; choose another "
-            "`persistence.state_path`, or remove the file to start anew",
+            f"this state is of run {_short(state.run_id)}, the config's run.id is {_short(run_id)}; choose "
+            "another `persistence.state_path`, or remove the file to start anew",
             source,
         )
     return state
+
+
+def rows_seen(series: Series, rows: int) -> dict[str, Any]:
+    """How many rows a run has seen of a series, and a digest of all their figures."""
+    digest = blake2b(digest_size=16)
+    for column in (series.end, series.open, series.high, series.low, series.close, series.volume):
+        digest.update(column[:rows].tobytes())
+    return {"rows": rows, "digest": digest.hexdigest()}
 
 
 def _opened(text: str, source: Path) -> dict[str, Any]:
@@ -162,6 +181,12 @@ def _opened(text: str, source: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(envelope, dict) or type(envelope.get("alphaweave_state")) is not int:
         raise StateCorrupt("this is not a state file of AlphaWeave", source)
+    if envelope["alphaweave_state"] < SCHEMA:
+        raise StateError(
+            f"the file has schema {envelope['alphaweave_state']}, this version reads {SCHEMA}; start anew "
+            "with --fresh, or resume with the version that wrote it",
+            source,
+        )
     if envelope["alphaweave_state"] > SCHEMA:
         raise StateSchemaTooNew(
             f"the file has schema {envelope['alphaweave_state']}, this version reads up to {SCHEMA}. "
@@ -179,6 +204,11 @@ def _opened(text: str, source: Path) -> dict[str, Any]:
             source,
         )
     return body
+
+
+def _short(text: object) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
 
 
 def _checksum(body: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import datetime
+from errno import EEXIST
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -12,15 +14,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from alphaweave.core.outputs import PAGE_MARK, OutputKind, objection, real_path
 from alphaweave.monitoring.dashboard_config import config_text
 from alphaweave.monitoring.dashboard_data import encode, page_data
 from alphaweave.monitoring.dashboard_page import body
 from alphaweave.monitoring.dates import BarDates
 from alphaweave.monitoring.memory import InMemoryMonitor
-from alphaweave.monitoring.monitor import RunSummary
+from alphaweave.monitoring.monitor import (
+    Alert,
+    BarColumns,
+    BarSnapshot,
+    OrderRecord,
+    RunSummary,
+    TradeRecord,
+)
 from alphaweave.monitoring.run import RunMonitor
 
-__all__ = ["DashboardMonitor", "generate_html_dashboard", "write_dashboard"]
+__all__ = ["DashboardMonitor", "DashboardPage", "generate_html_dashboard", "write_dashboard"]
 
 _SCRIPTS: Final = ("numbers.js", "data.js", "chart.js", "timeline.js", "table.js", "main.js")
 
@@ -48,6 +58,7 @@ def generate_html_dashboard(
     content = body(run, title=heading, config=config_text(shown) if shown else "", dates=dates)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"{PAGE_MARK}\n"
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
@@ -66,10 +77,16 @@ def write_dashboard(
 ) -> Path:
     """Write the page atomically, and its folder if need be; a reader sees the old page or the new one.
 
+    A symbolic link is written through.
+
     Raises:
+        FileExistsError: what is there is no page of AlphaWeave.
         OSError: the file cannot be written.
     """
-    target = Path(path)
+    what = objection(path, OutputKind.DASHBOARD)
+    if what is not None:
+        raise FileExistsError(EEXIST, f"the dashboard is not written: the path {what}", str(path))
+    target = real_path(path)
     page = generate_html_dashboard(run, title=title, config=config)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -78,7 +95,7 @@ def write_dashboard(
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return target
+    return Path(path)
 
 
 class DashboardMonitor(InMemoryMonitor):
@@ -97,6 +114,46 @@ class DashboardMonitor(InMemoryMonitor):
     def on_run_end(self, summary: RunSummary) -> None:
         super().on_run_end(summary)
         write_dashboard(self.path, RunMonitor(self), title=self.title)
+
+    def of(self, memory: InMemoryMonitor) -> DashboardPage:
+        """The same page of a run that another monitor records, so that it is not recorded twice."""
+        return DashboardPage(self.path, self.title, memory)
+
+
+class DashboardPage:
+    """Writes the page of a run when it ends, from what another monitor recorded, which is told before.
+
+    Attributes:
+        path, title: as of `DashboardMonitor`.
+        memory: the record.
+    """
+
+    def __init__(self, path: Path, title: str, memory: InMemoryMonitor) -> None:
+        self.path = path
+        self.title = title
+        self.memory = memory
+
+    def on_run_start(self, meta: Mapping[str, Any]) -> None: ...
+
+    def on_bar(self, snapshot: BarSnapshot) -> None: ...
+
+    def on_bars(self, columns: BarColumns) -> None: ...
+
+    def on_trade(self, trade: TradeRecord) -> None: ...
+
+    def on_order(self, order: OrderRecord) -> None: ...
+
+    # Records that nobody has made yet are not made for a page's sake.
+    def on_trade_draft(self, draft: object) -> None: ...
+
+    def on_order_draft(self, draft: object) -> None: ...
+
+    def on_metric(self, name: str, value: float, timestamp: datetime) -> None: ...
+
+    def on_alert(self, alert: Alert) -> None: ...
+
+    def on_run_end(self, summary: RunSummary) -> None:
+        write_dashboard(self.path, RunMonitor(self.memory), title=self.title)
 
 
 def _source_hash(source: str) -> str:
