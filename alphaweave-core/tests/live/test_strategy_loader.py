@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from alphaweave.core.errors import ConfigError, StrategyError
+from alphaweave.data.series import Series
+from alphaweave.live.backtest import VectorBacktester
 from alphaweave.live.strategy_loader import load_strategy
 from alphaweave.strategy.strategy import Strategy
 
@@ -119,3 +121,16 @@ def test_strategy_that_quits_is_a_strategy_that_failed(load: Load) -> None:
     """A run that never began must not end as if all were well."""
     with pytest.raises(StrategyError, match="__init__ raised SystemExit: 0"):
         load("def __init__(self): raise SystemExit(0)")
+
+
+def test_backtester_refuses_the_same_classes() -> None:
+    """It is handed a class, which no loader has looked at."""
+
+    class Never(Strategy):
+        position = 3  # type: ignore[assignment]
+
+        async def next(self, i: int) -> None:  # type: ignore[override]
+            raise AssertionError
+
+    with pytest.raises(StrategyError, match=r"next is async.*; position is a method of every strategy"):
+        VectorBacktester().run(Never, Series("A", "1d"))

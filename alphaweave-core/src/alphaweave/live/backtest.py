@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from alphaweave.core.errors import StrategyError
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Number, decimal_of
 from alphaweave.data.frames import series_of
 from alphaweave.data.series import Series
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.risk import RiskSettings
+from alphaweave.live.strategy_loader import strategy_problems
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Monitor
 from alphaweave.monitoring.run import RunMonitor
@@ -71,7 +73,7 @@ class VectorBacktester:
 
         Raises:
             DataError: a column is missing or damaged.
-            StrategyError: the strategy raised.
+            StrategyError: the strategy raised, or its class breaks a part of Strategy.
         """
         series = series_of(data)
         cash = decimal_of(capital)
@@ -88,6 +90,9 @@ class VectorBacktester:
             for symbol in series
         }
         name = f"{strategy_cls.__module__}:{strategy_cls.__qualname__}"
+        if problems := strategy_problems(strategy_cls):
+            text = f"{name}: {'; '.join(problems)}"
+            raise StrategyError(text, strategy=strategy_cls.__qualname__, callback="__init__")
         memory = InMemoryMonitor()
         engine = LiveEngine(
             EngineSettings(
