@@ -60,6 +60,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.orders",
         "alphaweave.live.risk*",
         "alphaweave.live.rounding",
+        "alphaweave.live.trading_state",
     ),
     (
         "alphaweave.live.bookkeeper",
