@@ -218,6 +218,10 @@ CONFIG_WRONG = "error: run.yaml: 1 problem in the configuration:\n  "
         (["strategy.class=nowhere:A"], 2, f"{CONFIG_WRONG}strategy.class: there is no module 'nowhere'"),
         (["strategy.class=turns:Turn"], 2, "it has: Failing, Lost, Other, Turns. Did you mean 'turns:Turns"),
         (["strategy.class=signal:Turns"], 2, "module signal has no class 'Turns'"),
+        (["strategy.params={self: 1}"], 2, f"{CONFIG_WRONG}strategy.params: Turns cannot be made with these"),
+        (["datafeed.interval=tick"], 2, f"{CONFIG_WRONG}datafeed.interval: the replay feed reads bars"),
+        (["datafeed.interval=5m"], 2, "no two bars are as close as 5m; the closest are 1 day"),
+        (["run.capital=1e300"], 2, f"{CONFIG_WRONG}run.capital: expected a number from 10^-18 to 10^18"),
         (["strategy.params={slow: 1}"], 2, f"{CONFIG_WRONG}strategy.params: Turns has no parameter 'slow'"),
         (
             ["strategy.class=turns:Other"],

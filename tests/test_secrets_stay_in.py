@@ -233,7 +233,7 @@ WAYS = {
     "on_bars": (1, "monitor Loud failed in on_bar: ValueError: ("),
     "on_run_end": (1, "monitor Loud failed in on_run_end: ValueError: ("),
     "next": (1, "Mine.next raised LookupError at 2024-01-05T00:00:00+00:00: no account for [redacted]"),
-    "get_state": (2, "get_state().deep[0] holds a secret of this run, and a secret is never saved"),
+    "get_state": (1, "get_state().deep[0] holds a secret of this run, and a secret is never saved"),
 }
 
 
@@ -255,7 +255,7 @@ def test_no_output_of_a_run_holds_its_secret(folder: Path, run: Callable[[str], 
     if message is not None:
         assert message in answer.text
     if fail in {"", "on_bars", "on_run_end"}:
-        assert {path.name for path in written} == {"state.json", "page.html", "summary.json"}
+        assert {path.name for path in written} >= {"state.json", "page.html", "summary.json"}
         assert "of [redacted]" in (folder / "out/state.json").read_text(encoding="utf-8")
     if fail == "next":
         assert "no account for [redacted]" in (folder / "out/page.html").read_text(encoding="utf-8")

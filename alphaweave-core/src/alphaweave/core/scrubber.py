@@ -95,7 +95,7 @@ def _forms(value: str) -> Iterator[str]:
     yield escape(value)
     yield from (quote(value), quote(value, safe=""), quote_plus(value))
     data = value.encode(errors="surrogatepass")
-    yield from (data.hex(), data.hex().upper())
+    yield from (repr(data)[2:-1], data.hex(), data.hex().upper())
     # A group of 3 bytes is 4 characters of base64. Whatever stands before the secret ("user:") and after it,
     # the groups that lie wholly within it read the same, so each way of cutting it into groups is a form.
     for skip in range(3):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -25,25 +24,21 @@ from alphaweave.monitoring.monitor import (
     TradeRecord,
 )
 
-__all__ = ["discreet", "discreet_failure", "discreet_monitor", "discreet_record", "discreet_state"]
+__all__ = ["discreet_failure", "discreet_monitor", "discreet_record", "discreet_state", "discreetly"]
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
-@contextmanager
-def discreet(scrubber: Scrubber) -> Iterator[None]:
-    """Take the run's secrets out of whatever is raised within, and out of what caused that."""
+def discreetly(scrubber: Scrubber, call: Callable[..., T], *arguments: Any) -> T:
+    """What the call answers. The run's secrets are taken out of what it raises, and out of what caused it."""
     try:
-        yield
+        return call(*arguments)
     except BaseException as error:
         if scrubber.empty:
             raise
         washed = _washed(error, scrubber, {})
-        if washed is error:
-            raise
-    else:
-        return
-    # Outside the handler, for the error itself must not be the context of what stands for it.
+    # Outside the handler, for the error must not be the context of what may stand for it.
     raise washed
 
 
@@ -164,7 +159,7 @@ def _washed(error: BaseException, scrubber: Scrubber, known: dict[int, BaseExcep
             setattr(error, name, scrubber.tree(getattr(error, name)))
     words = "".join(traceback.format_exception_only(error)).rstrip("\n")
     washed = error
-    if scrubber.holds(words) or any(isinstance(one, Redacted) for one in inner):
+    if scrubber.holds(f"{words} {error!r}") or any(isinstance(one, Redacted) for one in inner):
         washed = known[id(error)] = Redacted(scrubber.text(words)).with_traceback(error.__traceback__)
     cause, context, quiet = error.__cause__, error.__context__, error.__suppress_context__
     washed.__cause__ = None if cause is None else _washed(cause, scrubber, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,11 +24,11 @@ from alphaweave.live.config import (
 )
 from alphaweave.live.datafeed import DataFeed, ReplayDataFeed
 from alphaweave.live.discretion import (
-    discreet,
     discreet_failure,
     discreet_monitor,
     discreet_record,
     discreet_state,
+    discreetly,
 )
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.fanout import MonitorFailure
@@ -120,8 +121,8 @@ class LiveRunner:
             options = self._parsed(plugin.options, section.block, path)
             self._monitor_options.append(options)
             party = Party("monitor", plugin.name, origin(plugin))
-            with discreet(self.scrubber):
-                made = party.ask("create", Monitor, plugin.create, options, self._services(section.name))
+            services = self._services(section.name)
+            made = discreetly(self.scrubber, party.ask, "create", Monitor, plugin.create, options, services)
             # The run is recorded anyway; a page needs no record of its own.
             named[f"{plugin.name}-{number}"] = (
                 made.of(self.memory) if isinstance(made, DashboardMonitor) else made
@@ -188,11 +189,11 @@ class LiveRunner:
         section = self.config.strategy
         # Real money runs installed code only: what lies in a folder may be anybody's.
         folder = None if self.mode is RunMode.LIVE else self.config.base_dir
-        with discreet(self.scrubber):
-            try:
-                return load_strategy(section.class_path, section.params, folder=folder)
-            except ConfigError as error:
-                raise ConfigError(error.problems, self.config.source) from error
+        load = partial(load_strategy, folder=folder)
+        try:
+            return discreetly(self.scrubber, load, section.class_path, section.params)
+        except ConfigError as error:
+            raise ConfigError(error.problems, self.config.source) from error
 
     def request_stop(self) -> None:
         """End the run after the present slice, its state saved; safe to call from a signal handler.
@@ -241,8 +242,13 @@ class LiveRunner:
             StrategyError: the strategy raised.
             AdapterFailed: a plugin raised.
         """
-        with discreet(self.scrubber):
-            return self._run(until, fresh, also)
+        try:
+            return discreetly(self.scrubber, self._run, until, fresh, also)
+        except ConfigError as error:
+            if error.source is not None:
+                raise
+            # What a plugin says of its part of the config does not know where that stands.
+            raise type(error)(error.problems, self.config.source) from error
 
     # Within.
 
