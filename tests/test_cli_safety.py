@@ -18,6 +18,7 @@ from attrs import frozen
 from alphaweave.cli.main import main
 from alphaweave.live.state import load_live_state
 from alphaweave.monitoring.dashboard import DashboardPage
+from alphaweave.monitoring.memory import InMemoryMonitor
 
 BARS = 40
 STRATEGIES = """
@@ -174,6 +175,38 @@ def test_finished_run_starts_anew_under_whatever_terms_and_says_so(
     assert answer.code == 0
     assert "starting anew; saved with run.capital 10000, the config says 50000\n" in answer.err
     assert load_live_state("state.json").terms["run"]["capital"] == "50000"
+
+
+def test_state_that_does_not_fit_is_named_by_its_path(
+    folder: Path, alphaweave: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is noticed by a part that knows of no file."""
+
+    def refuse(memory: object, state: object) -> None:
+        raise KeyError("rows")
+
+    alphaweave("run", "run.yaml", "--until", "25")
+    monkeypatch.setattr(InMemoryMonitor, "set_state", refuse)
+    answer = alphaweave("run", "run.yaml")
+    assert answer.code == 2
+    assert f"error: {folder}/state.json: monitor recorder does not take back what it saved" in answer.err
+
+
+def test_dashboard_costs_no_second_record(alphaweave: Callable[..., Answer]) -> None:
+    """The page is drawn from what the run records anyway, also where it is resumed."""
+    alphaweave("run", "run.yaml", "--until", "25")
+    alphaweave("run", "run.yaml")
+    assert set(load_live_state("state.json").monitors) == {"recorder"}
+    resumed = _drawn("page.html")
+    alphaweave("run", "run.yaml", "--fresh")
+    assert _drawn("page.html") == resumed
+    assert len(resumed) > 1000
+
+
+def _drawn(path: str) -> str:
+    """The data of a page."""
+    _, _, rest = Path(path).read_text(encoding="utf-8").partition('id="data">')
+    return rest.partition("</script>")[0]
 
 
 @pytest.mark.parametrize("until", [(), ("--until", "25")])
@@ -360,19 +393,19 @@ def test_strategy_that_would_end_the_process_fails_by_name(
     assert "Traceback" not in answer.err
 
 
-@pytest.mark.parametrize("callback", ["on_bars", "on_run_end"])
+@pytest.mark.parametrize("callback", ["on_run_start", "on_bars", "on_run_end", "get_state"])
 def test_monitor_that_would_end_the_process_fails_by_name(
     alphaweave: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, callback: str
 ) -> None:
-    def leave(monitor: object, told: object) -> None:
+    def leave(monitor: object, *told: object) -> None:
         raise SystemExit(0)
 
-    monkeypatch.setattr(DashboardPage, callback, leave)
+    monkeypatch.setattr(DashboardPage, callback, leave, raising=False)
     answer = alphaweave("run", "run.yaml")
     assert answer.code == 1
     assert "error: monitor dashboard-0 raised SystemExit(0)" in answer.err
     # Only a run that had ended by then has anything to tell.
-    assert ("turns finished" in answer.out) == (callback == "on_run_end")
+    assert ("turns finished" in answer.out) == (callback in {"on_run_end", "get_state"})
 
 
 def test_code_that_leaves_elsewhere_never_makes_a_run_a_success(

@@ -621,3 +621,15 @@ def test_what_on_stop_changes_is_no_part_of_the_saved_state() -> None:
     whole_run = play(market(45), strategy=Ending())
     assert picture(*resumed)[0] == picture(*whole_run)[0]
     assert resumed[0].state().strategy_state == whole_run[0].state().strategy_state
+
+
+def test_monitor_that_does_not_take_back_its_past_is_named() -> None:
+    """A record that begins in the middle would look whole."""
+
+    class Forgetful(InMemoryMonitor):
+        def set_state(self, state: Mapping[str, Any]) -> None:
+            raise KeyError("rows")
+
+    engine, _ = play(market(30), until=10, monitors={"mine-1": Forgetful()})
+    with pytest.raises(StateMismatch, match="monitor mine-1 does not take back what it saved: its set_state"):
+        play(market(30), state=engine.state(), monitors={"mine-1": Forgetful()})

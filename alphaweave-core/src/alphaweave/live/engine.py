@@ -6,7 +6,8 @@ run that was stopped after any slice and resumed is the run that was never stopp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal, localcontext
 from traceback import walk_tb
 from typing import Any, Final
@@ -153,7 +154,8 @@ class LiveEngine:
             driver.request_stop()
         self._strategy = strategy
         self._series = series
-        self._fanout.start(self._meta(series, timeline, resumed=state is not None))
+        with self._held():
+            self._fanout.start(self._meta(series, timeline, resumed=state is not None))
         outcome = "failed"
         error: str | None = None
         try:
@@ -172,14 +174,15 @@ class LiveEngine:
             error = str(failure)
             raise
         except _LEAVING as leaving:
-            failed = self._blame(leaving, strategy)
+            failed = self._blame(leaving)
             if failed is None:
                 raise
             error = str(failed)
             raise failed from leaving
         finally:
             self.summary = self._summary(driver, outcome, error)
-            self._end(self.summary, strategy)
+            with self._held():
+                self._fanout.end(self.summary)
         return self.summary
 
     def unsaved(self) -> tuple[str, ...]:
@@ -207,6 +210,8 @@ class LiveEngine:
         if self.summary.outcome == "failed":
             raise RunRefused("a run that failed within a slice has no state to go on from")
         kernel = driver.kernel
+        with self._held():
+            recorded = {name: self._fanout.state_of(one) for name, one in self._monitors.items()}
         return LiveState(
             run_id=self.settings.run_id,
             strategy=self.settings.strategy,
@@ -218,11 +223,7 @@ class LiveEngine:
             venue=driver.venue.snapshot(),
             feed={symbol: rows_seen(one, one.cursor.count) for symbol, one in self._series.items()},
             terms=self.settings.terms,
-            monitors={
-                name: recorded
-                for name, monitor in self._monitors.items()
-                if (recorded := self._fanout.state_of(monitor)) is not None
-            },
+            monitors={name: part for name, part in recorded.items() if part is not None},
         )
 
     # Within.
@@ -301,22 +302,36 @@ class LiveEngine:
         _asked(strategy, "set_state", saved)
         for name, monitor in self._monitors.items():
             if name in state.monitors and hasattr(monitor, "set_state"):
-                monitor.set_state(state.monitors[name])
+                try:
+                    monitor.set_state(state.monitors[name])
+                except AlphaweaveError:
+                    raise
+                except (Exception, *_LEAVING) as error:
+                    # Without its past its record would begin in the middle and look whole.
+                    raise StateMismatch(
+                        f"monitor {name} does not take back what it saved: its set_state raised "
+                        f"{type(error).__name__}: {error}; start anew with --fresh, or leave the monitor out"
+                    ) from error
 
-    def _end(self, summary: RunSummary, strategy: Strategy) -> None:
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let no monitor end the process."""
         try:
-            self._fanout.end(summary)
+            yield
         except _LEAVING as leaving:
-            raise self._blame(leaving, strategy) or leaving from leaving
+            failed = self._blame(leaving)
+            if failed is None:
+                raise
+            raise failed from leaving
 
-    def _blame(self, leaving: BaseException, strategy: Strategy) -> AlphaweaveError | None:
+    def _blame(self, leaving: BaseException) -> AlphaweaveError | None:
         """Whose code tried to end the process, and where; None if it is neither strategy nor monitor."""
         word = f"{type(leaving).__name__}({leaving}), which would end the process and not only the run"
         for frame, _ in walk_tb(leaving.__traceback__):
             code = frame.f_code
             owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-            if owner is strategy:
-                name = type(strategy).__qualname__
+            if owner is not None and owner is self._strategy:
+                name = type(owner).__qualname__
                 return StrategyError(
                     f"{name}.{code.co_name} raised {word}", strategy=name, callback=code.co_name
                 )
