@@ -278,7 +278,7 @@ def test_monitor_that_fails_fails_the_command_but_not_the_run(
     """The state is saved and the summary printed all the same."""
     answer = alphaweave("run", "run.yaml", "--set", "monitors[0].options.dashboard.path=SPY.csv/page.html")
     assert answer.code == 1
-    assert "error: monitor DashboardPage failed in on_run_end" in answer.err
+    assert "error: monitor plugin 'dashboard' (alphaweave-core " in answer.err
     assert "turns finished: 60 slices" in answer.out
     assert saved()[0] == BARS
 

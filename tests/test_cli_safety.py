@@ -342,7 +342,7 @@ def test_full_disk_costs_the_files_and_not_what_is_printed(
         signal.signal(signal.SIGXFSZ, ignored)
     assert answer.code == 1
     assert "turns finished: 40 slices" in answer.out
-    assert "error: monitor DashboardPage failed in on_run_end" in answer.err
+    assert "error: monitor plugin 'dashboard' (alphaweave-core " in answer.err
     assert "error: the summary is not written: summary.json: file too large" in answer.err
     assert "state.json: the state cannot be written: File too large" in answer.err
     assert not (folder / "state.json").exists()

@@ -230,8 +230,8 @@ WAYS = {
     "submit": (1, "broker plugin 'loud' (alphaweave-loud 1.0) raised ValueError in submit: "),
     "monitor": (1, "monitor plugin 'loud' (alphaweave-loud 1.0) raised ValueError in create: "),
     "monitor returns nothing": (1, "returned None from create, which is no Monitor: it has no on_run_start"),
-    "on_bars": (1, "monitor Loud failed in on_bar: ValueError: ("),
-    "on_run_end": (1, "monitor Loud failed in on_run_end: ValueError: ("),
+    "on_bars": (1, "monitor plugin 'loud' (alphaweave-loud 1.0) raised ValueError in on_bar: ("),
+    "on_run_end": (1, "monitor plugin 'loud' (alphaweave-loud 1.0) raised ValueError in on_run_end: ("),
     "next": (1, "Mine.next raised LookupError at 2024-01-05T00:00:00+00:00: no account for [redacted]"),
     "get_state": (1, "get_state().deep[0] holds a secret of this run, and a secret is never saved"),
 }

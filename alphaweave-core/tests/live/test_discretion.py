@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from alphaweave.core.errors import BrokerUnavailable, ConfigError, DataError, Problem, Redacted
 from alphaweave.core.scrubber import Scrubber
-from alphaweave.live.discretion import discreet_failure, discreetly
+from alphaweave.live.discretion import discreet_failure, discreet_monitor, discreetly
 from alphaweave.live.fanout import MonitorFailure
 from alphaweave.live.party import Party
 from alphaweave.monitoring.memory import InMemoryMonitor
+from alphaweave.monitoring.monitor import Alert, ColumnMonitor
 
 SECRET = "c4n4ry-7f3a"
 
@@ -109,6 +111,23 @@ def test_failure_of_a_monitor_is_told_without_secrets(scrubber: Scrubber) -> Non
     told = str(discreet_failure(failure, scrubber))
     assert told.startswith("monitor InMemoryMonitor failed in on_bar: Redacted: ")
     assert told.endswith("the key was [redacted]")
+
+
+def test_discreet_monitor_is_told_nothing_that_goes_past_it(scrubber: Scrubber) -> None:
+    """Its saved state is asked for; a way to be told of which the discreet one knows nothing is not there."""
+
+    class Eager(InMemoryMonitor):
+        def on_whisper(self, words: str) -> None:
+            raise AssertionError(words)
+
+    monitor = Eager()
+    shown = discreet_monitor(monitor, scrubber)
+    assert isinstance(shown, ColumnMonitor)
+    assert not hasattr(shown, "on_whisper")
+    assert shown.get_state() == monitor.get_state()  # type: ignore[attr-defined]
+    shown.on_alert(Alert(datetime(2024, 1, 1, tzinfo=UTC), "warning", "odd", f"of {SECRET}"))
+    assert [alert.message for alert in monitor.alerts] == ["of [redacted]"]
+    assert discreet_monitor(monitor, Scrubber()) is monitor
 
 
 class Foreign:

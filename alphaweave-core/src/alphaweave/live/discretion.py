@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import attrs
+from attrs import frozen
 
 from alphaweave.core.errors import Problem, Redacted, StateError
 from alphaweave.core.scrubber import Scrubber
 from alphaweave.live.fanout import MonitorFailure
+from alphaweave.live.party import Party
 from alphaweave.live.state import LiveState
 from alphaweave.monitoring.monitor import (
     Alert,
@@ -24,7 +26,14 @@ from alphaweave.monitoring.monitor import (
     TradeRecord,
 )
 
-__all__ = ["discreet_failure", "discreet_monitor", "discreet_record", "discreet_state", "discreetly"]
+__all__ = [
+    "PluginFailure",
+    "discreet_failure",
+    "discreet_monitor",
+    "discreet_record",
+    "discreet_state",
+    "discreetly",
+]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -60,14 +69,29 @@ def discreet_monitor(monitor: Monitor, scrubber: Scrubber) -> Monitor:
     return (_DiscreetColumns if columns else _Discreet)(monitor, scrubber)
 
 
-def discreet_failure(failure: MonitorFailure, scrubber: Scrubber) -> MonitorFailure:
-    """The failure of the monitor that stands behind a discreet one, in words that may be shown."""
-    monitor = failure.monitor
+@frozen(eq=False)
+class PluginFailure(MonitorFailure):
+    """The same of a monitor that a plugin made."""
+
+    party: Party
+
+    def __str__(self) -> str:
+        return str(self.party.failed(self.callback, self.error))
+
+
+def discreet_failure(
+    failure: MonitorFailure, scrubber: Scrubber, parties: Sequence[tuple[Monitor, Party]] = ()
+) -> MonitorFailure:
+    """The failure in words that may be shown: of the monitor that stands behind a discreet one, and in the
+    name of the plugin that made it, where one did."""
+    monitor, error = failure.monitor, failure.error
     if isinstance(monitor, _Discreet):
         monitor = monitor.monitor
-    if scrubber.empty:
-        return failure
-    error = cast("Exception", _washed(failure.error, scrubber, {}))
+    if not scrubber.empty:
+        error = cast("Exception", _washed(error, scrubber, {}))
+    for made, party in parties:
+        if made is monitor:
+            return PluginFailure(monitor, failure.callback, error, party)
     return MonitorFailure(monitor, failure.callback, error)
 
 
@@ -99,6 +123,9 @@ class _Discreet:
         self._scrubber = scrubber
 
     def __getattr__(self, name: str) -> Any:
+        # What it might be told besides would go past the scrubber.
+        if name.startswith("on_"):
+            raise AttributeError(name)
         return getattr(self.monitor, name)
 
     def on_run_start(self, meta: Mapping[str, Any]) -> None:

@@ -16,8 +16,8 @@ from alphaweave.live.config import LiveConfig
 
 __all__ = ["InstrumentRules", "instrument_rules"]
 
-_SAMPLE: Final = 1000
-_ROUNDING: Final = Decimal("1e-6")
+_SAMPLE: Final = 500
+_ROUNDING: Final = 1e-6
 # A price of a currency pair or a coin has up to so many decimals; more are those of an adjusted price.
 _DECIMALS: Final = 8
 
@@ -64,7 +64,7 @@ def instrument_rules(config: LiveConfig, adapter: str, series: Mapping[str, Seri
                 )
             )
         elif (price := _off_the_grid(series[entry.symbol])) is not None:
-            off.append((entry.symbol, plain(price)))
+            off.append((entry.symbol, plain(decimal_of(price))))
     if problems:
         raise ConfigError(problems, config.source)
     notices: list[str] = []
@@ -84,24 +84,23 @@ def instrument_rules(config: LiveConfig, adapter: str, series: Mapping[str, Seri
     return InstrumentRules(rules, tuple(notices))
 
 
-def _prices(series: Series) -> Iterator[Decimal]:
+def _prices(series: Series) -> Iterator[float]:
     """Some prices from the whole span, which are many enough to tell."""
     for row in range(0, len(series), max(1, len(series) // _SAMPLE)):
-        for column in (series.open, series.high, series.low, series.close):
-            yield decimal_of(column[row])
+        yield from (series.open[row], series.high[row], series.low[row], series.close[row])
 
 
-def _off_the_grid(series: Series) -> Decimal | None:
+def _off_the_grid(series: Series) -> float | None:
     """A price that is no whole number of ticks, give or take what some vendors' floats are off."""
-    step = DEFAULT_PRICE_STEP
+    ticks = 1 / float(DEFAULT_PRICE_STEP)
     for price in _prices(series):
-        rest = price % step
-        if min(rest, step - rest) > price * _ROUNDING:
+        count = price * ticks
+        if abs(count - round(count)) > count * _ROUNDING:
             return price
     return None
 
 
 def _step_of(series: Series) -> str:
     """The step that prices seem to have: as many decimals as the longest of them."""
-    decimals = max(len(plain(price).partition(".")[2]) for price in _prices(series))
+    decimals = max(len(plain(decimal_of(price)).partition(".")[2]) for price in _prices(series))
     return plain(Decimal(1).scaleb(-min(decimals, _DECIMALS)))

@@ -116,6 +116,7 @@ class LiveRunner:
         for number, watcher in enumerate(watchers):
             named[f"watcher-{number}"] = watcher
         self._monitor_options: list[object] = []
+        self._monitor_parties: list[tuple[Monitor, Party]] = []
         for number, (plugin, section) in enumerate(zip(monitors, config.monitors, strict=True)):
             path = f"monitors[{number}].options.{plugin.name}"
             options = self._parsed(plugin.options, section.block, path)
@@ -124,9 +125,9 @@ class LiveRunner:
             services = self._services(section.name)
             made = discreetly(self.scrubber, party.ask, "create", Monitor, plugin.create, options, services)
             # The run is recorded anyway; a page needs no record of its own.
-            named[f"{plugin.name}-{number}"] = (
-                made.of(self.memory) if isinstance(made, DashboardMonitor) else made
-            )
+            made = made.of(self.memory) if isinstance(made, DashboardMonitor) else made
+            named[f"{plugin.name}-{number}"] = made
+            self._monitor_parties.append((made, party))
         self.monitors: Mapping[str, Monitor] = named
         self.engine: LiveEngine | None = None
         self._stop = False
@@ -177,7 +178,8 @@ class LiveRunner:
     def monitor_failures(self) -> tuple[MonitorFailure, ...]:
         """Monitors that raised and were put aside."""
         failures = () if self.engine is None else self.engine.monitor_failures
-        return tuple(discreet_failure(failure, self.scrubber) for failure in failures)
+        parties = self._monitor_parties
+        return tuple(discreet_failure(failure, self.scrubber, parties) for failure in failures)
 
     def load_strategy(self) -> Strategy:
         """A new instance of the config's strategy; its file may lie beside the config.
