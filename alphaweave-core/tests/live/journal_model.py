@@ -78,8 +78,8 @@ class Model:
                 for (name, attempt), (intent, state, broker) in self.intents.items()
                 if state not in FINAL
             },
-            "store": self.latest["store"],
-            "watermarks": self.latest["watermark"],
+            "store": dict(self.latest["store"]),
+            "watermarks": dict(self.latest["watermark"]),
             "state": self.latest["state"].get(""),
             "risk": self.latest["risk"].get(""),
         }

@@ -334,9 +334,9 @@ class Journal:
         self._file.abandon()
         if isinstance(error, JournalError | InvariantViolation) or not isinstance(error, Exception):
             raise error
+        cause = str(getattr(error, "orig", None) or error).rstrip(".")
         raise JournalFailed(
-            f"it cannot be written: {getattr(error, 'orig', None) or error}. No order is sent any more: "
-            "see to the disk, then start again",
+            f"it cannot be written: {cause}. No order is sent any more: see to the disk, then start again",
             self.path,
             error,
         ) from error

@@ -16,9 +16,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
 
-__all__ = ["WriterFile", "is_damage", "make_file", "opened_read_only", "reading_engine", "sync_folder"]
+__all__ = [
+    "WAIT",
+    "WriterFile",
+    "is_damage",
+    "make_file",
+    "opened_read_only",
+    "reading_engine",
+    "sync_folder",
+]
+
+WAIT = 5.0
+"""Seconds for which a reader that stands in the way is waited for."""
 
 _LIMIT = 64 * 1024 * 1024
 
@@ -56,8 +68,10 @@ def is_damage(error: BaseException) -> bool:
     """Whether SQLite says that the file is malformed, is no database, or is one of something else."""
     cause = getattr(error, "orig", error)
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or str(cause).startswith(
-        ("Could not decode", "no such table", "no such column")
+    return (
+        isinstance(error, UnicodeError)
+        or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+        or str(cause).startswith(("Could not decode", "no such table", "no such column"))
     )
 
 
@@ -84,7 +98,9 @@ class WriterFile:
             self._guard = opened_read_only(path)
             # Its first query makes the guard hold the file; it never lets go.
             self._guard.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            engine = create_engine("sqlite://", creator=lambda: self._raw, poolclass=StaticPool)
+            engine = create_engine(
+                "sqlite://", creator=lambda: self._raw, poolclass=StaticPool, pool_reset_on_return=None
+            )
             event.listen(engine, "begin", _begin)
             self.connection: Connection = engine.connect()
         except BaseException:
@@ -128,15 +144,14 @@ class WriterFile:
 
     def abandon(self) -> None:
         """Let go without writing a byte; never raises."""
-        for raw in (self._raw, self._guard):
-            if raw is not None:
-                with suppress(sqlite3.Error):
-                    raw.close()
+        for held in (getattr(self, "connection", None), self._raw, self._guard):
+            if held is not None:
+                with suppress(SQLAlchemyError, sqlite3.Error):
+                    held.close()
 
     def close(self) -> None:
         """Bring everything into the file, and let go; on an error nothing more is written."""
         try:
-            self.connection.close()
             self.checkpoint(whole=True)
             if self._guard is not None:
                 self._guard.close()
@@ -153,7 +168,7 @@ def _opened(path: Path, mode: str) -> sqlite3.Connection:
     raw = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
-        timeout=5.0,
+        timeout=WAIT,
         isolation_level=None,
         check_same_thread=False,
     )

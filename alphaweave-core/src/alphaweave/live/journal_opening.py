@@ -104,7 +104,7 @@ def refusing(path: Path) -> Iterator[None]:
     """Turn what the database says while it is opened or read into what is wrong with the journal."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
         cause = getattr(error, "orig", None) or error
         if is_damage(error):
             raise JournalCorrupt(

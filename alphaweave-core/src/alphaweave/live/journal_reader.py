@@ -176,17 +176,17 @@ class _Reading:
     def __enter__(self) -> Connection:
         try:
             self._connection = self._reader._engine.connect()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeError) as error:
             raise self._named(error) from error
         return self._connection
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._connection is not None:
             self._connection.close()
-        if isinstance(error, SQLAlchemyError):
+        if isinstance(error, SQLAlchemyError | UnicodeError):
             raise self._named(error) from error
 
-    def _named(self, error: SQLAlchemyError) -> JournalError:
+    def _named(self, error: SQLAlchemyError | UnicodeError) -> JournalError:
         path = self._reader.path
         cause = getattr(error, "orig", None) or error
         if is_damage(error):

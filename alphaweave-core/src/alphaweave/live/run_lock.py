@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from alphaweave.core.errors import LockHeld, RunRefused
@@ -63,12 +64,10 @@ class RunLock:
             raise RunRefused(
                 f"{what} cannot be locked: {target}: {error.strerror or error}; put it on a local disk"
             ) from error
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        except OSError:
-            # On a full disk the lock still holds; only its message will lack the pid.
-            pass
+        # On a full disk the lock still holds; only its message will lack the pid.
+        with suppress(OSError):
+            # Of one width, so that nothing of a longer one is left.
+            os.pwrite(descriptor, f"{os.getpid():<20}\n".encode(), 0)
         return cls(target, descriptor)
 
     @property
