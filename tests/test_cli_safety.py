@@ -309,7 +309,7 @@ def test_second_run_on_one_state_is_refused(folder: Path, alphaweave: Callable[.
             assert f"the state {folder}/{path} is in use by process 4711" in answer.err
         assert not (folder / "page.html").exists()
     assert alphaweave("run", "run.yaml").code == 0
-    assert (folder / "state.json.lock").read_text() == f"{os.getpid()}\n"
+    assert (folder / "state.json.lock").read_text().strip() == str(os.getpid())
 
 
 def test_run_whose_state_cannot_be_had_is_told_all_the_same(alphaweave: Callable[..., Answer]) -> None:

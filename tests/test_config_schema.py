@@ -106,7 +106,7 @@ def test_template_runs_as_it_stands(broker: str, tmp_path: Path) -> None:
     assert runner.summary is not None
     assert runner.summary.slices == 100
     assert runner.summary.fills > 0
-    assert {path.name for path in tmp_path.iterdir()} == {"page.html", "state.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"page.html", "state.json", "state.json.lock"}
 
 
 def test_redacted_config_is_valid_again() -> None:

@@ -36,7 +36,7 @@ _OWN: Final[Mapping[OutputKind, re.Pattern[bytes]]] = {
     OutputKind.DASHBOARD: re.compile(re.escape(PAGE_MARK.encode())),
     OutputKind.SUMMARY: re.compile(rb'\A\{\s*"summary":\s*\{\s*"run_id":'),
     # A process id.
-    OutputKind.LOCK: re.compile(rb"\A\d+\n?\Z"),
+    OutputKind.LOCK: re.compile(rb"\A\d+\s*\Z"),
 }
 
 
