@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from alphaweave.core.clock import ManualClock
+from alphaweave.core.scrubber import Scrubber
+from alphaweave.live.discretion import discreet_monitor
 from alphaweave.live.effects import MetricRecord, Note
 from alphaweave.live.monitor_queue import MonitorQueues
 from alphaweave.monitoring.monitor import Alert, BarColumns, RunSummary
@@ -223,6 +225,21 @@ def test_status_reaches_those_that_want_it() -> None:
     told.stop(SOON)
     assert informed.heard == ["reducing {'m0': 0, 'm1': 0}"]
     assert plain.heard == []
+
+
+def test_status_passes_the_scrubber() -> None:
+    """A run that has secrets puts something before each monitor, which holds back no status."""
+    scrubber = Scrubber()
+    scrubber.add("hunter2hunter2")
+    informed, plain = Informed(), Listener()
+    told = MonitorQueues(
+        [(name, discreet_monitor(one, scrubber)) for name, one in [("a", informed), ("b", plain)]]
+    )
+    told.notes([alert("hunter2hunter2")])
+    told.pulse("active")
+    told.stop(SOON)
+    assert "active {'a': 0, 'b': 0}" in informed.heard
+    assert "hunter2hunter2" not in informed.heard + plain.heard
 
 
 def test_busy_monitor_gets_the_latest_status_only(gate: Gate) -> None:

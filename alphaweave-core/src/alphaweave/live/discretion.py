@@ -123,8 +123,8 @@ class _Discreet:
         self._scrubber = scrubber
 
     def __getattr__(self, name: str) -> Any:
-        # What it might be told besides would go past the scrubber.
-        if name.startswith("on_"):
+        # What it might be told besides would go past the scrubber; a status has no text of the run's.
+        if name.startswith("on_") and name != "on_status":
             raise AttributeError(name)
         return getattr(self.monitor, name)
 

@@ -18,7 +18,7 @@ from alphaweave.core.clock import Clock, SystemClock
 from alphaweave.live.effects import Note
 from alphaweave.live.fanout import Fanout
 from alphaweave.monitoring.monitor import Alert, BarColumns, Monitor, RunSummary
-from alphaweave.monitoring.status import EngineStatus, StatusMonitor
+from alphaweave.monitoring.status import EngineStatus
 
 __all__ = ["MonitorQueue", "MonitorQueues", "MonitorTrouble"]
 
@@ -64,7 +64,8 @@ class MonitorQueue:
         self.name = name
         self.dropped = 0
         self.dropped_alerts = 0
-        self._monitor = monitor
+        # Asked for as any attribute: a monitor may stand behind another that passes things on.
+        self._on_status: Callable[[EngineStatus], None] | None = getattr(monitor, "on_status", None)
         self._fanout = Fanout([monitor])
         self._capacity = capacity
         self._hang_seconds = hang_seconds
@@ -104,7 +105,7 @@ class MonitorQueue:
             self._put(note=call)
 
     def status(self, status: EngineStatus) -> None:
-        if isinstance(self._monitor, StatusMonitor):
+        if self._on_status is not None:
             self._put(status=status)
 
     def end(self, summary: RunSummary) -> None:
@@ -197,8 +198,8 @@ class MonitorQueue:
         return end
 
     def _tell_status(self, status: EngineStatus) -> None:
-        if isinstance(self._monitor, StatusMonitor):
-            self._monitor.on_status(status)
+        if self._on_status is not None:
+            self._on_status(status)
 
     def _work(self) -> None:
         try:
@@ -232,7 +233,8 @@ class MonitorQueue:
 class MonitorQueues:
     """The monitors of a live run: told everything, none of them able to delay the run or another.
 
-    It is told what a `Fanout` is, by one thread at a time.
+    It is told what a `Fanout` is, by one thread at a time; `pulse` may come from another. Notes are records
+    that nobody changes any more: they are read on other threads.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -26,7 +26,6 @@ class EngineStatus:
     drops: Mapping[str, int] = field(factory=dict)
 
 
-@runtime_checkable
 class StatusMonitor(Protocol):
     """A monitor that wants the engine's status. A replay has none to tell."""
 
