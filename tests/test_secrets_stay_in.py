@@ -16,7 +16,7 @@ import yaml
 from attrs import frozen
 
 from alphaweave.cli.main import main
-from alphaweave.core.errors import AlphaweaveError
+from alphaweave.core.errors import AlphaweaveError, StrategyError
 from alphaweave.live.runner import LiveRunner
 
 CANARY = "c4n4ry & co/7f3a"
@@ -273,6 +273,22 @@ def test_error_that_leaves_a_runner_holds_no_secret(folder: Path, fail: str) -> 
     while error is not None:
         assert leaks(f"{error} {error!r} {vars(error)}") == []
         error = error.__cause__ or error.__context__
+
+
+def test_runner_tells_how_a_run_ended_without_its_secret(folder: Path) -> None:
+    """Its summary, its record, and the monitors that it put aside."""
+    (folder / "run.yaml").write_text(
+        yaml.safe_dump({**config("on_bars"), "strategy": config("next")["strategy"]})
+    )
+    runner = LiveRunner.from_config("run.yaml")
+    with pytest.raises(StrategyError):
+        runner.run()
+    assert runner.summary is not None
+    assert "no account for [redacted]" in str(runner.summary.error)
+    (failure,) = runner.monitor_failures
+    assert type(failure.monitor).__name__ == "Loud"
+    assert leaks(f"{runner.summary} {runner.memory.get_state()} {runner.notices}") == []
+    assert leaks(f"{failure} {failure.error!r} {vars(runner)}") == []
 
 
 def test_error_of_a_plugin_says_where_it_was_raised(folder: Path, run: Callable[[str], Answer]) -> None:
