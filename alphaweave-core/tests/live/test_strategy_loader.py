@@ -134,3 +134,18 @@ def test_backtester_refuses_the_same_classes() -> None:
 
     with pytest.raises(StrategyError, match=r"next is async.*; position is a method of every strategy"):
         VectorBacktester().run(Never, Series("A", "1d"))
+
+
+def test_init_that_hides_a_name_of_the_api_fails_the_run() -> None:
+    """Only then is it known; what is read afterwards would be that, and never the position."""
+
+    class Hides(Strategy):
+        def init(self) -> None:
+            self.position = 0  # type: ignore[assignment,method-assign]
+            self.positions = {"A": 0}
+
+    bars = Series.from_columns(
+        "A", "1d", start=[0], end=[1], open=[1.0], high=[1.0], low=[1.0], close=[1.0], volume=[1.0]
+    )
+    with pytest.raises(StrategyError, match=r"Hides\.init sets position, which the Strategy API needs"):
+        VectorBacktester().run(Hides, bars)

@@ -160,6 +160,7 @@ class LiveEngine:
         error: str | None = None
         try:
             kernel.start()
+            _check_names(strategy)
             self._check_state_of(strategy)
             self._marks = marks(strategy)
             if state is not None:
@@ -394,6 +395,17 @@ def _asked(strategy: Strategy, callback: str, *arguments: Any) -> Any:
         raise StrategyError(
             f"{name}.{callback} raised {type(error).__name__}: {error}", strategy=name, callback=callback
         ) from error
+
+
+def _check_names(strategy: Strategy) -> None:
+    """What `init` stores under a name of the API would be read in place of it, without a word."""
+    hidden = [
+        name for name, value in vars(strategy).items() if hasattr(Strategy, name) and not callable(value)
+    ]
+    if hidden:
+        name = type(strategy).__qualname__
+        text = f"{name}.init sets {', '.join(sorted(hidden))}, which the Strategy API needs; rename it"
+        raise StrategyError(text, strategy=name, callback="init")
 
 
 def _own_state(strategy: Strategy) -> Any:
