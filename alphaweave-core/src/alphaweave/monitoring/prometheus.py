@@ -79,7 +79,6 @@ class PrometheusMonitor:
         except OSError as error:
             text = f"cannot serve metrics on {_HOST}:{self.port}: {error.strerror}; set another port"
             raise OSError(error.errno, text) from error
-        self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         # The end of a run waits for as long as the server takes to look up.
         serve = partial(self._server.serve_forever, poll_interval=0.05)
