@@ -233,8 +233,12 @@ class ControlStore:
         raw = sqlite3.connect(
             f"file:{quote(str(self.path))}?mode=rw", uri=True, timeout=5.0, isolation_level=None
         )
-        for pragma in ("synchronous = EXTRA", "fullfsync = 1", "mmap_size = 0", "trusted_schema = 0"):
-            raw.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in ("synchronous = EXTRA", "fullfsync = 1", "mmap_size = 0", "trusted_schema = 0"):
+                raw.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            raw.close()
+            raise
         return raw
 
     @contextmanager

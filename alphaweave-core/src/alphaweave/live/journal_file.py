@@ -172,7 +172,11 @@ def _opened(path: Path, mode: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    # No byte of the file is mapped, and a cell that reaches out of its page is damage, not data.
-    for pragma in ("mmap_size = 0", "trusted_schema = 0", "cell_size_check = 1", "temp_store = MEMORY"):
-        raw.execute(f"PRAGMA {pragma}")
+    try:
+        # No byte of the file is mapped, and a cell that reaches out of its page is damage, not data.
+        for pragma in ("mmap_size = 0", "trusted_schema = 0", "cell_size_check = 1", "temp_store = MEMORY"):
+            raw.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        raw.close()
+        raise
     return raw
