@@ -44,6 +44,7 @@ class BarSplicer:
         self.repeated = 0
         self._fills_holes = fills_holes
         self._target: int | None = None
+        self._interrupted = False
         self._held: dict[int, Bar] = {}
         self._last: Bar | None = None
 
@@ -56,10 +57,14 @@ class BarSplicer:
 
     def begin(self, at: int) -> tuple[Bar | BarCorrection, ...]:
         """The stream begins: bars that end at or before ``at`` are not to come on it."""
-        self.watermark = at
+        self.watermark, self._interrupted = at, False
         return self._release()
 
-    def resume(self, until: int) -> None:
+    def interrupt(self) -> None:
+        """The stream broke off: what comes of the next one is held until `resume` says where it begins."""
+        self._interrupted = True
+
+    def resume(self, until: int) -> tuple[Bar | BarCorrection, ...]:
         """The stream begins again: what ends at or before ``until`` may have been missed.
 
         Raises:
@@ -67,13 +72,15 @@ class BarSplicer:
         """
         if self.watermark is None:
             raise ValueError(f"{self.subscription.symbol}: the stream resumes, but it never began")
+        self._interrupted = False
         if until > max(self.watermark, self._target or 0):
             self._target = until
+        return self._release()
 
     def live(self, bar: Bar) -> tuple[Bar | BarCorrection, ...]:
         """Take a streamed bar. Look at `wanted` afterwards."""
         start, end = to_ns(bar.start), to_ns(bar.end)
-        if self.watermark is None:
+        if self.watermark is None or self._interrupted:
             self._held[end] = bar
             return ()
         if end <= self.watermark:
@@ -146,7 +153,7 @@ class BarSplicer:
         """Hand out what is held and follows on, and find the next hole."""
         out: list[Bar | BarCorrection] = []
         watermark = self.watermark
-        if watermark is None:
+        if watermark is None or self._interrupted:
             return ()
         if self._target is not None and watermark >= self._target:
             self._target = None
