@@ -186,10 +186,12 @@ def test_state_that_does_not_fit_is_named_by_its_path(
         raise KeyError("rows")
 
     alphaweave("run", "run.yaml", "--until", "25")
+    page = Path("page.html").read_bytes()
     monkeypatch.setattr(InMemoryMonitor, "set_state", refuse)
     answer = alphaweave("run", "run.yaml")
     assert answer.code == 2
     assert f"error: {folder}/state.json: monitor recorder does not take back what it saved" in answer.err
+    assert Path("page.html").read_bytes() == page
 
 
 def test_dashboard_costs_no_second_record(alphaweave: Callable[..., Answer]) -> None:

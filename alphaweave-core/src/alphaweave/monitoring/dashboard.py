@@ -132,8 +132,10 @@ class DashboardPage:
         self.path = path
         self.title = title
         self.memory = memory
+        self._resumed = False
 
-    def on_run_start(self, meta: Mapping[str, Any]) -> None: ...
+    def on_run_start(self, meta: Mapping[str, Any]) -> None:
+        self._resumed = bool(meta.get("resumed"))
 
     def on_bar(self, snapshot: BarSnapshot) -> None: ...
 
@@ -153,6 +155,8 @@ class DashboardPage:
     def on_alert(self, alert: Alert) -> None: ...
 
     def on_run_end(self, summary: RunSummary) -> None:
+        if self._resumed and not len(self.memory.bars):
+            return  # it could not go on, and the page that is there shows how far it came
         write_dashboard(self.path, RunMonitor(self.memory), title=self.title)
 
 
