@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from alphaweave.core.errors import JournalCorrupt, JournalFailed
+from alphaweave.core.errors import JournalCorrupt, JournalFailed, JournalLocked
 from alphaweave.live import journal as journal_module
 from alphaweave.live.journal import Decision, Journal
 from alphaweave.live.journal_reader import JournalReader
@@ -331,6 +331,29 @@ def test_file_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
     finally:
         os.chdir(before)
     assert "attempt to write a readonly database" in said or "Permission denied" in said
+
+
+def test_forked_child_does_not_write(tmp_path: Path) -> None:
+    """It has the parent's connection, but not its locks."""
+    journal = opened(tmp_path / "j.db")
+    decisions = model.Model(Random(1))
+    journal.commit(decisions.decide())
+
+    def work(writing: int) -> None:
+        try:
+            journal.commit(decisions.decide())
+        except JournalFailed as error:
+            journal.close()
+            os.write(writing, str(error).encode())
+
+    child, reading = forked(work)
+    assert told(reading).endswith(b"the journal is closed, or another process opened it")
+    os.waitpid(child, 0)
+    with pytest.raises(JournalLocked):
+        opened(tmp_path / "j.db")
+    assert journal.commit(decisions.decide()) == 2
+    journal.close()
+    assert facts(tmp_path / "j.db") == states(1, 2)[2]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -238,12 +238,13 @@ class Journal:
         return copy
 
     def close(self) -> None:
-        """Let go of the file; a second call does nothing, nor does one after a failure raise.
+        """Let go of the file. A second call does nothing, and one after a failure never raises.
 
         Raises:
             JournalFailed: the last decisions are durable, but could not be brought into the main file.
         """
-        if self._closed:
+        # A forked child has the parent's connection, and must not touch it.
+        if self._closed or os.getpid() != self._pid:
             return
         self._closed = True
         try:
