@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -152,25 +154,42 @@ def test_store_that_is_gone_or_damaged_is_told(store: ControlStore) -> None:
         ControlStore(store.path)
 
 
+def test_halt_that_cannot_be_latched_is_not_posted(store: ControlStore) -> None:
+    """Both or nothing: the operator is told, and no run takes half of it."""
+    with closing(sqlite3.connect(store.path)) as raw:
+        raw.execute("DROP TABLE latches")
+    with pytest.raises(ControlError, match="no such table: latches"):
+        store.post("halt", operator="eva", at_ns=1)
+    assert store.take(2) == ()
+
+
 WRITER = """
 import sys
 from alphaweave.live.control import ControlStore
 store = ControlStore(sys.argv[1])
 for number in range(25):
     store.post("halt" if number % 2 else "status", operator=sys.argv[2], at_ns=number)
-    store.take(number)
+    for command in store.take(number):
+        print(command.id)
 """
 
 
 def test_processes_may_all_write_at_once(store: ControlStore) -> None:
     """No command is lost or taken twice."""
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(store.path), name], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(store.path), name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         for name in ("a", "b")
     ]
+    taken = []
     for writer in writers:
-        _, error = writer.communicate()
+        out, error = writer.communicate()
         assert (writer.returncode, error) == (0, b"")
+        taken += [int(line) for line in out.split()]
+    assert sorted(taken) == list(range(1, 51))
     found = [command for number in range(1, 52) if (command := store.get(number))]
     assert sorted((command.operator, command.at_ns) for command in found) == [
         (name, number) for name in "ab" for number in range(25)
