@@ -18,6 +18,7 @@ from alphaweave.live.adapters.polling import PollingDataFeed
 from alphaweave.live.adapters.streaming import FeedLink, FeedSink, StreamingDataFeed
 from alphaweave.live.adapters.timer import ManualTimer
 from alphaweave.live.datafeed import (
+    DataFeed,
     FeedCapabilities,
     FeedEvent,
     FeedGap,
@@ -58,6 +59,7 @@ class LoopVenue:
         history_to: the last minute that history is complete to, at most.
         knocks: how many connections showed their key.
         refuses: how many of the next connections get no answer to their subscription but a close.
+        mute: whether it hears, and answers nothing more.
         keys: whether credentials are accepted.
     """
 
@@ -71,6 +73,7 @@ class LoopVenue:
         self.knocks = 0
         self.refuses = 0
         self.keys = True
+        self.mute = False
         self.skew = timedelta()
         self.streams: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
@@ -124,6 +127,8 @@ class LoopVenue:
 
     async def _answer(self, said: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
         answer: object
+        if self.mute:
+            return True
         if "key" in said:
             self.knocks += 1
             answer = {"welcome": self.keys}
@@ -251,6 +256,13 @@ class SparseFeed(LineFeed):
     """The same, whose venue sends no bar for an interval without a trade."""
 
     fills_holes = False
+
+
+class BuildingFeed(LineFeed):
+    """The same, that builds its bars itself, so that the one that is forming at first is not whole."""
+
+    def whole_from(self, subscription: Subscription, at: int) -> int:
+        return self.grid(subscription.interval).after(at - 1)
 
 
 class AskingFeed(PollingDataFeed):
@@ -387,20 +399,21 @@ def run() -> Callable[[Callable[[Bench], Coroutine[Any, Any, None]]], None]:
 
 
 @pytest.fixture
-def line_feed() -> Callable[..., LineFeed]:
+def line_feed() -> Callable[..., DataFeed]:
     """Makes the streaming feed of a bench's venue."""
 
-    def make(bench: Bench, *, sparse: bool = False, **settings: Any) -> LineFeed:
-        return (SparseFeed if sparse else LineFeed)(bench.venue, bench.timer, **settings)
+    def make(bench: Bench, *, sparse: bool = False, builds: bool = False, **settings: Any) -> DataFeed:
+        kind = BuildingFeed if builds else SparseFeed if sparse else LineFeed
+        return kind(bench.venue, bench.timer, **settings)
 
     return make
 
 
 @pytest.fixture
-def asking_feed() -> Callable[..., AskingFeed]:
+def asking_feed() -> Callable[..., DataFeed]:
     """Makes the polling feed of a bench's venue."""
 
-    def make(bench: Bench, **settings: Any) -> AskingFeed:
+    def make(bench: Bench, **settings: Any) -> DataFeed:
         return AskingFeed(bench.venue, bench.timer, **settings)
 
     return make

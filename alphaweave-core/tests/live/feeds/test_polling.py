@@ -74,6 +74,25 @@ def test_requests_that_fail_are_a_loss_until_what_was_missed_is_there(run: Run, 
     run(scene)
 
 
+def test_a_venue_that_does_not_answer_is_a_loss(run: Run, asking_feed: Any) -> None:
+    """A question nobody answers would hide every bar after it."""
+
+    async def scene(bench: Any) -> None:
+        await bench.listen(asking_feed(bench, answer=5), "A")
+        await bench.hears("A to 0")
+        bench.venue.trade("A", 1)
+        bench.venue.mute = True
+        await bench.timer.asleep(2)
+        bench.minute(1.02)
+        await bench.until(lambda: bench.told, step=0.1)
+        assert bench.told == ["lost: A: history: no answer within 5 s"]
+        bench.venue.mute = False
+        await bench.until(lambda: "restored" in bench.told, step=0.1)
+        assert bench.told[1:3] == ["A1h", "filled A 0-1"]
+
+    run(scene)
+
+
 def test_a_venue_that_is_down_is_no_feed(run: Run, asking_feed: Any) -> None:
     """The first question raises; later ones are losses."""
 

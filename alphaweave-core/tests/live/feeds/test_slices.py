@@ -78,6 +78,14 @@ def test_a_slice_closes_after_the_grace() -> None:
     assert told(one.tick(MINUTE + 2 * SECOND)) == ["1:A"]
 
 
+def test_the_grace_of_bars_that_come_long_after_their_end_counts_from_the_first() -> None:
+    """A feed that is a quarter of an hour late is late for every symbol."""
+    one = started("A", "B")
+    assert told(one.add(bar("A", 1), 16 * MINUTE)) == []
+    assert one.deadline == 16 * MINUTE + 2 * SECOND
+    assert told(one.add(bar("B", 1), 16 * MINUTE + SECOND)) == ["1:AB"]
+
+
 def test_slices_close_in_rising_order() -> None:
     """One that is complete waits for those before it."""
     one = started("A", "B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -281,5 +282,50 @@ def test_a_symbol_that_falls_silent_is_told_of(run: Run, line_feed: Any) -> None
         bench.minute(2)
         bench.venue.trade("B", 1)
         await bench.hears("fresh: B is told of again", "B1")
+
+    run(scene)
+
+
+def test_a_venue_that_does_not_answer_is_not_waited_for(run: Run, line_feed: Any) -> None:
+    """Neither for a subscription, which leaves everything as it was, nor for history."""
+
+    async def scene(bench: Any) -> None:
+        feed = line_feed(bench, limits=QUIET, patience=20)
+        await bench.listen(feed, "A")
+        await bench.hears("A to 0")
+        bench.venue.mute = True
+        asking = asyncio.create_task(feed.subscribe([Subscription("B", interval="1m")]))
+        await bench.until(asking.done, step=0.1)
+        with pytest.raises(BrokerUnavailable, match="the subscription: no answer within 15 s"):
+            await asking
+        bench.minute(2)
+        bench.venue.send({"bar": "B", "minute": 2, "volume": 1.0}, {"bar": "A", "minute": 2, "volume": 1.0})
+        await bench.until(lambda: "A2" in bench.told, step=0.1)
+        assert bench.told == ["lost A 0-1", "A2"]
+        assert bench.events[0].reason == "the stream left it out; history: no answer within 15 s"
+
+    run(scene)
+
+
+def test_a_bar_that_was_forming_where_bars_are_built_comes_from_history(run: Run, line_feed: Any) -> None:
+    """After its end; the connection is restored long before."""
+
+    async def scene(bench: Any) -> None:
+        bench.minute(0.5)
+        await bench.listen(line_feed(bench, builds=True, limits=QUIET), "A")
+        await bench.hears("A to 1")
+        bench.minute(1)
+        bench.venue.trade("A", 2)
+        await bench.hears("A2")
+        bench.minute(2.3)
+        bench.venue.drop()
+        await bench.until(lambda: "restored" in bench.told, step=0.01)
+        assert bench.clock.now() < bench.at(2.5)
+        bench.told.clear()
+        bench.venue.exist["A"].add(3)
+        bench.minute(3)
+        await bench.hears("A3h", "filled A 2-3")
+        bench.venue.trade("A", 4)
+        await bench.hears("A4")
 
     run(scene)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from alphaweave.core.errors import AlphaweaveError, BrokerUnavailable
+from alphaweave.core.errors import AlphaweaveError, BrokerUnavailable, Unsupported
 from alphaweave.live.adapters.backoff import Backoff
-from alphaweave.live.adapters.failures import as_unavailable, told_of
+from alphaweave.live.adapters.failures import as_broker_error, told_of
 from alphaweave.live.adapters.supervisor import LinkReport, Supervisor, SupervisorLimits
 from alphaweave.live.adapters.timer import LoopTimer, ManualTimer
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored
@@ -219,9 +219,9 @@ def test_what_a_library_says_is_not_repeated() -> None:
         "ConnectionRefusedError: Connection refused"
     )
     assert told_of(AlphaweaveError("ours")) == "ours"
-    assert str(as_unavailable(KeyError("secret"), "login")) == "login: KeyError"
-    known = BrokerUnavailable("x")
-    assert as_unavailable(known, "login") is known
+    assert str(as_broker_error(KeyError("secret"), "login")) == "login: KeyError"
+    for known in (BrokerUnavailable("x"), Unsupported("y")):
+        assert as_broker_error(known, "login") is known
 
 
 def test_a_manual_timer_wakes_in_order_at_the_time_of_each() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from alphaweave.core.errors import AlphaweaveError, AuthenticationFailed, BrokerUnavailable
+from alphaweave.core.errors import AlphaweaveError, BrokerError, BrokerUnavailable
 
-__all__ = ["as_unavailable", "told_of"]
+__all__ = ["as_broker_error", "told_of"]
 
 
 def told_of(error: BaseException) -> str:
@@ -19,8 +19,6 @@ def told_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def as_unavailable(error: Exception, what: str) -> AuthenticationFailed | BrokerUnavailable:
-    """The same error, as one that a contract lets out of ``connect`` and of a query."""
-    if isinstance(error, AuthenticationFailed | BrokerUnavailable):
-        return error
-    return BrokerUnavailable(f"{what}: {told_of(error)}")
+def as_broker_error(error: Exception, what: str) -> BrokerError:
+    """The same error, as one that a contract lets out: what is none of those is `BrokerUnavailable`."""
+    return error if isinstance(error, BrokerError) else BrokerUnavailable(f"{what}: {told_of(error)}")

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from datetime import datetime
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 from alphaweave.core.clock import to_ns
 from alphaweave.core.errors import Unsupported
@@ -33,11 +33,11 @@ class LiveDataFeed(ABC):
     """A feed with a queue between what arrives and who reads the stream.
 
     Attributes:
-        capabilities: set by the subclass.
+        capabilities: set by the subclass, or by its instance where options decide.
         server_clock: what time it is at the venue, by which the bases go; a subclass teaches it.
     """
 
-    capabilities: ClassVar[FeedCapabilities]
+    capabilities: FeedCapabilities
 
     def __init__(
         self, services: Services, *, timer: Timer | None = None, calendar: Calendar = AROUND_THE_CLOCK

@@ -12,10 +12,10 @@ from typing import Final
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import BrokerUnavailable, Unsupported
 from alphaweave.live.adapters.base import Services
-from alphaweave.live.adapters.failures import as_unavailable, told_of
+from alphaweave.live.adapters.failures import as_broker_error, told_of
 from alphaweave.live.adapters.feed_base import LiveDataFeed
 from alphaweave.live.adapters.poll_plan import Ask, PollPlan
-from alphaweave.live.adapters.timer import Timer
+from alphaweave.live.adapters.timer import Timer, within
 from alphaweave.live.datafeed import FeedKind, History, Subscription
 from alphaweave.live.sessions import AROUND_THE_CLOCK, Calendar
 
@@ -40,17 +40,20 @@ class PollingDataFeed(LiveDataFeed):
         settle: float = 1.0,
         clock_every: float = 600.0,
         at_once: int = 4,
+        answer: float = 15.0,
     ) -> None:
         """Set up; nothing is connected.
 
         Args:
             settle: seconds after the end of a bar at which it is asked for.
             clock_every: seconds between two looks at the venue's clock.
+            answer: seconds that the venue has for one question.
             at_once: how many requests may be under way together.
         """
         super().__init__(services, timer=timer, calendar=calendar)
         self.plan = PollPlan(grid=self.grid, backoff=self.usual_backoff, calendar=calendar, settle=settle)
         self._clock_every = clock_every
+        self._answer_within = answer
         self._permits = asyncio.Semaphore(at_once)
         self._asking: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -76,7 +79,7 @@ class PollingDataFeed(LiveDataFeed):
         try:
             await self._look_at_clock()
         except Exception as error:
-            raise as_unavailable(error, "the venue's time") from error
+            raise as_broker_error(error, "the venue's time") from error
         self._tasks = [
             self.guard(self._poll(), "polls"),
             self.guard(self._keep_clock(), "clock"),
@@ -120,7 +123,8 @@ class PollingDataFeed(LiveDataFeed):
 
     async def _ask(self, ask: Ask) -> History:
         async with self._permits:
-            return await self.history(ask.subscription, start=from_ns(ask.start), end=from_ns(ask.end))
+            asked = self.history(ask.subscription, start=from_ns(ask.start), end=from_ns(ask.end))
+            return await within(self.timer, asked, self._answer_within, "history")
 
     async def _poll(self) -> None:
         while True:
@@ -163,7 +167,7 @@ class PollingDataFeed(LiveDataFeed):
 
     async def _look_at_clock(self) -> None:
         asked_at = self.timer.clock.now()
-        said = await self.get_server_time()
+        said = await within(self.timer, self.get_server_time(), self._answer_within, "the venue's time")
         # A clock that was set back in between makes the sample worthless, and the next one comes.
         with suppress(ValueError):
             self.server_clock.learn(asked_at=asked_at, answered_at=self.timer.clock.now(), said=said)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Final, Protocol
+from collections.abc import Awaitable, Sequence
+from typing import Final, Protocol, TypeVar
 
 from alphaweave.core.clock import from_ns, to_ns
 from alphaweave.core.errors import Unsupported
 from alphaweave.core.market import Bar, BarCorrection, BarSource, Quote, Trade
 from alphaweave.live.adapters.base import Services
-from alphaweave.live.adapters.failures import told_of
+from alphaweave.live.adapters.failures import as_broker_error, told_of
 from alphaweave.live.adapters.feed_base import LiveDataFeed
 from alphaweave.live.adapters.splicing import BarSplicer
 from alphaweave.live.adapters.staleness import StalenessWatch
 from alphaweave.live.adapters.supervisor import Link, Supervisor, SupervisorLimits
-from alphaweave.live.adapters.timer import Timer
+from alphaweave.live.adapters.timer import Timer, within
 from alphaweave.live.datafeed import FeedGap, FeedKind, Subscription, Watermark
 from alphaweave.live.reports import BrokerNotice
 from alphaweave.live.sessions import AROUND_THE_CLOCK, Calendar
@@ -24,6 +24,7 @@ from alphaweave.live.sessions import AROUND_THE_CLOCK, Calendar
 __all__ = ["FeedLink", "FeedSink", "StreamingDataFeed"]
 
 _SECOND_NS: Final = 1_000_000_000
+_T = TypeVar("_T")
 _FETCHED: Final = BarSource.BACKFILL
 
 
@@ -75,7 +76,7 @@ class StreamingDataFeed(LiveDataFeed):
         sink: the one that the current connection writes to.
     """
 
-    fills_holes: ClassVar[bool] = True
+    fills_holes: bool = True
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class StreamingDataFeed(LiveDataFeed):
         stale_after: float | None = None,
         skew: float = 1.0,
         patience: float = 60.0,
+        answer: float = 15.0,
         name: str = "data stream",
     ) -> None:
         """Set up; nothing is connected.
@@ -95,6 +97,7 @@ class StreamingDataFeed(LiveDataFeed):
             stale_after: seconds of open market without a word of a symbol after which a notice says so;
                 None: never.
             skew: seconds by which this machine's idea of the venue's time may be wrong.
+            answer: seconds that the venue has for one question, a subscription or one of history.
             patience: seconds for which ``history`` may fail, or be incomplete, before a gap is given up.
         """
         super().__init__(services, timer=timer, calendar=calendar)
@@ -116,6 +119,7 @@ class StreamingDataFeed(LiveDataFeed):
         self._watching: asyncio.Task[None] | None = None
         self._skew = round(skew * _SECOND_NS)
         self._patience = patience
+        self._answer = answer
         self._catching_up = True
         self._closed = False
 
@@ -162,9 +166,11 @@ class StreamingDataFeed(LiveDataFeed):
             before = self._wanted
             self._set_wanted(tuple(dict.fromkeys((*before, *wanted))))
             try:
-                await link.subscribe(wanted)
-            except BaseException:
+                await self._within(link.subscribe(wanted), "the subscription")
+            except BaseException as error:
                 self._set_wanted(before)
+                if isinstance(error, Exception):
+                    raise as_broker_error(error, "the subscription") from error
                 raise
         self._set_wanted(wanted)
         if self.supervisor.is_up:
@@ -208,7 +214,7 @@ class StreamingDataFeed(LiveDataFeed):
         return self._link
 
     async def _make_ready(self, link: FeedLink) -> None:
-        await link.subscribe(self._wanted)
+        await self._within(link.subscribe(self._wanted), "the subscription")
         now = self.server_now() + self._skew
         missed = []
         for key, splicer in self._splicers.items():
@@ -267,9 +273,9 @@ class StreamingDataFeed(LiveDataFeed):
                 continue
             trouble, at_least = "history is not complete", None
             try:
-                history = await self.history(
-                    splicer.subscription, start=from_ns(wanted.start), end=from_ns(wanted.end)
-                )
+                span = (from_ns(wanted.start), from_ns(wanted.end))
+                asked = self.history(splicer.subscription, start=span[0], end=span[1])
+                history = await self._within(asked, "history")
             except Exception as error:
                 trouble, at_least = told_of(error), getattr(error, "retry_after", None)
             else:
@@ -284,8 +290,11 @@ class StreamingDataFeed(LiveDataFeed):
                 break
             await self.timer.sleep(wait)
         if fetched:
-            span = (fetched[0].start, fetched[-1].end)
-            self.emit((FeedGap(*key, *span, filled=True, reason=reason),))
+            gap = (fetched[0].start, fetched[-1].end)
+            self.emit((FeedGap(*key, *gap, filled=True, reason=reason),))
+
+    async def _within(self, waiting: Awaitable[_T], what: str) -> _T:
+        return await within(self.timer, waiting, self._answer, what)
 
     def _saw(self, symbol: str) -> None:
         now = self.server_now()

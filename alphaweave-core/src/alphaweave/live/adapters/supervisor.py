@@ -11,14 +11,13 @@ from attrs.validators import gt
 
 from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable
 from alphaweave.live.adapters.backoff import Backoff
-from alphaweave.live.adapters.failures import as_unavailable, told_of
-from alphaweave.live.adapters.timer import Timer
+from alphaweave.live.adapters.failures import as_broker_error, told_of
+from alphaweave.live.adapters.timer import Timer, within
 from alphaweave.live.reports import BrokerNotice, ConnectionLost, ConnectionRestored
 
 __all__ = ["Link", "LinkReport", "Supervisor", "SupervisorLimits"]
 
 LinkReport = ConnectionLost | ConnectionRestored | BrokerNotice
-_T = TypeVar("_T")
 
 
 class Link(Protocol):
@@ -146,7 +145,7 @@ class Supervisor(Generic[LinkT]):
                 reason = told_of(error)
                 if not self._started:
                     if not first.done():
-                        first.set_exception(as_unavailable(error, self._name))
+                        first.set_exception(as_broker_error(error, self._name))
                     return
                 self._tell_of(error)
                 at_least = getattr(error, "retry_after", None)
@@ -190,7 +189,7 @@ class Supervisor(Generic[LinkT]):
     async def _open(self) -> LinkT:
         opening = asyncio.ensure_future(self._connect())
         try:
-            return await self._within(opening, self._limits.opening)
+            return await within(self._timer, opening, self._limits.opening, self._name)
         except asyncio.CancelledError:
             # Stopped at the very moment the connection was made: nobody else would close it.
             if opening.done() and not opening.cancelled() and opening.exception() is None:
@@ -249,29 +248,10 @@ class Supervisor(Generic[LinkT]):
         severity, code = ("error", "authentication_failed") if refused else ("warning", "reconnect_failed")
         self._report(BrokerNotice(self._timer.clock.now(), severity, code, f"{self._name}: {told_of(error)}"))
 
-    async def _within(self, waiting: Awaitable[_T], seconds: float) -> _T:
-        """Wait for something, but not for longer.
-
-        Raises:
-            BrokerUnavailable: it took longer; it was cancelled.
-        """
-        task = asyncio.ensure_future(waiting)
-        limit = asyncio.create_task(self._timer.sleep(seconds))
-        try:
-            await asyncio.wait({task, limit}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise BrokerUnavailable(f"{self._name}: no answer within {seconds:g} s")
-            return task.result()
-        finally:
-            limit.cancel()
-            task.cancel()
-            # Whatever it still raises was decided about here.
-            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-
     async def _abandon(self, waiting: Awaitable[object]) -> None:
         """Wait for an end, but for no longer than its limit, and whatever it raises."""
         try:
-            await self._within(waiting, self._limits.closing)
+            await within(self._timer, waiting, self._limits.closing, self._name)
         except Exception as error:
             # The connection is gone either way; a bug in how it is closed should not stay hidden.
             self._report(

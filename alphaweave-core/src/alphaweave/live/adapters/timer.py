@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from alphaweave.core.clock import Clock, ManualClock, SystemClock
+from alphaweave.core.errors import BrokerUnavailable
 
-__all__ = ["LoopTimer", "ManualTimer", "Timer"]
+__all__ = ["LoopTimer", "ManualTimer", "Timer", "within"]
+
+_T = TypeVar("_T")
 
 
 class Timer(Protocol):
@@ -83,3 +87,23 @@ class ManualTimer:
             if not woken.done():
                 woken.set_result(None)
         self.clock.advance(max(target - self.clock.monotonic(), 0.0) if seconds >= 0 else seconds)
+
+
+async def within(timer: Timer, waiting: Awaitable[_T], seconds: float, what: str) -> _T:
+    """Wait for something, but not for longer.
+
+    Raises:
+        BrokerUnavailable: it took longer, and was cancelled.
+    """
+    task = asyncio.ensure_future(waiting)
+    limit = asyncio.create_task(timer.sleep(seconds))
+    try:
+        await asyncio.wait({task, limit}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise BrokerUnavailable(f"{what}: no answer within {seconds:g} s")
+        return task.result()
+    finally:
+        limit.cancel()
+        task.cancel()
+        # Whatever it still raises was decided about here.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
