@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +23,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from alphaweave.core.errors import JournalCorrupt, JournalFailed, JournalLocked
+from alphaweave.core.errors import InvariantViolation, JournalCorrupt, JournalFailed, JournalLocked
 from alphaweave.live import journal as journal_module
 from alphaweave.live.journal import Decision, Journal
 from alphaweave.live.journal_reader import JournalReader
@@ -258,6 +260,25 @@ def test_deleted_or_replaced_file_ends_it(
         journal.commit(decisions.decide()) if act == "commit" else journal.snapshot({})
     assert journal.broken
     journal.close()
+
+
+def test_failure_quotes_nothing_of_the_decision(disk: Any, tmp_path: Path) -> None:
+    """However long its traceback is: a strategy's values are nobody's business."""
+    value = chr(113) * 40
+    journal = opened(tmp_path / "j.db")
+    disk.fault = Failing(disks.FULL, 1, ("write",))
+    with pytest.raises(JournalFailed) as caught:
+        journal.commit(Decision(input_kind="bar", input_key="1", at_ns=1, state={value: value}))
+    assert value not in "".join(traceback.format_exception(caught.value))
+    again = Decision(input_kind="bar", input_key="1", at_ns=1, store={"a": "b"})
+    disk.fault = None
+    other = opened(tmp_path / "other.db")
+    other.commit(again)
+    with pytest.raises(InvariantViolation) as conflict:
+        other.commit(evolve(again, store={"a": value}))
+    assert value not in "".join(traceback.format_exception(conflict.value))
+    journal.close()
+    other.close()
 
 
 def forked(work: Callable[[int], None]) -> tuple[int, int]:

@@ -113,7 +113,9 @@ class ControlStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._engine = create_engine("sqlite://", creator=self._connected, poolclass=NullPool)
+        self._engine = create_engine(
+            "sqlite://", creator=self._connected, poolclass=NullPool, hide_parameters=True
+        )
         with self._refusing():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Made here and nowhere else: closing a file drops the locks that this process has on it, and a

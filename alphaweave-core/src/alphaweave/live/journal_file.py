@@ -37,7 +37,9 @@ _LIMIT = 64 * 1024 * 1024
 
 def reading_engine(path: Path) -> Engine:
     """Connections that cannot write, closed after each use; none is begun, so each query is alone."""
-    return create_engine("sqlite://", creator=lambda: opened_read_only(path), poolclass=NullPool)
+    return create_engine(
+        "sqlite://", creator=lambda: opened_read_only(path), poolclass=NullPool, hide_parameters=True
+    )
 
 
 def opened_read_only(path: Path) -> sqlite3.Connection:
@@ -99,7 +101,11 @@ class WriterFile:
             # Its first query makes the guard hold the file; it never lets go.
             self._guard.execute("SELECT count(*) FROM sqlite_master").fetchone()
             engine = create_engine(
-                "sqlite://", creator=lambda: self._raw, poolclass=StaticPool, pool_reset_on_return=None
+                "sqlite://",
+                creator=lambda: self._raw,
+                poolclass=StaticPool,
+                pool_reset_on_return=None,
+                hide_parameters=True,
             )
             event.listen(engine, "begin", _begin)
             self.connection: Connection = engine.connect()

@@ -56,7 +56,7 @@ def create(path: Path, run: RunIdentity, at_ns: int) -> None:
     for leftover in (aside, path.with_name(f"{aside.name}-journal")):
         leftover.unlink(missing_ok=True)
     with closing(make_file(aside)) as raw:
-        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             METADATA.create_all(connection)
