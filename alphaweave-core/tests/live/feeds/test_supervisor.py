@@ -45,12 +45,13 @@ class Scene:
         self.ready_trouble: list[Exception] = []
         self.answers = True
         self.hang = False
+        self.backoff = Backoff(random=Random(1), base=4, stable_after=60)
         self.supervisor: Supervisor[HandLink] = Supervisor(
             connect=self.connect,
             ready=self.ready,
             report=self.said.append,
             timer=self.timer,
-            backoff=Backoff(random=Random(1), base=4, stable_after=60),
+            backoff=self.backoff,
             limits=SupervisorLimits(**limits),
             name="test",
         )
@@ -171,6 +172,12 @@ def test_waits_grow_until_a_connection_was_stable() -> None:
         assert one.timer.clock.monotonic() - before > 500
         assert one.codes == ["ConnectionLost", *["reconnect_failed"] * 3, "ConnectionRestored"]
         assert "no such channel" in str(one.said[3])
+        assert one.backoff.attempt == 4
+        one.timer.advance(60)
+        one.said.clear()
+        one.links[-1].ended.set_result(None)
+        await one.until(lambda: one.codes[-1:] == ["ConnectionRestored"], step=0.5)
+        assert one.backoff.attempt == 1
 
     play(scene)
 
