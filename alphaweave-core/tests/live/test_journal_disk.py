@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -284,7 +285,10 @@ def test_failure_quotes_nothing_of_the_decision(disk: Any, tmp_path: Path) -> No
 def forked(work: Callable[[int], None]) -> tuple[int, int]:
     """Run `work` in a child with a pipe to tell through; returns the child and where to read."""
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Threads that other tests left behind hold nothing that the child needs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         try:
             os.close(reading)
