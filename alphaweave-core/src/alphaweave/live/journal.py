@@ -143,9 +143,10 @@ class Journal:
             payload = canonical(decision.payload)
             try:
                 with self._connection.begin():
-                    self._write(decision, payload, body)
+                    chain = self._write(decision, payload, body)
             except IntegrityError as error:
                 return self._earlier(decision, payload, body, error)
+            self._seq, self._chain = self._seq + 1, chain
             self._file.verify_present()
             self._since_checkpoint += 1
             if self._since_checkpoint >= _CHECKPOINT_EVERY:
@@ -229,8 +230,8 @@ class Journal:
             with self._connection.begin():
                 for table in (decisions, snapshots):
                     self._connection.execute(delete(table).where(table.c.seq > to_seq))
-                self._chain = project_again(self._connection, to_seq, self.path)
-                self._seq = to_seq
+                chain = project_again(self._connection, to_seq, self.path)
+            self._seq, self._chain = to_seq, chain
         except BaseException as error:
             self._break(error)
         facts = {"from": last, "to": to_seq, "copy": copy.name}
@@ -281,13 +282,13 @@ class Journal:
             connection.execute(insert(epochs), sealed(epochs, *values))
         self._file.remember()
 
-    def _write(self, decision: Decision, payload: str, body: str) -> None:
+    def _write(self, decision: Decision, payload: str, body: str) -> str:
         seq = self._seq + 1
         values = (seq, self.epoch, decision.at_ns, decision.input_kind, decision.input_key, payload, body)
         chain = row_checksum(self._chain, *values)
         self._connection.execute(_NEW_DECISION, dict(zip(_DECISION_NAMES, (*values, chain), strict=True)))
         project(self._connection, seq, decision, self.path)
-        self._seq, self._chain = seq, chain
+        return chain
 
     def _earlier(self, decision: Decision, payload: str, body: str, error: IntegrityError) -> int:
         kind, key = decision.input_kind, decision.input_key
