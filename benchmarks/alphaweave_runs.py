@@ -45,7 +45,7 @@ RISK = RiskSettings(
 )
 # On margin: W2 orders purchases together with the sales that pay for them, and a venue that allows no
 # more than the equity looks at each order by itself.
-VENUE = VenueSettings(fees=FeeModel(taker_rate=Decimal(str(FEE))), leverage=Decimal(2))
+VENUE = VenueSettings(fees=FeeModel(taker_rate=Decimal(str(FEE))), leverage=Decimal(2), history=0)
 
 
 class Cross(Strategy):

@@ -47,6 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.monitoring.packing",
         "alphaweave.monitoring.progress",
         "alphaweave.monitoring.prometheus",
+        "alphaweave.monitoring.recordlog",
         "alphaweave.monitoring.round_trips",
         "alphaweave.monitoring.run",
         "alphaweave.monitoring.status",
@@ -55,9 +56,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("alphaweave.sim", "alphaweave.sim.*"),
     (
+        "alphaweave.live.express_orders",
         "alphaweave.live.ledger*",
         "alphaweave.live.order_codec",
         "alphaweave.live.orders",
+        "alphaweave.live.proposal",
         "alphaweave.live.risk*",
         "alphaweave.live.rounding",
         "alphaweave.live.trading_state",
@@ -68,7 +71,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.effects",
         "alphaweave.live.grouping",
         "alphaweave.live.kernel*",
+        "alphaweave.live.lane",
         "alphaweave.live.notes",
+        "alphaweave.live.order_entry",
         "alphaweave.live.view",
     ),
     (
@@ -81,6 +86,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("alphaweave.monitoring.dashboard*",),
     (
         "alphaweave.live.engine*",
+        "alphaweave.live.express",
         "alphaweave.live.fanout",
         "alphaweave.live.monitor_queue",
         "alphaweave.live.recorder",

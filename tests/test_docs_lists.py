@@ -281,7 +281,8 @@ def test_every_reason_of_a_denial_is_documented() -> None:
     """The reason codes of the source, but for those that only the text of a refused replacement tells."""
     live = ROOT / "alphaweave-core" / "src" / "alphaweave" / "live"
     source = "".join(
-        (live / f"{name}.py").read_text() for name in ("desk", "effects", "risk", "risk_rules", "rounding")
+        (live / f"{name}.py").read_text()
+        for name in ("desk", "effects", "order_entry", "risk", "risk_rules", "rounding")
     )
     codes = set(
         re.findall(r"(?:Refused|Denial)\(\s*\"(\w+)\"|\bcode = \"(\w+)\"|_deny\(.*?\"(\w+)\"", source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
 
 from attrs import field, frozen
@@ -94,14 +94,15 @@ class Instrument:
     def round_size(self, size: Decimal) -> Decimal:
         """The largest allowed step not above ``size`` (sizes are rounded down, never up)."""
         step = self.size_step
-        return CONTEXT.multiply(CONTEXT.divide(size, step).to_integral_value(ROUND_DOWN), step)
+        # Always with the digits of the step: equal sizes are written alike, however they came about.
+        return CONTEXT.multiply(CONTEXT.divide_int(size, step), step)
 
     def round_quote(self, amount: Decimal) -> Decimal:
         """The largest allowed amount of quote currency not above ``amount``."""
         step = self.quote_step
         if step is None:
             return amount
-        return CONTEXT.multiply(CONTEXT.divide(amount, step).to_integral_value(ROUND_DOWN), step)
+        return CONTEXT.multiply(CONTEXT.divide_int(amount, step), step)
 
     def units_worth(self, value: Decimal, price: Decimal) -> Decimal:
         """Units that ``value`` in quote currency buys at ``price``, rounded up: the most it could be."""

@@ -43,6 +43,7 @@ class Bookkeeper:
         notes: what monitors should hear; the driver takes and clears them.
         row: number of the slice in whose record it shows what is booked now; the driver sets it.
         booked: rises with every booking, so that a driver sees that positions or cash changed.
+        moves: slice (`row`), symbol and units after each booking; the recorder takes and clears them.
     """
 
     def __init__(self, books: Mapping[str, SymbolBook], ledger: Ledger) -> None:
@@ -56,6 +57,7 @@ class Bookkeeper:
         self.ended: dict[str, Order] = {}
         self.notes: list[Note] = []
         self.booked = 0
+        self.moves: list[tuple[int, str, float]] = []
         self.fills = 0
         self._when: datetime | None = None
         self._when_ns = -1
@@ -191,7 +193,10 @@ class Bookkeeper:
         self.alert("warning", "position_changed", text, change.symbol)
 
     def on_cancel_rejected(self, ref: OrderRef, text: str) -> None:
-        """The broker would not cancel; the order stands as it stood."""
+        """The broker would not cancel; the order stands as it stood. One that is over is no news: its end
+        overtook the cancel."""
+        if ref.client_order_id in self.ended:
+            return
         self.alert("warning", "cancel_rejected", f"{ref.symbol}: {text}", ref.symbol)
 
     def on_replace_rejected(self, new_ref: OrderRef, text: str) -> None:
@@ -239,14 +244,21 @@ class Bookkeeper:
         book.quantity = position.quantity
         book.units = position.units
         book.weight = position.units * book.multiplier
+        self.moves.append((self.row, book.symbol, position.units))
         if was_flat != (book.units == 0.0):
-            self.held = [each for each in self.books.values() if each.units != 0.0]
+            if was_flat:
+                self.held = [each for each in self.books.values() if each.units != 0.0]
+            else:
+                self.held = [each for each in self.held if each is not book]
 
     def changed(self, order: Order) -> None:
         """The status changed: note it, and let go of an order that is over."""
         self.notes.append(order_record(order, self.when()))
-        if not order.status.terminal:
-            return
+        if order.status.terminal:
+            self.let_go(order)
+
+    def let_go(self, order: Order) -> None:
+        """An order is over; a late word on it may still come."""
         orders = self.orders
         order.book.orders.pop(order.id, None)
         names = [order.id]

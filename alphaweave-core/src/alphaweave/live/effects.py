@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from alphaweave.core.errors import Unsupported
 from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest
+from alphaweave.live.express_orders import AcceptedNote, ExpressOrder, FilledNote, TradeNote
 from alphaweave.live.rounding import Refused
 from alphaweave.monitoring.monitor import Alert, OrderRecord, TradeRecord
 
@@ -81,7 +82,8 @@ def prepared(
     )
 
 
-Effect = SubmitOrder | SubmitGroup | CancelOrder | ReplaceOrder
+Effect = SubmitOrder | SubmitGroup | CancelOrder | ReplaceOrder | ExpressOrder
+"""An `ExpressOrder` is a submit too; only a kernel with a straight way has one among its effects."""
 
 
 @frozen
@@ -93,5 +95,5 @@ class MetricRecord:
     timestamp: datetime
 
 
-Note = TradeRecord | OrderRecord | MetricRecord | Alert
+Note = TradeRecord | OrderRecord | MetricRecord | Alert | TradeNote | AcceptedNote | FilledNote
 """What monitors are told; it has no influence on the run."""

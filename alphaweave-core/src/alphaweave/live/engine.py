@@ -6,10 +6,8 @@ run that was stopped after any slice and resumed is the run that was never stopp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
-from traceback import walk_tb
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -37,7 +35,7 @@ from alphaweave.strategy.strategy import Strategy
 
 __all__ = ["EngineSettings", "LiveEngine"]
 
-# Not among what the kernel and the fan-out take for failures, and yet raised by code that is not ours.
+# What a strategy or monitor that would end the process raises; it has failed like any other.
 _LEAVING: Final = (SystemExit, GeneratorExit)
 
 
@@ -154,8 +152,7 @@ class LiveEngine:
             driver.request_stop()
         self._strategy = strategy
         self._series = series
-        with self._held():
-            self._fanout.start(self._meta(series, timeline, resumed=state is not None))
+        self._fanout.start(self._meta(series, timeline, resumed=state is not None))
         outcome = "failed"
         error: str | None = None
         try:
@@ -174,16 +171,9 @@ class LiveEngine:
         except AlphaweaveError as failure:
             error = str(failure)
             raise
-        except _LEAVING as leaving:
-            failed = self._blame(leaving)
-            if failed is None:
-                raise
-            error = str(failed)
-            raise failed from leaving
         finally:
             self.summary = self._summary(driver, outcome, error)
-            with self._held():
-                self._fanout.end(self.summary)
+            self._fanout.end(self.summary)
         return self.summary
 
     def unsaved(self) -> tuple[str, ...]:
@@ -211,8 +201,7 @@ class LiveEngine:
         if self.summary.outcome == "failed":
             raise RunRefused("a run that failed within a slice has no state to go on from")
         kernel = driver.kernel
-        with self._held():
-            recorded = {name: self._fanout.state_of(one) for name, one in self._monitors.items()}
+        recorded = {name: self._fanout.state_of(one) for name, one in self._monitors.items()}
         return LiveState(
             run_id=self.settings.run_id,
             strategy=self.settings.strategy,
@@ -313,33 +302,6 @@ class LiveEngine:
                         f"monitor {name} does not take back what it saved: its set_state raised "
                         f"{type(error).__name__}: {error}; start anew with --fresh, or leave the monitor out"
                     ) from error
-
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Let no monitor end the process."""
-        try:
-            yield
-        except _LEAVING as leaving:
-            failed = self._blame(leaving)
-            if failed is None:
-                raise
-            raise failed from leaving
-
-    def _blame(self, leaving: BaseException) -> AlphaweaveError | None:
-        """Whose code tried to end the process, and where; None if it is neither strategy nor monitor."""
-        word = f"{type(leaving).__name__}({leaving}), which would end the process and not only the run"
-        for frame, _ in walk_tb(leaving.__traceback__):
-            code = frame.f_code
-            owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-            if owner is not None and owner is self._strategy:
-                name = type(owner).__qualname__
-                return StrategyError(
-                    f"{name}.{code.co_name} raised {word}", strategy=name, callback=code.co_name
-                )
-            for name, monitor in self._monitors.items():
-                if owner is monitor:
-                    return AlphaweaveError(f"monitor {name} raised {word}, in {code.co_name}")
-        return None
 
     def _meta(self, series: Mapping[str, Series], timeline: Timeline, *, resumed: bool) -> dict[str, Any]:
         settings = self.settings

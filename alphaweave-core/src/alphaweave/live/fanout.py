@@ -9,6 +9,7 @@ from attrs import frozen
 
 from alphaweave.core.clock import from_ns
 from alphaweave.live.effects import MetricRecord, Note
+from alphaweave.live.express_orders import AcceptedNote, FilledNote, TradeNote
 from alphaweave.monitoring.monitor import (
     Alert,
     BarColumns,
@@ -16,6 +17,7 @@ from alphaweave.monitoring.monitor import (
     ColumnMonitor,
     Monitor,
     OrderRecord,
+    RecordDraft,
     RunSummary,
     TradeRecord,
 )
@@ -29,7 +31,7 @@ class MonitorFailure:
 
     monitor: Monitor
     callback: str
-    error: Exception
+    error: BaseException
 
     def __str__(self) -> str:
         name = type(self.monitor).__name__
@@ -66,7 +68,11 @@ class Fanout:
                 else:
                     for snapshot in _snapshots(columns):
                         monitor.on_bar(snapshot)
-            except Exception as error:  # a monitor's failure must never become the run's
+            except (
+                Exception,
+                SystemExit,
+                GeneratorExit,
+            ) as error:  # a monitor's failure must never become the run's
                 self._put_aside(monitor, "on_bar", error)
 
     def notes(self, notes: Sequence[Note]) -> None:
@@ -76,7 +82,7 @@ class Fanout:
             for monitor, tell in hearers[type(note)]:
                 try:
                     tell(note)
-                except Exception as error:  # as above
+                except (Exception, SystemExit, GeneratorExit) as error:  # as above
                     self._put_aside(monitor, type(note).__name__, error)
                     hearers = self._hearers
 
@@ -86,28 +92,34 @@ class Fanout:
             return None
         try:
             return monitor.get_state()
-        except Exception as error:  # as above
+        except (Exception, SystemExit, GeneratorExit) as error:  # as above
             self._put_aside(monitor, "get_state", error)
             return None
 
     def _listen(self) -> None:
         """Who hears of what; looked up once, for a replay notes a lot."""
         monitors = self.monitors
+        order_drafts = [(each, _drafts(each, "on_order_draft", each.on_order)) for each in monitors]
         self._hearers: dict[type, list[tuple[Monitor, Callable[[Any], None]]]] = {
             TradeRecord: [(monitor, monitor.on_trade) for monitor in monitors],
             OrderRecord: [(monitor, monitor.on_order) for monitor in monitors],
             MetricRecord: [(monitor, _metric_teller(monitor)) for monitor in monitors],
             Alert: [(monitor, monitor.on_alert) for monitor in monitors],
+            TradeNote: [
+                (monitor, _drafts(monitor, "on_trade_draft", monitor.on_trade)) for monitor in monitors
+            ],
+            AcceptedNote: order_drafts,
+            FilledNote: order_drafts,
         }
 
     def _each(self, name: str, call: Callable[[Monitor], None]) -> None:
         for monitor in tuple(self.monitors):
             try:
                 call(monitor)
-            except Exception as error:  # as above
+            except (Exception, SystemExit, GeneratorExit) as error:  # as above
                 self._put_aside(monitor, name, error)
 
-    def _put_aside(self, monitor: Monitor, callback: str, error: Exception) -> None:
+    def _put_aside(self, monitor: Monitor, callback: str, error: BaseException) -> None:
         # By identity: two monitors may well be equal.
         self.monitors = [each for each in self.monitors if each is not monitor]
         self._listen()
@@ -116,6 +128,12 @@ class Fanout:
 
 def _metric_teller(monitor: Monitor) -> Callable[[MetricRecord], None]:
     return lambda note: monitor.on_metric(note.name, note.value, note.timestamp)
+
+
+def _drafts(monitor: Monitor, name: str, tell: Callable[[Any], None]) -> Callable[[RecordDraft[Any]], None]:
+    """How a monitor takes what is not made yet: as it is, or made for it."""
+    own: Callable[[RecordDraft[Any]], None] | None = getattr(monitor, name, None)
+    return own or (lambda draft: tell(draft.record()))
 
 
 def _snapshots(columns: BarColumns) -> list[BarSnapshot]:

@@ -13,27 +13,51 @@ dropped, while what the input itself reported (a fill, say) stays booked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from typing import Any, Protocol
 
 from attrs import frozen
 
 from alphaweave.core.errors import StrategyError
 from alphaweave.core.ids import ClientIds
 from alphaweave.core.order import OrderStatus
+from alphaweave.data.series import Cursor
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.bookkeeper import Bookkeeper
 from alphaweave.live.desk import TradingDesk
 from alphaweave.live.effects import Effect, Prepare, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.express_orders import ExpressOrder
+from alphaweave.live.lane import Lane
 from alphaweave.live.ledger import Booking, Ledger
 from alphaweave.live.orders import Order, SymbolBook
 from alphaweave.live.reports import BrokerFill
 from alphaweave.live.risk import RiskChain
-from alphaweave.live.view import Lane
 from alphaweave.strategy.events import Fill, OrderEvent, OrderHandle
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["Kernel", "KernelSettings"]
+__all__ = ["Kernel", "KernelSettings", "StraightWay"]
+
+
+class StraightWay(Protocol):
+    """What the kernel asks of the straight way (`alphaweave.live.express`).
+
+    Attributes:
+        waiting: orders that the venue has taken and not dealt.
+        others: the venue's other orders; while there are any, no order goes the straight way.
+    """
+
+    waiting: list[ExpressOrder]
+
+    @property
+    def others(self) -> Sized: ...
+
+    def take(self) -> bool: ...
+    def match(self, end: int) -> None: ...
+    def release(self) -> None: ...
+
+
+# A strategy that calls sys.exit has failed like one that raises: only a person ends a process.
+_FAILURES = (Exception, SystemExit, GeneratorExit)
 
 
 @frozen(kw_only=True)
@@ -63,6 +87,10 @@ class Kernel(Bookkeeper):
         effects: what should be done; the driver takes and clears it, as `notes`.
         breaks: anything in it ends `on_slices` after the present slice.
         warming, stopped: orders are refused.
+        express: where a replay has market orders go the straight way; None: everywhere else.
+        trigger: what names the orders of this decision; None means the slice.
+        decided: the orders of this decision.
+        hears_fills, hears_orders: whether the strategy has a callback for them.
     """
 
     def __init__(
@@ -91,12 +119,14 @@ class Kernel(Bookkeeper):
         for book in self.books.values():
             self.lanes.setdefault(id(book.cursor), Lane(book.cursor))
         self.desk = TradingDesk(self)
-        self._trigger: str | None = None
+        self.express: StraightWay | None = None
+        self.trigger: str | None = None
         self._number = 0
-        self._decided: list[Order] = []
+        self._numbered = -1
+        self.decided: list[Order] = []
         kind = type(strategy)
-        self._hears_fills = kind.on_fill is not Strategy.on_fill
-        self._hears_orders = kind.on_order is not Strategy.on_order
+        self.hears_fills = kind.on_fill is not Strategy.on_fill
+        self.hears_orders = kind.on_order is not Strategy.on_order
         self._next = strategy.next
 
     # Inputs.
@@ -106,48 +136,61 @@ class Kernel(Bookkeeper):
         self.strategy._bind(self.desk)
         self._call("init", self.strategy.init)
 
-    def on_slices(self, ends: Iterable[int], lanes: Sequence[Lane]) -> int:
+    def on_slices(
+        self, ends: Iterable[int], lanes: Sequence[Lane], express: StraightWay | None = None
+    ) -> int:
         """The bars of each ``end`` are known: advance, update indicators, let the strategy decide.
 
-        One slice after another, until there is something to hand over (`effects`, `notes`), the driver
-        wants a break (`breaks`), or ``ends`` is used up.
+        One slice after another, until there are effects to hand over, the driver wants a break (`breaks`),
+        or ``ends`` is used up. With ``express``, which is told of each end before, effects that it takes are
+        no reason to stop.
 
         Returns:
             How many slices were taken from ``ends``.
         """
         effects = self.effects
-        notes = self.notes
         breaks = self.breaks
         decide = self._warm_up if self.warming else self._next
         index = first = self.index
         mark = len(effects)
-        try:
-            for end in ends:
-                self.now = end
-                self.index = index = index + 1
-                for lane in lanes:
-                    cursor = lane.cursor
-                    row = cursor.count
-                    cursor.count = row + 1
-                    for closes, updates in lane.close_feeds:
-                        close = closes[row]
-                        for update in updates:
-                            update(close)
-                    for update_bar, highs, lows, closes in lane.bar_feeds:
+        waiting: Sequence[object] = () if express is None else express.waiting
+        # A lane at a time costs a call; most runs have one, and feed it here as `Lane.advance` would.
+        lane = lanes[0] if len(lanes) == 1 else Lane(Cursor())
+        cursor, close_feeds, bar_feeds = lane.cursor, lane.close_feeds, lane.bar_feeds
+        more = () if len(lanes) == 1 else lanes
+        match = None if express is None else express.match
+        for end in ends:
+            if waiting and match is not None:
+                match(end)
+            self.now = end
+            self.index = index = index + 1
+            row = cursor.count
+            cursor.count = row + 1
+            try:
+                for closes, updates in close_feeds:
+                    close = closes[row]
+                    for update in updates:
+                        update(close)
+                if bar_feeds:
+                    for update_bar, highs, lows, closes in bar_feeds:
                         update_bar(highs[row], lows[row], closes[row])
-                self._number = 0
+                if more:
+                    for each in more:
+                        each.advance()
                 decide(index)
-                if effects or notes or breaks:
+            except _FAILURES as error:
+                self.index = index - 1  # the last slice that is whole
+                raise self._failed("on_warmup" if self.warming else "next", error, mark) from error
+            if effects:
+                if breaks or express is None or not express.take():
+                    self._settle()
                     break
-        except Exception as error:
-            self.index = index - 1  # the last slice that is whole
-            raise self._failed("on_warmup" if self.warming else "next", error, mark) from error
-        if self._decided:
-            self._settle()
+            elif breaks:
+                break
         return index - first
 
     def tell_fill(self, order: Order, fill: BrokerFill, booking: Booking, book: SymbolBook) -> None:
-        if not self._hears_fills or self.stopped:
+        if not self.hears_fills or self.stopped:
             return
         self._begin(f"fill:{fill.execution_key}:{fill.revision}")
         self._call(
@@ -165,7 +208,7 @@ class Kernel(Bookkeeper):
         )
 
     def tell_order(self, order: Order) -> None:
-        if not self._hears_orders or self.stopped:
+        if not self.hears_orders or self.stopped:
             return
         # It may come to the same status at the same quantity again: in doubt twice, or after a bust.
         order.told += 1
@@ -182,10 +225,21 @@ class Kernel(Bookkeeper):
 
     def next_id(self) -> str:
         """The client id of the next order of this decision."""
-        trigger = self._trigger or f"bar:{self.settings.interval}:{self.now}"
+        return self.id_of(self.trigger, self.now, self.next_number())
+
+    def id_of(self, trigger: str | None, decided_at: int, number: int) -> str:
+        """The client id of an order; without a trigger the slice of ``decided_at`` is it."""
+        return self.ids.make(trigger or f"bar:{self.settings.interval}:{decided_at}", number)
+
+    def next_number(self) -> int:
+        """Which order of this decision is the next one."""
+        if self._numbered != self.index and self.trigger is None:
+            # The first of its slice.
+            self._numbered = self.index
+            self._number = 0
         number = self._number
         self._number = number + 1
-        return self.ids.make(trigger, number)
+        return number
 
     def replacement_id(self, order_id: str, version: int) -> str:
         """The client id of a later version of an order."""
@@ -193,11 +247,27 @@ class Kernel(Bookkeeper):
 
     def admit(self, order: Order) -> None:
         """Take an order into the books; its intent is in `effects`."""
-        self.orders[order.id] = order
-        order.book.orders[order.id] = order
-        self._decided.append(order)
+        self.materialize()
+        self.register(order)
+        self.decided.append(order)
         self.orders_placed += 1
         order.reserve()
+
+    def register(self, order: Order) -> None:
+        """Let an order be found by its id."""
+        self.orders[order.id] = order
+        order.book.orders[order.id] = order
+
+    def materialize(self) -> None:
+        """Make ordinary orders of those that go the straight way: somebody looks at them."""
+        if self.express is None:
+            return
+        if self.express.waiting:
+            self.express.release()
+        for position, effect in enumerate(self.effects):
+            if isinstance(effect, ExpressOrder):
+                self.register(effect)
+                self.effects[position] = SubmitOrder(effect.ref, effect.request)
 
     def withdraw(self, order: Order, reason: str) -> None:
         """Take back an order whose intent has not left the kernel; nothing is sent."""
@@ -213,6 +283,8 @@ class Kernel(Bookkeeper):
             )
         ]
         for each in orders:
+            if each in self.decided:
+                self.decided.remove(each)
             each.status = OrderStatus.CANCELLED
             each.reason = reason
             each.reserve()
@@ -228,42 +300,44 @@ class Kernel(Bookkeeper):
             self.breaks.append("warm-up is over")
 
     def _begin(self, trigger: str) -> None:
-        self._trigger = trigger
+        self.trigger = trigger
         self._number = 0
+        self._numbered = -1
 
     def _call(self, name: str, callback: Callable[..., None], *arguments: Any) -> None:
         mark = len(self.effects)
         try:
             callback(*arguments)
-        except Exception as error:
+        except _FAILURES as error:
             raise self._failed(name, error, mark) from error
-        if self._decided:
+        if self.decided:
             self._settle()
-        self._trigger = None
+        self.trigger = None
 
     def _settle(self) -> None:
         """The decision stands: its intents may leave."""
-        for order in self._decided:
+        for order in self.decided:
             order.handed_over = True
-        self._decided.clear()
+        self.decided.clear()
 
-    def _failed(self, callback: str, error: Exception, mark: int) -> StrategyError:
+    def _failed(self, callback: str, error: BaseException, mark: int) -> StrategyError:
         """Undo this decision, whose effects begin at ``mark``; the books keep what the input reported."""
-        for order in self._decided:
+        self.materialize()
+        for order in self.decided[:]:
             if not order.status.terminal:
                 self.withdraw(order, "callback_failed")
-        self._decided.clear()
+        self.decided.clear()
         for effect in self.effects[mark:]:
             if isinstance(effect, ReplaceOrder):
                 order = self.orders.pop(effect.new_ref.client_order_id)
                 order.drop_change("callback_failed")
                 order.reserve()
         del self.effects[mark:]
-        self._trigger = None
+        self.trigger = None
         name = type(self.strategy).__qualname__
         raised = "" if isinstance(error, StrategyError) else f" raised {type(error).__name__}"
         return StrategyError(
-            f"{name}.{callback}{raised} at {self.when().isoformat()}: {error}",
+            f"{name}.{callback}{raised} at {self.when().isoformat()}: {error}".removesuffix(": "),
             strategy=name,
             callback=callback,
         )

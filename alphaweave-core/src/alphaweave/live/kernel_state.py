@@ -24,6 +24,7 @@ __all__ = ["capture_kernel", "restore_kernel"]
 
 def capture_kernel(kernel: Kernel) -> dict[str, Any]:
     """The kernel between two slices, as JSON values."""
+    kernel.materialize()
     orders: list[Order] = []
     for book in kernel.books.values():
         orders.extend(book.orders.values())

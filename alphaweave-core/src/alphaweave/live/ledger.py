@@ -18,8 +18,15 @@ from typing import Any
 from alphaweave.core.errors import InvariantViolation, StateCorrupt, StateMismatch
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO
-from alphaweave.live.ledger_codec import pack_execution, pack_position, unpack_execution, unpack_position
-from alphaweave.live.ledger_entries import Adjustment, Booking, BookingKind, Execution, Position, terms
+from alphaweave.live.ledger_codec import pack_books, unpack_books
+from alphaweave.live.ledger_entries import (
+    Adjustment,
+    Booking,
+    BookingKind,
+    Execution,
+    Position,
+    terms,
+)
 from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
 
 __all__ = ["Booking", "BookingKind", "Execution", "Ledger", "Position"]
@@ -92,6 +99,43 @@ class Ledger:
         before = position.quantity
         self._post(execution, fill, position)
         return execution.booking(_FILL, position, before, self.currency)
+
+    def enter(  # noqa: PLR0917 - runs for every fill of a replay, and keywords cost
+        self,
+        execution: Execution,
+        key: str,
+        instrument: Instrument,
+        buy: bool,
+        size: Decimal,
+        price: Decimal,
+        notional: Decimal,
+    ) -> Decimal | None:
+        """Enter an execution that nobody has heard of, as `book` would its fill; its fee and time (`charged`,
+        `at`) are set, ``notional`` is unsigned. The answer is what it realised after its fee, None for a
+        pure opening."""
+        position = self.positions.get(instrument.symbol)
+        if position is None or position.instrument is not instrument:
+            position = self._open(instrument.symbol, instrument)
+        asset = position.asset
+        if buy:
+            value, cash = notional, notional.copy_negate()
+        else:
+            size, value, cash = size.copy_negate(), notional.copy_negate(), notional
+        balances = self.balances
+        if position.base is not None:
+            balances[position.base] = _add(balances.get(position.base, ZERO), size)
+        balance = _add(balances.get(asset, ZERO), cash)
+        fee = execution.charged
+        if fee:
+            balance = _subtract(balance, fee)
+        balances[asset] = balance
+        self.cash = float(balances[self.currency])
+        if self._amounts:
+            self._amounts.clear()
+        self.executions[key] = execution
+        execution.units = execution.delta = size
+        execution.value, execution.cash = value, cash
+        return position.take(execution, price)
 
     def correct(self, correction: FillCorrection, instrument: Instrument | None) -> Booking | None:
         """Take an execution out of the books, or restate it; None if nothing changed.
@@ -209,11 +253,6 @@ class Ledger:
 
     def snapshot(self) -> dict[str, Any]:
         """The books as JSON: Decimals as text, times as nanoseconds since the epoch."""
-        keys: dict[int, list[str]] = {}
-        for key, execution in self.executions.items():
-            keys.setdefault(id(execution), []).append(key)
-        entries = [self.executions[own[0]] for own in keys.values()]
-        numbers = {identity: number for number, identity in enumerate(keys)}
         return {
             "currency": self.currency,
             "account": self.account,
@@ -221,8 +260,7 @@ class Ledger:
             "pricers": dict(self._pricers),
             "flows": list(self._flows),
             "changes": list(self._changes),
-            "executions": [pack_execution(entry, keys[id(entry)]) for entry in entries],
-            "positions": {symbol: pack_position(p, numbers) for symbol, p in self.positions.items()},
+            **pack_books(self.executions, self.positions),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -232,22 +270,13 @@ class Ledger:
             StateCorrupt: it is no snapshot, or its figures contradict each other. Nothing has changed.
             StateMismatch: it is in another currency, or of another account.
         """
-        executions: dict[str, Execution] = {}
-        entries = []
         try:
             currency, account = snapshot["currency"], snapshot["account"]
             balances = {asset: Decimal(amount) for asset, amount in snapshot["balances"].items()}
             cash = float(balances[currency])
             pricers = {**self._pricers, **snapshot["pricers"]}
             flows, changes = dict.fromkeys(snapshot["flows"]), dict.fromkeys(snapshot["changes"])
-            for packed in snapshot["executions"]:
-                keys, execution = unpack_execution(packed)
-                entries.append(execution)
-                executions.update(dict.fromkeys(keys, execution))
-            positions = {
-                symbol: unpack_position(symbol, packed, entries)
-                for symbol, packed in snapshot["positions"].items()
-            }
+            executions, positions = unpack_books(snapshot)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise StateCorrupt(f"the ledger's snapshot cannot be read: {error!r}") from error
         if currency != self.currency or (self.account and account and account != self.account):

@@ -12,10 +12,41 @@ from alphaweave.core.order import Side
 from alphaweave.live.ledger_entries import Adjustment, Execution, Position
 from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
 
-__all__ = ["pack_execution", "pack_position", "unpack_execution", "unpack_position"]
+__all__ = ["pack_books", "unpack_books"]
 
 
-def pack_execution(execution: Execution, keys: Sequence[str]) -> list[Any]:
+def pack_books(executions: Mapping[str, Execution], positions: Mapping[str, Position]) -> dict[str, Any]:
+    """Executions, each once with all its keys, and positions, which refer to them."""
+    keys: dict[int, list[str]] = {}
+    for key, execution in executions.items():
+        keys.setdefault(id(execution), []).append(key)
+    numbers = {identity: number for number, identity in enumerate(keys)}
+    entries = [executions[own[0]] for own in keys.values()]
+    return {
+        "executions": [_pack_execution(entry, keys[id(entry)]) for entry in entries],
+        "positions": {symbol: _pack_position(each, numbers) for symbol, each in positions.items()},
+    }
+
+
+def unpack_books(packed: Mapping[str, Any]) -> tuple[dict[str, Execution], dict[str, Position]]:
+    """The reverse of `pack_books`.
+
+    Raises:
+        ValueError: the figures contradict each other; or whatever a damaged part makes go wrong.
+    """
+    executions: dict[str, Execution] = {}
+    entries = []
+    for each in packed["executions"]:
+        keys, execution = _unpack_execution(each)
+        entries.append(execution)
+        executions.update(dict.fromkeys(keys, execution))
+    positions = {
+        symbol: _unpack_position(symbol, each, entries) for symbol, each in packed["positions"].items()
+    }
+    return executions, positions
+
+
+def _pack_execution(execution: Execution, keys: Sequence[str]) -> list[Any]:
     """Its keys, the newest revision, whether that was a bust, the fill, and late fees."""
     fill, report = execution.fill, execution.report
     return [
@@ -27,8 +58,8 @@ def pack_execution(execution: Execution, keys: Sequence[str]) -> list[Any]:
     ]
 
 
-def unpack_execution(packed: Sequence[Any]) -> tuple[list[str], Execution]:
-    """The reverse of `pack_execution`; the execution is not booked yet."""
+def _unpack_execution(packed: Sequence[Any]) -> tuple[list[str], Execution]:
+    """The reverse of `_pack_execution`; the execution is not booked yet."""
     keys, revision, busted, fill, report = packed
     execution = Execution(None if fill is None else _unpack_fill(fill), int(revision))
     execution.busted = bool(busted)
@@ -36,7 +67,7 @@ def unpack_execution(packed: Sequence[Any]) -> tuple[list[str], Execution]:
     return [str(key) for key in keys], execution
 
 
-def pack_position(position: Position, numbers: Mapping[int, int]) -> dict[str, Any]:
+def _pack_position(position: Position, numbers: Mapping[int, int]) -> dict[str, Any]:
     """A position; ``numbers`` says where the executions of its history (by ``id``) stand in the snapshot.
 
     The quantity is the check of a restored history; average price and realised profit are for readers.
@@ -59,8 +90,8 @@ def pack_position(position: Position, numbers: Mapping[int, int]) -> dict[str, A
     }
 
 
-def unpack_position(symbol: str, packed: Mapping[str, Any], executions: Sequence[Execution]) -> Position:
-    """The reverse of `pack_position`.
+def _unpack_position(symbol: str, packed: Mapping[str, Any], executions: Sequence[Execution]) -> Position:
+    """The reverse of `_pack_position`.
 
     Raises:
         ValueError: the history does not end in the quantity that was written.

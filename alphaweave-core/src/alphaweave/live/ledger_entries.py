@@ -9,13 +9,14 @@ from enum import Enum
 
 from attrs import evolve
 
+from alphaweave.core.clock import to_ns
 from alphaweave.core.errors import InvariantViolation
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO, Money, plain
 from alphaweave.core.order import Side
 from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
 
-__all__ = ["Adjustment", "Booking", "BookingKind", "Execution", "Position", "terms"]
+__all__ = ["Adjustment", "Booking", "BookingKind", "Execution", "Position", "Signature", "terms"]
 
 _BUY = Side.BUY
 _ONE = Decimal(1)
@@ -23,6 +24,10 @@ _SHARES = CONTEXT.copy()
 # A share of a cost is cut to 28 digits, so that sums over shares stay within the 40 that are exact.
 _SHARES.prec = 28
 _add, _subtract, _multiply, _share = CONTEXT.add, CONTEXT.subtract, CONTEXT.multiply, _SHARES.divide
+
+
+Signature = tuple[str, Decimal, Decimal, Decimal]
+"""Broker order id, cumulative quantity, size and price of an execution."""
 
 
 class BookingKind(Enum):
@@ -91,11 +96,13 @@ class Position:
         realised: profit of everything closed, less all fees in ``asset`` and in the base asset (these
             at the price of their fill). Fees in a third asset only reduce that asset's balance.
         units: ``quantity`` as a float.
+        unsigned: executions whose signatures are not taken down yet.
         asset: what cash moves in: the quote asset of a spot instrument, else the settle asset.
         base: the asset a spot instrument buys, else None.
     """
 
     __slots__ = (
+        "_signatures",
         "asset",
         "base",
         "cost",
@@ -105,9 +112,9 @@ class Position:
         "multiplier",
         "quantity",
         "realised",
-        "signatures",
         "symbol",
         "units",
+        "unsigned",
     )
 
     def __init__(self, symbol: str, asset: str, base: str | None, multiplier: Decimal) -> None:
@@ -119,7 +126,23 @@ class Position:
         self.units = 0.0
         self.instrument: Instrument | None = None
         self.history: list[Execution | Adjustment] = []
-        self.signatures: dict[tuple[str, Decimal, Decimal, Decimal], str] = {}
+        self._signatures: dict[Signature, str] = {}
+        self.unsigned: list[Execution] = []
+
+    @property
+    def signatures(self) -> dict[Signature, str]:
+        """What tells executions apart whatever keys they bear: signature -> key."""
+        for execution in self.unsigned:
+            fill = execution.fill
+            if fill is not None and fill.cumulative is not None:
+                signature = (fill.broker_order_id, fill.cumulative, fill.size, fill.price)
+                self._signatures.setdefault(signature, fill.execution_key)
+        self.unsigned.clear()
+        return self._signatures
+
+    @signatures.setter
+    def signatures(self, signatures: dict[Signature, str]) -> None:
+        self._signatures = signatures
 
     def set_terms(self, asset: str, base: str | None, multiplier: Decimal) -> None:
         """Say how fills are booked; only before the first one."""
@@ -169,6 +192,27 @@ class Position:
         history.insert(bisect_right(history, item.at, key=_at), item)
         return False
 
+    def take(self, execution: Execution, price: Decimal) -> Decimal | None:
+        """Enter an execution whose effect is known; what it realised after its fee, None for an opening."""
+        execution.position = self
+        self.unsigned.append(execution)
+        fee = execution.charged
+        history = self.history
+        if history and history[-1].at > execution.at:
+            self.insert(execution)
+            self.rebuild()
+            return None if execution.profit is None else _subtract(execution.profit, fee)
+        history.append(execution)
+        execution.profit = profit = self.trade(execution.delta, execution.value, price)
+        self.units = float(self.quantity)
+        if profit is None:
+            if fee:
+                self.realised = _subtract(self.realised, fee)
+            return None
+        profit = _subtract(profit, fee)
+        self.realised = _add(self.realised, profit)
+        return profit
+
     def rebuild(self) -> None:
         """Work out quantity, cost and realised profit anew from the history."""
         self.quantity = self.cost = self.realised = ZERO
@@ -206,7 +250,7 @@ class Execution:
     )
 
     # The effect, while booked: legs of cash and units, and what they and the fees do to the position.
-    at: datetime
+    at: int
     booked: BrokerFill
     cash: Decimal
     charged: Decimal
@@ -255,7 +299,7 @@ class Execution:
     def work_out(self, fill: BrokerFill, position: Position) -> None:
         """Set the effect that ``fill`` has in ``position``."""
         self.booked = fill
-        self.at = fill.executed_at
+        self.at = to_ns(fill.executed_at)
         price = fill.price
         multiplier = position.multiplier
         delta = fill.size
@@ -320,7 +364,7 @@ class Execution:
         )
 
 
-def _at(item: Execution | Adjustment) -> datetime:
+def _at(item: Execution | Adjustment) -> int:
     return item.at
 
 
@@ -336,7 +380,7 @@ class Adjustment:
 
     def __init__(self, change: PositionChange) -> None:
         self.change = change
-        self.at = change.at
+        self.at = to_ns(change.at)
 
     def apply(self, position: Position) -> None:
         """A split keeps the cost. Other units come and go at the average price: no profit is invented."""

@@ -53,6 +53,7 @@ class SymbolBook:
         orders: open orders by id, oldest first.
         usual_tif, market_tif: what orders without a time in force get, by type and for MARKET; looked up
             once.
+        whole: every size is a multiple of one unit.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class SymbolBook:
         "units",
         "usual_tif",
         "weight",
+        "whole",
     )
 
     def __init__(self, instrument: Instrument, series: Series) -> None:
@@ -89,6 +91,7 @@ class SymbolBook:
         self.orders: dict[str, Order] = {}
         self.usual_tif: dict[OrderType, TimeInForce] = {}
         self.market_tif: TimeInForce | None = None
+        self.whole = str(instrument.size_step) == "1"
 
     def last(self) -> float | None:
         """The last known close, or None before the first bar."""

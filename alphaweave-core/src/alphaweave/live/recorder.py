@@ -1,22 +1,30 @@
 """The record of a run: equity, cash and exposure after each slice, collected in columns.
 
-Between two bookings cash and positions stand still, so nothing has to be done slice by slice: a stretch of
-slices is valued at once, from the columns of the prices, when the books are about to change or the record
-is taken. The formula is that of ``Kernel.equity``, so both give the same floats.
+Between two bookings cash and positions stand still, so nothing has to be done slice by slice. A stretch of
+slices is noted when the books are about to change, and valued with all others of its chunk when the record
+is taken, from the columns of the prices. The formula is that of ``Kernel.equity``, so both give the same
+floats.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from math import nan
+from operator import add
 
 from alphaweave.live.kernel import Kernel
 from alphaweave.live.orders import SymbolBook
 from alphaweave.monitoring.monitor import BarColumns
 
 __all__ = ["Recorder"]
+
+_Held = list[tuple[SymbolBook, float]]
+"""The books with a position, and the units of each."""
+
+_Stretch = tuple[int, float, _Held]
+"""Slices on the same books: the row after the last of them, cash, and what is held."""
 
 
 class Recorder:
@@ -26,23 +34,10 @@ class Recorder:
     the end of a chunk of slices.
     """
 
-    __slots__ = (
-        "_before",
-        "_booked",
-        "_cash",
-        "_changes",
-        "_ends",
-        "_equity",
-        "_first",
-        "_first_index",
-        "_gross",
-        "_kernel",
-        "_net",
-    )
+    __slots__ = ("_before", "_ends", "_first_index", "_kernel", "_row", "_stretches")
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._booked = kernel.booked
         self._before = {book.symbol: book.units for book in kernel.held}
         self.begin(array("q"))
 
@@ -50,80 +45,48 @@ class Recorder:
         """Start a chunk: the slices with these ends come next."""
         self._ends = ends
         self._first_index = self._kernel.index + 1
-        self._equity: list[float] = []
-        self._cash: list[float] = []
-        self._gross: list[float] = []
-        self._net: list[float] = []
-        self._changes: list[tuple[int, str, float]] = []
-        self._first = dict(self._before)
+        self._row = 0
+        self._stretches: list[_Stretch] = []
 
     def settle(self, row: int) -> None:
-        """Value the slices of the chunk up to ``row`` (exclusive) on the books as they stand."""
-        first = len(self._equity)
-        count = row - first
-        if count <= 0:
-            return
-        kernel = self._kernel
-        if kernel.booked != self._booked:
-            self._note_positions(first)
-        cash = kernel.ledger.cash
-        self._cash += [cash] * count
-        held = kernel.held
-        if not held:
-            zeros = [0.0] * count
-            self._net += zeros
-            self._gross += zeros
-            self._equity += [cash] * count
-            return
-        net: list[float] = []
-        gross: list[float] = []
-        for book in held:
-            weight = book.weight
-            values = [weight * price for price in self._prices(book, first, row)]
-            net = [a + b for a, b in zip(net, values, strict=True)] if net else values
-            sizes = values if weight > 0.0 else [-value for value in values]
-            gross = [a + b for a, b in zip(gross, sizes, strict=True)] if gross else sizes
-        self._net += net
-        self._gross += gross
-        self._equity += [cash + value for value in net]
+        """The slices of the chunk up to ``row`` (exclusive) are on the books as they stand."""
+        if row > self._row:
+            kernel = self._kernel
+            self._row = row
+            self._stretches.append((row, kernel.ledger.cash, [(book, book.units) for book in kernel.held]))
 
     def take(self, row: int) -> BarColumns:
         """Hand over the chunk up to ``row`` (exclusive)."""
         self.settle(row)
         ends = self._ends[:row]
+        closes = {book.symbol: self._column(book, ends) for book in self._kernel.books.values()}
+        first = dict(self._before)
+        columns = _Columns(closes)
+        columns.fill(self._stretches)
+        changes = self._changes()
         return BarColumns(
             first_index=self._first_index,
             ends=ends,
-            equity=array("d", self._equity),
-            cash=array("d", self._cash),
-            gross=array("d", self._gross),
-            net=array("d", self._net),
-            closes={book.symbol: self._column(book, ends) for book in self._kernel.books.values()},
-            positions=tuple(self._changes),
-            positions_before=self._first,
+            equity=columns.equity,
+            cash=columns.cash,
+            gross=columns.gross,
+            net=columns.net,
+            closes=closes,
+            positions=tuple(changes),
+            positions_before=first,
         )
 
-    def _note_positions(self, row: int) -> None:
-        self._booked = self._kernel.booked
-        now = {book.symbol: book.units for book in self._kernel.held}
-        before = self._before
-        for symbol, units in now.items():
-            if before.get(symbol) != units:
-                self._changes.append((row, symbol, units))
-        for symbol in before:
-            if symbol not in now:
-                self._changes.append((row, symbol, 0.0))
-        self._before = now
-
-    def _prices(self, book: SymbolBook, first: int, row: int) -> Sequence[float]:
-        """Last known price of a held symbol at the slices from ``first`` to ``row``."""
-        start = bisect_right(book.series.end, self._ends[first], 0, book.cursor.count)
-        stop = start + row - first - 1
-        closes = book.closes
-        if book.cursor.count >= stop and book.series.end[stop - 1] == self._ends[row - 1]:
-            # As many bars as slices between the same ends: a bar in each.
-            return closes[start - 1 : stop]
-        return self._column(book, self._ends[first:row])
+    def _changes(self) -> list[tuple[int, str, float]]:
+        """(row, symbol, units) after each booking of the chunk."""
+        first, before = self._first_index, self._before
+        moves = self._kernel.moves
+        changes = [(row - first, symbol, units) for row, symbol, units in moves]
+        for _, symbol, units in moves:
+            before[symbol] = units
+        moves.clear()
+        for symbol in [symbol for symbol, units in before.items() if not units]:
+            del before[symbol]
+        return changes
 
     def _column(self, book: SymbolBook, ends: array[int]) -> array[float]:
         """Last known price at each of ``ends``; NaN before the first bar."""
@@ -138,3 +101,58 @@ class Recorder:
         closes = book.closes
         rows = (bisect_right(known, end, 0, count) - 1 for end in ends)
         return array("d", (closes[row] if row >= 0 else nan for row in rows))
+
+
+class _Columns:
+    """The columns of a chunk, from its stretches and the closes of its slices."""
+
+    __slots__ = ("_closes", "cash", "equity", "gross", "net")
+
+    def __init__(self, closes: Mapping[str, array[float]]) -> None:
+        self._closes = closes
+        self.equity, self.cash = array("d"), array("d")
+        self.gross, self.net = array("d"), array("d")
+
+    def fill(self, stretches: Iterable[_Stretch]) -> None:
+        """Append one stretch after another."""
+        closes, cash, equity, gross, net = self._closes, self.cash, self.equity, self.gross, self.net
+        start = 0
+        for stop, money, held in stretches:
+            count = stop - start
+            same = array("d", (money,)) * count
+            cash += same
+            if not held:
+                nothing = array("d", (0.0,)) * count
+                net += nothing
+                gross += nothing
+                equity += same
+            elif count == 1:
+                total = size = 0.0
+                for book, units in held:
+                    value = units * book.multiplier * closes[book.symbol][start]
+                    total += value
+                    size += abs(value)
+                net.append(total)
+                gross.append(size)
+                equity.append(money + total)
+            else:
+                values, sizes = _valued(held, closes, start, stop)
+                net.fromlist(values)
+                gross.fromlist(sizes)
+                equity.fromlist([money + value for value in values])
+            start = stop
+
+
+def _valued(
+    held: _Held, closes: Mapping[str, array[float]], start: int, stop: int
+) -> tuple[list[float], list[float]]:
+    """Net and gross value at the slices from ``start`` to ``stop``."""
+    net: list[float] = []
+    gross: list[float] = []
+    for book, units in held:
+        weight = units * book.multiplier
+        values = [weight * price for price in closes[book.symbol][start:stop].tolist()]
+        sizes = values if min(values) >= 0.0 else list(map(abs, values))
+        net = list(map(add, net, values)) if net else values
+        gross = list(map(add, gross, sizes)) if gross else sizes
+    return net, gross

@@ -22,18 +22,19 @@ from alphaweave.core.errors import (
 from alphaweave.data.series import Series
 from alphaweave.data.timeline import Timeline
 from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.express import ExpressLane
 from alphaweave.live.fanout import Fanout
 from alphaweave.live.kernel import Kernel
+from alphaweave.live.lane import Lane
 from alphaweave.live.recorder import Recorder
 from alphaweave.live.reports import BrokerFill
-from alphaweave.live.view import Lane
 from alphaweave.sim.venue import SimVenue
 
 __all__ = ["ReplayDriver"]
 
 _CHUNK = 4096
 _MOST_EVENTS_IN_A_SLICE = 10_000
-_COLLECT_EVERY = 50_000
+_COLLECT_EVERY = 250_000
 
 
 class ReplayDriver:
@@ -54,6 +55,8 @@ class ReplayDriver:
         self._stop = False
         self._recorder = Recorder(kernel)
         self._row = 0
+        self._express = venue.express()
+        self._lane: ExpressLane | None = None
         lanes = {id(group): kernel.lanes[id(group.cursor)] for group in timeline.groups}
         if timeline.groups_at is None:
             self._lanes_at: list[tuple[Lane, ...]] | None = None
@@ -90,11 +93,16 @@ class ReplayDriver:
         last = self.total if until is None else min(until, self.total)
         # Here, for restored books are not those that the driver was made with.
         self._recorder = Recorder(self.kernel)
+        if self._express is not None:
+            self._lane = self.kernel.express = ExpressLane(
+                self.kernel, self.venue, self._express, self._recorder, self._catch_up
+            )
         # A hundred reports a run at least, so that a slow strategy's progress shows.
         chunk = max(1, min(_CHUNK, self.total // 100)) if self.fanout.wants_columns else 1
         with _patient_collector():
             while self.position < last and not self._stop:
                 self._run_chunk(min(self.position + chunk, last))
+        self.kernel.materialize()
         return self.position >= self.total
 
     def finish(self) -> None:
@@ -106,22 +114,24 @@ class ReplayDriver:
     def _run_chunk(self, last: int) -> None:
         first = self.position
         self._recorder.begin(self._timeline.ends[first:last])
+        if self._lane is not None:
+            self._lane.first = first
         try:
             self._run_slices(first, last)
         finally:
             # Also after a failure: what was done is on the record.
             self.position = self.kernel.index + 1
             self._row = self.position - first
-            self.fanout.bars(self._recorder.take(self._row))
             self._deliver()
+            self.fanout.bars(self._recorder.take(self._row))
 
     def _run_slices(self, first: int, last: int) -> None:
         kernel = self.kernel
         venue = self.venue
         working = venue.working
         effects = kernel.effects
-        notes = kernel.notes
         breaks = kernel.breaks
+        express = self._lane
         lanes = self._all_lanes
         lanes_at = self._lanes_at
         ends = iter(self._timeline.ends[first:last])
@@ -129,34 +139,38 @@ class ReplayDriver:
         while row < last - first and not self._stop:
             if lanes_at is not None:
                 lanes = lanes_at[first + row]
-            quiet = 0
-            if working and lanes_at is None:
-                quiet = venue.idle(last - first - row)
-            if quiet:
+                if working:
+                    end = next(ends)
+                    self._match(end, row)
+                    row += kernel.on_slices((end,), lanes)
+                else:
+                    row += kernel.on_slices((next(ends),), lanes, express)
+            elif not working:
+                row += kernel.on_slices(ends, lanes, express)
+            elif quiet := venue.idle(last - first - row):
                 row += kernel.on_slices(islice(ends, quiet), lanes)
-            elif working:
-                end = next(ends)
-                # The venue is shown the new bars; the kernel, hearing of its fills, still has the old.
-                for lane in lanes:
-                    lane.cursor.count += 1
-                venue.on_slice(end)
-                for lane in lanes:
-                    lane.cursor.count -= 1
-                self._row = row
-                kernel.row = kernel.index + 1
-                self._pump()
-                row += kernel.on_slices((end,), lanes)
-            elif lanes_at is None:
-                row += kernel.on_slices(ends, lanes)
             else:
-                row += kernel.on_slices((next(ends),), lanes)
+                end = next(ends)
+                self._match(end, row)
+                row += kernel.on_slices((end,), lanes)
             breaks.clear()
             if effects:
                 self._row = row - 1
                 kernel.row = kernel.index
                 self._hand_over()
-            if notes:
-                self._deliver()
+
+    def _match(self, end: int, row: int) -> None:
+        """The venue sees the bars of slice number ``row``; the kernel, hearing of its fills, does not yet."""
+        self.venue.on_slice(end)
+        self._row = row
+        self.kernel.row = self.kernel.index + 1
+        self._pump()
+
+    def _catch_up(self, row: int) -> None:
+        self._row = row
+        self._pump()
+        if self.kernel.effects:
+            self._hand_over()
 
     def _deliver(self) -> None:
         notes = self.kernel.notes
@@ -199,6 +213,7 @@ class ReplayDriver:
         kernel = self.kernel
         venue = self.venue
         now = kernel.now
+        kernel.materialize()
         effects = kernel.effects[:]
         kernel.effects.clear()
         for effect in effects:

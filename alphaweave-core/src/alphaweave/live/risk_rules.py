@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Protocol
-
-from attrs import field, frozen
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO, plain
 from alphaweave.core.order import OrderRequest, OrderType, Side, TimeInForce
 from alphaweave.live.adapters.capabilities import Capabilities, check_request
+from alphaweave.live.proposal import Denial, Proposal, RiskRule
 
 __all__ = [
     "AllowList",
@@ -32,92 +30,6 @@ _add = CONTEXT.add
 _multiply = CONTEXT.multiply
 _remainder = CONTEXT.remainder
 _subtract = CONTEXT.subtract
-
-
-class Proposal:
-    """One order before it leaves, with what it would do to the position. Mutable; the kernel reuses one.
-
-    Attributes:
-        request: the order's terms. Without one nothing can be judged, and the chain denies.
-        quantity: units it may fill at worst; estimated for an order sized in quote currency.
-        price: conservative reference in quote currency (limit, stop or last); None when there is none.
-        notional: value at that price in settle currency; None leaves it to quantity, price and multiplier.
-        position: signed units held now.
-        worst_long, worst_short: signed position after every open, in-flight and UNKNOWN order of the
-            buy (sell) side has filled, before this one.
-        reduces: it strictly reduces the worst-case position.
-    """
-
-    __slots__ = (
-        "instrument",
-        "notional",
-        "position",
-        "price",
-        "quantity",
-        "reduces",
-        "request",
-        "side",
-        "symbol",
-        "worst_long",
-        "worst_short",
-    )
-
-    def __init__(
-        self,
-        symbol: str,
-        instrument: Instrument,
-        side: Side,
-        quantity: Decimal,
-        *,
-        request: OrderRequest | None = None,
-        price: Decimal | None = None,
-        notional: Decimal | None = None,
-        position: Decimal = ZERO,
-        worst_long: Decimal = ZERO,
-        worst_short: Decimal = ZERO,
-        reduces: bool = False,
-    ) -> None:
-        self.symbol = symbol
-        self.instrument = instrument
-        self.side = side
-        self.quantity = quantity
-        self.request = request
-        self.price = price
-        self.notional = notional
-        self.position = position
-        self.worst_long = worst_long
-        self.worst_short = worst_short
-        self.reduces = reduces
-
-
-@frozen
-class Denial:
-    """Why an order does not leave this machine.
-
-    Attributes:
-        code: stable, lower case, for machines.
-        error: what the rule raised, when the code is ``risk_rule_failed``.
-    """
-
-    code: str
-    text: str
-    error: Exception | None = field(default=None, eq=False)
-
-
-class RiskRule(Protocol):
-    """One rule. It is called on the kernel thread for every order, does no I/O and keeps no proposal.
-
-    Attributes:
-        code: the reason code of its denials.
-        applies_to_reductions: whether orders that strictly reduce the worst-case position are judged too.
-    """
-
-    code: str
-    applies_to_reductions: bool
-
-    def check(self, proposal: Proposal) -> Denial | str | None:
-        """None lets the order pass; a text denies it under the rule's code, a Denial under its own."""
-        ...
 
 
 def _no_reference(proposal: Proposal) -> Denial:
@@ -154,9 +66,11 @@ class _Facts:
         "market_maximum",
         "maximum",
         "minimum",
+        "plain",
         "quote_step",
         "shapes",
         "step",
+        "unlimited",
         "valued",
         "whole",
     )
@@ -169,10 +83,14 @@ class _Facts:
         self.market_maximum = instrument.market_max_size
         self.quote_step = instrument.quote_step
         self.valued = instrument.min_notional is not None or instrument.max_notional is not None
+        bounds = (self.minimum, self.maximum, self.market_maximum)
+        self.unlimited = not self.valued and all(bound is None for bound in bounds)
         steps = instrument.price_steps
         self.grid = steps[0].step if len(steps) == 1 else None
         self.whole = not _remainder(self.step, _ONE)
         self.shapes: list[_Shape] = []
+        # The time in force of plain orders that fit but for their size and side, once one was looked at.
+        self.plain: TimeInForce | None = None
 
 
 class InstrumentValidity:
@@ -192,6 +110,13 @@ class InstrumentValidity:
             facts = self._facts[proposal.symbol] = _Facts(instrument)
         if not instrument.tradable:
             return Denial("not_tradable", f"{proposal.symbol} cannot be traded at present")
+        plain_tif = proposal.plain
+        if (
+            plain_tif is not None
+            and plain_tif is facts.plain
+            and not _remainder(proposal.quantity, facts.step)
+        ):
+            return None if proposal.side is _BUY else self._short(proposal)
         request = proposal.request
         if request is None:
             return "the proposal carries no order to judge"
@@ -210,6 +135,8 @@ class InstrumentValidity:
             may = (request.type, request.tif) in self._capabilities.fractional and instrument.fractional
             if request.trail is None and (may or facts.whole):
                 facts.shapes.append(_shape(request))
+        if plain_tif is not None and facts.unlimited and _seen(facts.shapes, request):
+            facts.plain = plain_tif
         if proposal.side is not _BUY:
             return self._short(proposal)
         return None
@@ -307,6 +234,8 @@ class ReduceOnly:
     applies_to_reductions = False
 
     def check(self, proposal: Proposal) -> str | None:
+        if proposal.plain is not None:
+            return None
         request = proposal.request
         if request is None or not request.reduce_only:
             return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from alphaweave.core.errors import StrategyError
-from alphaweave.data.series import Cursor, Window
+from alphaweave.data.series import Window
 from alphaweave.indicators.atr import ATR
 from alphaweave.indicators.base import BarIndicator, CloseIndicator, Indicator
 from alphaweave.indicators.ema import EMA
@@ -20,50 +19,46 @@ from alphaweave.live.orders import SymbolBook
 if TYPE_CHECKING:
     from alphaweave.live.kernel import Kernel
 
-__all__ = ["Lane", "MarketView"]
+__all__ = ["MarketView", "PositionOf"]
 
 _INDICATORS: dict[str, type[Indicator]] = {"sma": SMA, "ema": EMA, "rsi": RSI, "atr": ATR}
 
 
-class Lane:
-    """Series that advance together, and the indicators that they feed."""
+class PositionOf(Protocol):
+    """Signed units held of a symbol; None means the only one."""
 
-    __slots__ = ("bar_feeds", "close_feeds", "cursor")
+    def __call__(self, symbol: str | None = None) -> float: ...
 
-    def __init__(self, cursor: Cursor) -> None:
-        self.cursor = cursor
-        self.close_feeds: list[tuple[Sequence[float], list[Callable[[float], float]]]] = []
-        self.bar_feeds: list[
-            tuple[Callable[[float, float, float], float], Sequence[float], Sequence[float], Sequence[float]]
-        ] = []
 
-    def feed_close(self, closes: Sequence[float], update: Callable[[float], float]) -> None:
-        """Let ``update`` have each close of this column; a column is read once for all who want it."""
-        for column, updates in self.close_feeds:
-            if column is closes:
-                updates.append(update)
-                return
-        self.close_feeds.append((closes, [update]))
+def _of_one(only: SymbolBook, of_any: PositionOf) -> PositionOf:
+    """In a run with one symbol, which strategies ask for on every bar."""
+
+    def position(symbol: str | None = None) -> float:
+        return only.units if symbol is None else of_any(symbol)
+
+    return position
 
 
 class MarketView:
     """The reading half of the trading desk. Nothing in it can show a row past the cursors.
 
     Attributes:
+        equity: cash and positions at their last prices, in the run's currency.
+        position: signed units held.
         indicators: by (kind, symbol, period), in the order in which the strategy made them.
     """
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self.equity = kernel.equity
+        self.position: PositionOf = self._position
         self._books: dict[str | None, SymbolBook] = {}
         self._books.update(kernel.books)
         self.symbols = tuple(kernel.books)
         if len(self.symbols) == 1:
-            self._books[None] = kernel.books[self.symbols[0]]
+            self._books[None] = only = kernel.books[self.symbols[0]]
+            self.position = _of_one(only, self._position)
         self.indicators: dict[tuple[str, str, int], Indicator] = {}
-
-    def equity(self) -> float:
-        return self._kernel.equity()
 
     def cash(self) -> float:
         return self._kernel.ledger.cash
@@ -73,10 +68,16 @@ class MarketView:
         count = book.cursor.count
         return book.closes[count - 1] if count else nan
 
-    def position(self, symbol: str | None = None) -> float:
+    def _position(self, symbol: str | None = None) -> float:
         return (self._books.get(symbol) or self._book(symbol)).units
 
     def now(self) -> datetime:
+        if self._kernel.index < 0:
+            raise StrategyError(
+                "there is no present time before the first slice; ask for it in on_warmup or next",
+                strategy=type(self._kernel.strategy).__qualname__,
+                callback="init",
+            )
         return self._kernel.when()
 
     def is_fresh(self, symbol: str | None = None) -> bool:

@@ -70,8 +70,14 @@ class Columns:
             self._closes_of(symbol, row).extend(prices)
         self._carry_closes(row)
         self._set_positions(row, more.positions_before)
+        changes = self.changes
         for offset, symbol, quantity in more.positions:
-            self._change(row + offset, symbol, quantity)
+            change = changes.get(symbol)
+            if change is None or change[0][-1] == row + offset or change[1][-1] == quantity:
+                self._change(row + offset, symbol, quantity)
+            else:
+                change[0].append(row + offset)
+                change[1].append(quantity)
 
     def _count_on(self, row: int, index: int) -> None:
         if not self.numbers or self.numbers[-1][1] + row - self.numbers[-1][0] != index:

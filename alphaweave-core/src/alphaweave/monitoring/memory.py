@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
@@ -23,6 +23,7 @@ from alphaweave.monitoring.monitor import (
     TradeRecord,
 )
 from alphaweave.monitoring.packing import pack, unpack
+from alphaweave.monitoring.recordlog import RecordLog
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,11 @@ class InMemoryMonitor:
     def __init__(self) -> None:
         self.meta: dict[str, Any] = {}
         self.bars = BarLog()
-        self.trades: list[TradeRecord] = []
-        self.orders: list[OrderRecord] = []
+        self.trades: RecordLog[TradeRecord] = RecordLog()
+        self.orders: RecordLog[OrderRecord] = RecordLog()
+        # What a replay has not made yet is kept as it is, until somebody reads it.
+        self.on_trade_draft = self.trades.draft
+        self.on_order_draft = self.orders.draft
         self.alerts: list[Alert] = []
         self.summary: RunSummary | None = None
         self._metrics: dict[str, tuple[array[int], array[float]]] = {}
@@ -190,7 +194,9 @@ class InMemoryMonitor:
             raise StateCorrupt(f"the recorded run cannot be read: {error!r}") from error
         self.meta = self.meta or meta
         self.bars = bars
-        self.trades, self.orders, self.alerts = records["trades"], records["orders"], records["alerts"]
+        self.trades.restore(records["trades"])
+        self.orders.restore(records["orders"])
+        self.alerts = records["alerts"]
         self._metrics = metrics
 
 
@@ -244,7 +250,7 @@ def _utc_index(times: Iterable[int]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(stamps, tz="UTC", name="timestamp")
 
 
-def _records_df(kind: type, records: list[Any]) -> pd.DataFrame:
+def _records_df(kind: type, records: Sequence[Any]) -> pd.DataFrame:
     import pandas as pd
 
     times, *columns = ([getattr(record, name) for record in records] for name in _names(kind))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from attrs import field, frozen
 
@@ -20,6 +20,7 @@ __all__ = [
     "ColumnMonitor",
     "Monitor",
     "OrderRecord",
+    "RecordDraft",
     "RunSummary",
     "TradeRecord",
 ]
@@ -176,6 +177,15 @@ class RunSummary:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     error: str | None = None
+
+
+_RecordT_co = TypeVar("_RecordT_co", covariant=True)
+
+
+class RecordDraft(Protocol[_RecordT_co]):
+    """A record of a replay that is made when somebody reads it."""
+
+    def record(self) -> _RecordT_co: ...
 
 
 class Monitor(Protocol):

@@ -184,6 +184,20 @@ class Account:
         self.cash = _subtract(cash, fee) if fee else cash
         self._last[pricing] = price
 
+    def deal(  # noqa: PLR0917 - the figures of one execution
+        self, held: dict[str, Decimal], key: str, pricing: str, after: Decimal, cash: Decimal, price: Decimal
+    ) -> None:
+        """`book` an execution whose outcome is known: what is held ``after`` it, and ``cash`` it moved."""
+        if self._departures.counted:
+            self._departures.recount()
+        self.valued_at = None
+        if after:
+            held[key] = after
+        else:
+            del held[key]
+        self.cash = _add(self.cash, cash)
+        self._last[pricing] = price
+
     def state(self, now: int) -> BrokerAccountState:
         """The account at the last prices known."""
         self._value_all(now)

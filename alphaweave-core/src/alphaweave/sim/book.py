@@ -35,6 +35,7 @@ class OrderBook:
         now: the instant of the call being served, nanoseconds.
         instants: what `at` gave lately.
         issued: how many order versions were given an id of the venue's.
+        submissions: how many orders arrived, refused ones too.
     """
 
     def __init__(self, history: int | None, waiting: Waiting) -> None:
@@ -50,6 +51,7 @@ class OrderBook:
         self.now = 0
         self.instants: dict[int, datetime] = {}
         self.issued = 0
+        self.submissions = 0
 
     def tick(self, now: int) -> int:
         """Move ``now`` forward; it never goes back."""
@@ -73,8 +75,8 @@ class OrderBook:
                 self.instants.clear()
             self.instants[ns] = moment
 
-    def accept(self, order: SimOrder) -> None:
-        """Take an order in."""
+    def accept(self, order: SimOrder, *, told: bool = False) -> None:
+        """Take an order in; ``told``: there is no event to make of it."""
         self.working[order.seq] = order
         self.by_client[order.ref.client_order_id] = order
         if order.held:
@@ -85,6 +87,8 @@ class OrderBook:
             self.waiting.awake[order.seq] = order
         else:
             self.waiting.add(order)
+        if told:
+            return
         at = self.instants.get(self.now) or self.at(self.now)
         self.events.append(
             _Update(order.ref, order.status, at, order.filled, order.average_price, None, "", at)

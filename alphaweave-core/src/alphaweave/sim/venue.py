@@ -34,6 +34,7 @@ from alphaweave.sim.account import Account
 from alphaweave.sim.admission import Admission, Refusal
 from alphaweave.sim.book import OrderBook
 from alphaweave.sim.execution import Executor
+from alphaweave.sim.express import Express, goes_straight
 from alphaweave.sim.market import Market
 from alphaweave.sim.matching import Place
 from alphaweave.sim.orders import SimGroup, SimOrder, broker_order, one_shot
@@ -93,7 +94,8 @@ class SimVenue:
         )
         self._refused = {fault.nth: fault.reason for fault in settings.faults if fault.kind == "reject_order"}
         self._unkind = {fault.nth: fault.reason for fault in settings.faults if fault.kind == "cancel_reject"}
-        self._submissions = 0
+        self._settings = settings
+        self._instruments = instruments
         self._cancels = 0
         self.working = self._book.working
 
@@ -117,6 +119,15 @@ class SimVenue:
         ``settings.history`` made it forget some."""
         return self._book.complete_from
 
+    def express(self) -> Express | None:
+        """The straight way for market orders, on the present board; None where these settings leave an order
+        more to meet on its way than the next open."""
+        if self._market.board and goes_straight(self._settings, self._instruments, self._account.currency):
+            return Express(
+                self._account, self._market, self._book, self._executor, self._settings, self._instruments
+            )
+        return None
+
     def take(self) -> list[BrokerFill | OrderUpdate]:
         """Hand over what happened since the last call."""
         events = self._book.events
@@ -138,7 +149,7 @@ class SimVenue:
             raise _duplicate(ref)
         if ref.decided_at is not None:
             book.reuse(ref.decided_at, now)
-        self._submissions += 1
+        book.submissions += 1
         refusal = self._scripted() if self._refused else None
         if refusal is None:
             refusal = self._admission.order(request, now)
@@ -167,7 +178,7 @@ class SimVenue:
         # Every leg counts as a submission, also after one was refused.
         refusal: Refusal | None = None
         for _ in refs:
-            self._submissions += 1
+            book.submissions += 1
             refusal = refusal or self._scripted()
         refusal = refusal or self._admission.group(group, now)
         orders = [self._order(ref, leg, now) for ref, leg in zip(refs, legs, strict=True)]
@@ -299,7 +310,7 @@ class SimVenue:
             "seen": self._market.seen,
             "rng": [version, list(internal), gauss],
             "executions": self._executor.executions,
-            "submissions": self._submissions,
+            "submissions": self._book.submissions,
             "cancels": self._cancels,
             "account": self._account.snapshot(),
             "book": snapshot_book(self._book),
@@ -329,7 +340,7 @@ class SimVenue:
             self._executor.rng.setstate((version, tuple(internal), gauss))
             self._market.seen = snapshot["seen"]
             self._executor.executions = snapshot["executions"]
-            self._submissions = snapshot["submissions"]
+            self._book.submissions = snapshot["submissions"]
             self._cancels = snapshot["cancels"]
             self._account.restore(snapshot["account"])
             restore_book(self._book, snapshot["book"])
@@ -364,7 +375,7 @@ class SimVenue:
         return order
 
     def _scripted(self) -> Refusal | None:
-        reason = self._refused.get(self._submissions)
+        reason = self._refused.get(self._book.submissions)
         return None if reason is None else Refusal(reason, "refused by a scripted fault")
 
     def _fill_at_last(self, order: SimOrder) -> None:

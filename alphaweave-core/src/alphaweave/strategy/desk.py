@@ -49,6 +49,16 @@ class Desk(Protocol):
         extended_hours: bool = False,
     ) -> OrderHandle: ...
 
+    def place_market(
+        self,
+        symbol: str | None,
+        size: Number | None = None,
+        *,
+        value: Number | None = None,
+        tif: TimeInForce | str | None = None,
+        reduce_only: bool = False,
+    ) -> OrderHandle: ...
+
     def place_group(
         self,
         symbol: str | None,
@@ -63,5 +73,5 @@ class Desk(Protocol):
     ) -> GroupHandle: ...
 
     def place_target(
-        self, symbol: str | None, target: float | Decimal, tif: TimeInForce | str | None
+        self, symbol: str | None, target: float | Decimal, tif: TimeInForce | str | None = None
     ) -> OrderHandle: ...

@@ -38,6 +38,16 @@ from alphaweave.strategy.events import Fill, Gap, GroupHandle, OrderEvent, Order
 __all__ = ["Strategy"]
 
 
+# What a strategy calls -> the method of the desk that does just that.
+_BOUND = {
+    "close": "close",
+    "position": "position",
+    "is_fresh": "is_fresh",
+    "order_market": "place_market",
+    "order_target_percent": "place_target",
+}
+
+
 class Strategy:
     """Subclass it, override ``next``, and what else you need.
 
@@ -209,7 +219,7 @@ class Strategy:
         reduce_only: bool = False,
     ) -> OrderHandle:
         """Buy or sell at the market: ``size`` signed units, or ``value`` signed quote currency."""
-        return self._desk.place(symbol, size, OrderType.MARKET, tif, value=value, reduce_only=reduce_only)
+        return self._desk.place_market(symbol, size, value=value, tif=tif, reduce_only=reduce_only)
 
     def order_limit(
         self,
@@ -368,7 +378,7 @@ class Strategy:
 
     def _bind(self, desk: Desk) -> None:
         self._desk = desk
-        # The desk's own bound methods stand in for these reads: one call less, on every bar.
-        for name in ("close", "position", "is_fresh"):
+        # The desk's own bound methods stand in for these: one call less, on every bar and order.
+        for name, own in _BOUND.items():
             if getattr(type(self), name) is getattr(Strategy, name):
-                self.__dict__[name] = getattr(desk, name)
+                self.__dict__[name] = getattr(desk, own)

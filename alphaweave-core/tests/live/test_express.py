@@ -1,0 +1,288 @@
+"""The straight way of a replay, beside the long way: both end in the same everything."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alphaweave.core.instrument import Instrument
+from alphaweave.data.series import Series
+from alphaweave.live.engine import EngineSettings, LiveEngine
+from alphaweave.live.express import ExpressLane
+from alphaweave.live.risk import RiskSettings
+from alphaweave.live.state import LiveState
+from alphaweave.monitoring.memory import InMemoryMonitor
+from alphaweave.sim.capabilities import SIM_CAPABILITIES
+from alphaweave.sim.costs import FeeModel, SlippageModel
+from alphaweave.sim.settings import VenueSettings
+from alphaweave.sim.venue import SimVenue
+from alphaweave.strategy.strategy import Strategy
+
+DAY_NS = 86_400_000_000_000
+PLAIN = VenueSettings(history=0)
+DEAR = VenueSettings(
+    history=0,
+    fees=FeeModel(taker_rate=Decimal("0.001"), fixed=Decimal("0.5"), minimum=Decimal(1)),
+    slippage=SlippageModel(bps=Decimal(5), ticks=Decimal(1), impact=Decimal("0.1")),
+    leverage=Decimal("1.5"),
+)
+LONG_ONLY = VenueSettings(history=0, allow_short=False, fees=FeeModel(taker_rate=Decimal("0.002")))
+CARELESS = VenueSettings(history=0, check_funds=False)
+VENUES = (PLAIN, DEAR, LONG_ONLY, CARELESS)
+
+
+class LongWay(SimVenue):
+    """A venue that has no straight way."""
+
+    def express(self) -> None:
+        return None
+
+
+class Brisk(Strategy):
+    """Mostly market orders, in every manner of asking for one, and a few others between."""
+
+    def __init__(self, seed: int = 0, talkative: bool = True, others: float = 0.1) -> None:
+        self.seed = seed
+        self.rolls = 0
+        self.dice = random.Random(seed)
+        self.talkative = talkative
+        self.others = others
+        self.heard: list[str] = []
+
+    def roll(self) -> float:
+        self.rolls += 1
+        return self.dice.random()
+
+    def next(self, i: int) -> None:
+        for symbol in self.symbols:
+            if not self.close(symbol) > 0 or self.roll() < 0.3:
+                continue
+            self.trade(symbol)
+        if self.roll() < 0.05:
+            self.log_metric("open", len(self.open_orders()))
+
+    def trade(self, symbol: str) -> None:  # noqa: PLR0912 - one branch for each kind of order
+        dice, size = self.roll(), int(self.roll() * 60) - 30
+        if self.roll() < self.others:
+            price = self.close(symbol)
+            side = 1 if size > 0 else -1
+            handle = self.order_limit(symbol, size or 1, price * (1 - side * 0.01), tif="day")
+        elif dice < 0.25:
+            handle = self.order_market(symbol, size)
+        elif dice < 0.35:
+            handle = self.order_market(symbol, float(size))
+        elif dice < 0.45:
+            handle = self.order_market(symbol, size + 0.125)
+        elif dice < 0.5:
+            handle = self.order_market(symbol, Decimal(size) / 8)
+        elif dice < 0.55:
+            handle = self.order_market(symbol, size, tif="gtc")
+        elif dice < 0.6:
+            handle = self.order_market(symbol, size * 40)
+        elif dice < 0.65:
+            handle = self.order_market(symbol, size, reduce_only=True)
+        elif dice < 0.7:
+            handle = self.order_market(symbol, value=1_000)
+        elif dice < 0.85:
+            handle = self.order_target_percent(symbol, (self.roll() - 0.4) * 1.2)
+        else:
+            handle = self.close_position(symbol)
+        after = self.roll()
+        if after < 0.05:
+            handle.cancel()
+        elif after < 0.08:
+            self.heard.append(handle.id)
+        elif after < 0.1:
+            self.cancel_all(symbol)
+        elif after < 0.12:
+            handle.replace(size=3)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"rolls": self.rolls, "heard": self.heard}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.dice = random.Random(self.seed)
+        for _ in range(state["rolls"]):
+            self.dice.random()
+        self.rolls, self.heard = state["rolls"], list(state["heard"])
+
+
+class Talkative(Brisk):
+    """The same, and it answers what it hears."""
+
+    def on_fill(self, fill: Any) -> None:
+        self.heard.append(
+            f"{fill.order.id} {fill.size} {fill.price} {fill.fees} {fill.position} {fill.timestamp}"
+        )
+        if self.roll() < 0.1:
+            self.order_market(fill.symbol, -fill.size)
+        elif self.roll() < 0.05:
+            self.cancel_all()
+
+    def on_order(self, update: Any) -> None:
+        self.heard.append(f"{update.order.id} {update.status} {update.reason} {update.timestamp}")
+        if update.status.terminal and self.roll() < 0.05:
+            self.order_market(update.order.symbol, 1)
+
+
+def walk(symbol: str, days: list[int], seed: int) -> Series:
+    dice = random.Random(seed)
+    close = 100.0
+    rows = []
+    for _ in days:
+        opened = round(close * (1 + dice.gauss(0, 0.02)), 2)
+        close = round(opened * (1 + dice.gauss(0, 0.02)), 2)
+        rows.append((opened, round(max(opened, close) * 1.01, 2), round(min(opened, close) * 0.99, 2), close))
+    return Series.from_columns(
+        symbol,
+        "1d",
+        start=[day * DAY_NS for day in days],
+        end=[(day + 1) * DAY_NS for day in days],
+        open=[row[0] for row in rows],
+        high=[row[1] for row in rows],
+        low=[row[2] for row in rows],
+        close=[row[3] for row in rows],
+        volume=[float(dice.randrange(1, 400)) for _ in rows],
+    )
+
+
+def one(length: int) -> dict[str, Series]:
+    return {"A": walk("A", list(range(length)), 1)}
+
+
+def overlapping(length: int) -> dict[str, Series]:
+    """Each bar begins before the one before it ends: its open is no price for an order decided then."""
+    series = walk("A", list(range(length)), 1)
+    for row in range(0, length, 2):
+        series.start[row] -= DAY_NS // 2
+    return {"A": series}
+
+
+def several(length: int) -> dict[str, Series]:
+    """Calendars that differ: a symbol may have no bar at the next slice."""
+    return {
+        "A": walk("A", list(range(length)), 1),
+        "B": walk("B", [day for day in range(length) if day % 3], 2),
+        "C": walk("C", list(range(length // 3, length)), 3),
+    }
+
+
+def rules(symbol: str) -> Instrument:
+    if symbol == "B":
+        return Instrument(
+            symbol=symbol, venue_symbol=symbol, kind="spot", base="BTC", size_step=Decimal("0.001")
+        )
+    if symbol == "C":
+        return Instrument(
+            symbol=symbol, venue_symbol=symbol, multiplier=Decimal(5), shortable=False, min_size=Decimal(2)
+        )
+    return Instrument(symbol=symbol, venue_symbol=symbol)
+
+
+def play(
+    strategy: Strategy,
+    series: dict[str, Series],
+    venue_class: type[SimVenue],
+    venue: VenueSettings,
+    *,
+    until: int | None = None,
+    state: LiveState | None = None,
+) -> tuple[LiveState, InMemoryMonitor]:
+    for column in series.values():
+        column.cursor.count = 0
+    instruments = {symbol: rules(symbol) for symbol in series}
+    memory = InMemoryMonitor()
+    engine = LiveEngine(
+        EngineSettings(
+            run_id="r",
+            strategy="tests:Brisk",
+            cash=Decimal(20_000),
+            warmup=2,
+            risk=RiskSettings(max_order_quantity=900, max_position_notional=25_000),
+        ),
+        {"recorder": memory},
+    )
+    engine.replay(
+        strategy,
+        series,
+        venue=venue_class(instruments=instruments, settings=venue, cash=Decimal(20_000), currency="USD"),
+        instruments=instruments,
+        capabilities=SIM_CAPABILITIES,
+        state=state,
+        until=until,
+    )
+    return engine.state(), memory
+
+
+def assert_same(straight: tuple[LiveState, InMemoryMonitor], long: tuple[LiveState, InMemoryMonitor]) -> None:
+    mine, theirs = straight[1], long[1]
+    assert mine.trades == theirs.trades
+    assert mine.orders == theirs.orders
+    assert mine.alerts == theirs.alerts
+    assert mine.metrics == theirs.metrics
+    # Not a number, as a symbol's price is before its first bar, is not equal to itself.
+    assert repr(mine.bars.columns) == repr(theirs.bars.columns)
+    assert straight[0] == long[0]
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    venue=st.sampled_from(VENUES),
+    make=st.sampled_from((one, several, overlapping)),
+    kind=st.sampled_from((Brisk, Talkative)),
+    others=st.sampled_from((0.0, 0.1)),
+)
+@settings(max_examples=120, deadline=None)
+def test_express_trades_as_the_long_way(
+    seed: int, venue: VenueSettings, make: Any, kind: Any, others: float
+) -> None:
+    """Fills, orders, alerts, the record and the whole saved state are the same either way."""
+    series = make(30)
+    assert_same(
+        play(kind(seed, others=others), series, SimVenue, venue),
+        play(kind(seed, others=others), series, LongWay, venue),
+    )
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("kind", [Brisk, Talkative])
+def test_express_run_is_resumed_by_the_long_way_and_back(venue: VenueSettings, kind: type[Brisk]) -> None:
+    """Cut after any slice, a run goes on as it would have, whichever way each part goes."""
+    series = several(24)
+    whole = play(kind(3), series, LongWay, venue)
+    for cut in range(1, 24):
+        first, second = (SimVenue, LongWay) if cut % 2 else (LongWay, SimVenue)
+        state, _ = play(kind(3), series, first, venue, until=cut)
+        assert_same(play(kind(3), series, second, venue, state=state), whole)
+
+
+def test_express_is_what_plain_orders_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strategy of market orders never needs the long way: what is compared here is two ways, not one."""
+    released: list[int] = []
+    matched: list[int] = []
+    match, release = ExpressLane.match, ExpressLane.release
+
+    def counted(lane: ExpressLane, end: int) -> None:
+        matched.append(len(lane.waiting))
+        match(lane, end)
+
+    def noted(lane: ExpressLane, untold: int | None = None) -> None:
+        released.append(len(lane.waiting))
+        release(lane, untold)
+
+    monkeypatch.setattr(ExpressLane, "match", counted)
+    monkeypatch.setattr(ExpressLane, "release", noted)
+
+    class Plain(Strategy):
+        def next(self, i: int) -> None:
+            self.order_market(None, 1 if i % 2 else -1)
+
+    _, memory = play(Plain(), one(20), SimVenue, PLAIN, until=19)
+    assert len(memory.trades) == 16
+    assert sum(matched) == 16
+    assert released == [1]  # the last one waits for a bar that the saved state is told of
