@@ -158,6 +158,10 @@ class Kernel(Bookkeeper):
         lane = lanes[0] if len(lanes) == 1 else Lane(Cursor())
         cursor, close_feeds, bar_feeds = lane.cursor, lane.close_feeds, lane.bar_feeds
         more = () if len(lanes) == 1 else lanes
+        # And most strategies look at the closes of one symbol, or of none; an indicator that is made later
+        # ends the loop.
+        plain = not (more or bar_feeds) and len(close_feeds) <= 1
+        only, updates = close_feeds[0] if plain and close_feeds else ((), [])
         match = None if express is None else express.match
         for end in ends:
             if waiting and match is not None:
@@ -167,14 +171,12 @@ class Kernel(Bookkeeper):
             row = cursor.count
             cursor.count = row + 1
             try:
-                for closes, updates in close_feeds:
-                    close = closes[row]
+                if updates:
+                    close = only[row]
                     for update in updates:
                         update(close)
-                if bar_feeds:
-                    for update_bar, highs, lows, closes in bar_feeds:
-                        update_bar(highs[row], lows[row], closes[row])
-                if more:
+                elif not plain:
+                    lane.feed(row)
                     for each in more:
                         each.advance()
                 decide(index)

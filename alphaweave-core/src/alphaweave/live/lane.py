@@ -39,6 +39,10 @@ class Lane:
         cursor = self.cursor
         row = cursor.count
         cursor.count = row + 1
+        self.feed(row)
+
+    def feed(self, row: int) -> None:
+        """Let the indicators have the bars of a row."""
         for closes, updates in self.close_feeds:
             close = closes[row]
             for update in updates:

@@ -104,55 +104,62 @@ class Recorder:
 
 
 class _Columns:
-    """The columns of a chunk, from its stretches and the closes of its slices."""
+    """The columns of a chunk, from its stretches and the closes of its slices.
+
+    Attributes:
+        gross: the very column ``net`` as long as nothing is worth less than nothing.
+    """
 
     __slots__ = ("_closes", "cash", "equity", "gross", "net")
 
     def __init__(self, closes: Mapping[str, array[float]]) -> None:
         self._closes = closes
         self.equity, self.cash = array("d"), array("d")
-        self.gross, self.net = array("d"), array("d")
+        self.gross = self.net = array("d")
 
     def fill(self, stretches: Iterable[_Stretch]) -> None:
         """Append one stretch after another."""
-        closes, cash, equity, gross, net = self._closes, self.cash, self.equity, self.gross, self.net
+        cash, equity, net = self.cash, self.equity, self.net
         start = 0
         for stop, money, held in stretches:
             count = stop - start
             same = array("d", (money,)) * count
             cash += same
-            if not held:
-                nothing = array("d", (0.0,)) * count
-                net += nothing
-                gross += nothing
-                equity += same
-            elif count == 1:
-                total = size = 0.0
-                for book, units in held:
-                    value = units * book.multiplier * closes[book.symbol][start]
-                    total += value
-                    size += abs(value)
-                net.append(total)
-                gross.append(size)
-                equity.append(money + total)
-            else:
-                values, sizes = _valued(held, closes, start, stop)
+            if held:
+                values = self._valued(held, start, stop)
                 net.fromlist(values)
-                gross.fromlist(sizes)
                 equity.fromlist([money + value for value in values])
+            else:
+                nothing = array("d", (0.0,)) * count
+                if self.gross is not net:
+                    self.gross += nothing
+                net += nothing
+                equity += same
             start = stop
 
+    def _valued(self, held: _Held, start: int, stop: int) -> list[float]:
+        """Net value at the slices from ``start`` to ``stop``; gross is taken down on the way."""
+        closes = self._closes
+        if len(held) == 1:
+            ((book, units),) = held
+            weight = units * book.multiplier
+            values = [weight * price for price in closes[book.symbol][start:stop]]
+            if self.gross is not self.net or min(values) < 0.0:
+                self._own_gross().fromlist(list(map(abs, values)))
+            return values
+        net: list[float] = []
+        gross: list[float] = []
+        for book, units in held:
+            weight = units * book.multiplier
+            values = [weight * price for price in closes[book.symbol][start:stop]]
+            sizes = values if min(values) >= 0.0 else list(map(abs, values))
+            net = list(map(add, net, values)) if net else values
+            gross = list(map(add, gross, sizes)) if gross else sizes
+        if self.gross is not self.net or net != gross:
+            self._own_gross().fromlist(gross)
+        return net
 
-def _valued(
-    held: _Held, closes: Mapping[str, array[float]], start: int, stop: int
-) -> tuple[list[float], list[float]]:
-    """Net and gross value at the slices from ``start`` to ``stop``."""
-    net: list[float] = []
-    gross: list[float] = []
-    for book, units in held:
-        weight = units * book.multiplier
-        values = [weight * price for price in closes[book.symbol][start:stop].tolist()]
-        sizes = values if min(values) >= 0.0 else list(map(abs, values))
-        net = list(map(add, net, values)) if net else values
-        gross = list(map(add, gross, sizes)) if gross else sizes
-    return net, gross
+    def _own_gross(self) -> array[float]:
+        if self.gross is self.net:
+            self.gross = self.net[:]
+        return self.gross

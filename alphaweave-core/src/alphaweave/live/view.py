@@ -104,6 +104,7 @@ class MarketView:
         elif isinstance(indicator, BarIndicator):
             lane.bar_feeds.append((indicator.update, series.high, series.low, series.close))
         self.catch_up(*key)
+        self._kernel.breaks.append("there is one more indicator to feed")
         return indicator
 
     def catch_up(self, kind: str, symbol: str, period: int) -> None:
