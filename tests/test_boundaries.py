@@ -84,6 +84,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.values",
     ),
     ("alphaweave.monitoring.dashboard*",),
+    ("alphaweave.live.reconcile*",),
     (
         "alphaweave.live.engine*",
         "alphaweave.live.express",
