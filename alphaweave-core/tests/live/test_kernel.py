@@ -359,6 +359,16 @@ def test_orders_in_the_warm_up_are_denied(make_bench: Any) -> None:
         (lambda s: s.order_market("SPY", 1, tif="at_open"), "unsupported"),
         (lambda s: s.order_target_percent("SPY", float("inf")), "invalid_order"),
         (lambda s: s.order_market("SPY", 1e50), "invalid_order"),
+        (lambda s: s.order_market("SPY", 10**30), "invalid_order"),
+        (lambda s: s.order_market("SPY", value=1e300), "invalid_order"),
+        (lambda s: s.order_limit("SPY", 1, 1e300), "invalid_order"),
+        (lambda s: s.order_stop("SPY", 1, 1e300), "invalid_order"),
+        (lambda s: s.order_trailing_stop("SPY", 1, amount=1e300), "invalid_order"),
+        (lambda s: s.order_trailing_stop("SPY", 1, percent=1e300), "invalid_order"),
+        (lambda s: s.order_target_percent("SPY", True), "invalid_order"),
+        (lambda s: s.order_target_percent("SPY", b"5"), "invalid_order"),
+        (lambda s: s.order_target_percent("SPY", None), "invalid_order"),
+        (lambda s: s.order_limit("SPY", 1, 5, tif="gtd", expire_at="2030-01-01"), "invalid_order"),
         (lambda s: s.order_bracket("SPY", 1e50, take_profit=120, stop_loss=90).entry, "invalid_order"),
         (
             lambda s: s.order_limit("SPY", 1, 5, tif="gtd", expire_at=datetime(2030, 1, 1)),  # noqa: DTZ001

@@ -200,6 +200,8 @@ class OrderRequest:
             raise ValueError(_complaint(self.type, "trail", wanted[2]))
         if (self.expire_at is not None) != (self.tif is TimeInForce.GTD):
             raise ValueError("expire_at belongs to time in force GTD, and GTD needs it")
+        if self.expire_at is not None and not isinstance(self.expire_at, datetime):
+            raise TypeError(f"expire_at is an aware datetime, not {self.expire_at!r}")
         if self.expire_at is not None and self.expire_at.tzinfo is None:
             raise ValueError(f"expire_at {self.expire_at.isoformat()} has no time zone")
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from alphaweave.core.money import ZERO, Number
+from alphaweave.core.money import ZERO, Number, decimal_of
 from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeInForce
 from alphaweave.live.adapters.capabilities import usual_tif
 from alphaweave.live.effects import SubmitOrder, prepared
@@ -40,6 +40,7 @@ __all__ = ["OrderEntry"]
 
 # An enum member looked up in its class costs several times what a module's own name costs.
 _BUY, _SELL, _MARKET = Side.BUY, Side.SELL, OrderType.MARKET
+_LARGEST = 1e15
 _RESTING = (TimeInForce.DAY, TimeInForce.GTC)
 
 
@@ -144,9 +145,11 @@ class OrderEntry(MarketView, ABC):
         try:
             if kernel.warming or kernel.stopped or kernel.index < 0:
                 self._may_trade()
+            # Whatever else passes for a number in Python, a flag say, was hardly meant as one.
+            share = target if type(target) is float else float(decimal_of(target))
             count = book.cursor.count
             last = book.closes[count - 1] if count else None
-            change = self._target_quantity(book, float(target), last) - book.quantity - book.intended
+            change = self._target_quantity(book, share, last) - book.quantity - book.intended
             quantity = book.instrument.round_size(abs(change))
             if not quantity:
                 at = DeniedOrder("", book.symbol, "at_target", "the position is already at its target")
@@ -182,12 +185,13 @@ class OrderEntry(MarketView, ABC):
         """A size that needs no rounding as signed units on the grid; None if it is anything else."""
         if tif not in _RESTING or not size:
             return None
+        # What is far too large, and NaN, fails here; the long way says why.
+        if (type(size) is not int and type(size) is not float) or not -_LARGEST < size < _LARGEST:
+            return None
         if type(size) is int:
             units = Decimal(size)
-        elif type(size) is float and isfinite(size):
-            units = Decimal(int(size)) if book.whole and size.is_integer() else Decimal(repr(size))
         else:
-            return None
+            units = Decimal(int(size)) if book.whole and size == int(size) else Decimal(repr(size))
         if book.whole and not units % 1:
             return units
         rounded = book.instrument.round_size(units)

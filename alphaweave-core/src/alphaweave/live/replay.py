@@ -33,7 +33,7 @@ from alphaweave.sim.venue import SimVenue
 __all__ = ["ReplayDriver"]
 
 _CHUNK = 4096
-_MOST_EVENTS_IN_A_SLICE = 10_000
+_MOST_EVENTS_IN_A_SLICE = 1_000
 _COLLECT_EVERY = 250_000
 
 

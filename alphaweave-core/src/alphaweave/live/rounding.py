@@ -31,6 +31,10 @@ UNUSABLE = (TypeError, ValueError, ArithmeticError)
 """What a strategy's numbers may come to on their way to exact sizes and prices."""
 
 
+# No venue trades what lies beyond; exact arithmetic would fail on it later, and say so less well.
+_LARGEST = Decimal("1e18")
+
+
 class Refused(Exception):
     """Carries a denial from where it is found to where the handle is made; never leaves the kernel."""
 
@@ -58,7 +62,7 @@ def sized(
     if (size is None) == (value is None):
         raise Refused("invalid_order", "give exactly one of size and value")
     if size is None:
-        signed = decimal_of(value)  # type: ignore[arg-type]
+        signed = _bounded(decimal_of(value))  # type: ignore[arg-type]
         if not signed:
             raise Refused("zero_size", "the value is zero")
         asked = abs(signed)
@@ -68,7 +72,7 @@ def sized(
         if amount != asked:
             adjustments.append(f"value {plain(asked)} rounded down to {plain(amount)}")
         return (Side.BUY if signed > 0 else Side.SELL), None, amount
-    signed = decimal_of(size)
+    signed = _bounded(decimal_of(size))
     if not signed:
         raise Refused("zero_size", "the size is zero")
     return (Side.BUY if signed > 0 else Side.SELL), units_on_grid(instrument, abs(signed), adjustments), None
@@ -127,7 +131,7 @@ def limit_on_grid(
     """A limit price on the tick grid, on the passive side; None stays None."""
     if price is None:
         return None
-    asked = decimal_of(price)
+    asked = _bounded(decimal_of(price))
     rounded = instrument.round_price(asked, side)
     return _reported("limit price", asked, rounded, adjustments)
 
@@ -138,7 +142,7 @@ def stop_on_grid(
     """A stop price on the tick grid, on the side that triggers later; None stays None."""
     if price is None:
         return None
-    asked = decimal_of(price)
+    asked = _bounded(decimal_of(price))
     rounded = instrument.round_trigger(asked, side)
     return _reported("stop price", asked, rounded, adjustments)
 
@@ -146,8 +150,15 @@ def stop_on_grid(
 def trail_of(amount: Number | None, percent: Number | None) -> Trail:
     """A trail of exactly one of an amount and a percentage."""
     return Trail(
-        None if amount is None else decimal_of(amount), None if percent is None else decimal_of(percent)
+        None if amount is None else _bounded(decimal_of(amount)),
+        None if percent is None else _bounded(decimal_of(percent)),
     )
+
+
+def _bounded(price: Decimal) -> Decimal:
+    if abs(price) > _LARGEST:
+        raise ValueError(f"{price:.4g} is too large to trade")
+    return price
 
 
 def _reported(what: str, asked: Decimal, rounded: Decimal, adjustments: list[str]) -> Decimal:
