@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
+from attrs import fields
 
 from alphaweave.core.errors import RunRefused
 from alphaweave.core.order import OrderType, TimeInForce
@@ -10,6 +14,7 @@ from alphaweave.live.adapters.base import RunMode
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.config import check_mode, parse_live_config
 from alphaweave.live.datafeed import FeedCapabilities, FeedKind
+from alphaweave.live.risk import RiskSettings
 
 ORDERS = frozenset({(OrderType.MARKET, TimeInForce.DAY)})
 BROKERS = {
@@ -26,7 +31,16 @@ FEEDS = {
 }
 
 
-def check(mode: str, feed: str, broker: str, account: str | None = "A1") -> RunMode:
+# The least that a run with real money has to have, all of which a replay judges, but for the loss.
+VALUES = {"max_order_notional": 1000, "max_position_notional": 5000}
+LIMITS = {**VALUES, "daily_loss": {"reduce": 0.03}}
+
+
+def check(
+    mode: str, feed: str, broker: str, account: str | None = "A1", risk: Mapping[str, Any] | None = None
+) -> RunMode:
+    if risk is None:
+        risk = LIMITS if mode == "live" else {}
     config = parse_live_config(
         {
             "run": {"mode": mode},
@@ -34,6 +48,7 @@ def check(mode: str, feed: str, broker: str, account: str | None = "A1") -> RunM
             "datafeed": {"name": feed},
             "broker": {"name": broker, "account_id": account},
             "strategy": {"class": "m:S"},
+            "risk": risk,
         }
     )
     return check_mode(config, FEEDS[feed], BROKERS[broker])
@@ -112,3 +127,65 @@ def test_live_without_an_account_is_refused() -> None:
     with pytest.raises(RunRefused, match=r"set broker\.account_id"):
         check("live", "realtime", "real", account=None)
     assert check("paper", "realtime", "real", account=None) is RunMode.PAPER
+
+
+LOSS, ORDER, POSITION = (
+    r"risk\.daily_loss \(or",
+    r"risk\.max_order_notional \(or",
+    r"risk\.max_position_notional \(or",
+)
+
+
+@pytest.mark.parametrize(
+    ("risk", "lacking"),
+    [
+        ({}, f"{LOSS}.*{ORDER}.*{POSITION}"),
+        (VALUES, f": {LOSS} risk.drawdown\\) with a level reduce or flatten$"),
+        ({**VALUES, "daily_loss": {"warn": 0.01}}, f": {LOSS}"),
+        ({**LIMITS, "max_order_notional": None}, rf": {ORDER} a limit of SPY in risk\.symbols\)$"),
+        ({**LIMITS, "max_position_notional": None}, rf": {POSITION} a limit of SPY in risk\.symbols\)$"),
+    ],
+)
+def test_live_without_limits_is_refused(risk: Mapping[str, Any], lacking: str) -> None:
+    """Real money is traded within limits of losses, orders and positions, or not at all."""
+    with pytest.raises(RunRefused, match=lacking):
+        check("live", "realtime", "real", risk=risk)
+    assert check("paper", "realtime", "real", risk=risk) is RunMode.PAPER
+
+
+def test_live_takes_limits_by_symbol_and_a_drawdown() -> None:
+    """A limit of every symbol that may be traded is as good as one of all."""
+    own = {"SPY": {"max_order_notional": 10, "max_position_quantity": 5}}
+    assert check("live", "both", "real", risk={"symbols": own, "drawdown": {"flatten": 0.1}}) is RunMode.LIVE
+
+
+WRITTEN: dict[str, Any] = {
+    "max_gross_exposure": 1,
+    "max_net_exposure": 1,
+    "max_leverage": 1,
+    "buying_power": {},
+    "max_open_orders": 5,
+    "price_collar": 0.1,
+    "order_rate": {},
+    "daily_counts": {},
+    "duplicates": {},
+    "rejects": {},
+    "repeated_executions": {},
+    "stale_data": {},
+    "clock_skew_ms": 500,
+    "silence_seconds": 15,
+    "daily_loss": {},
+    "drawdown": {},
+    "timezone": "UTC",
+}
+
+
+def test_replay_is_refused_with_a_limit_that_it_does_not_judge() -> None:
+    """A limit that is written holds, or the run does not start."""
+    judged = {"allow", "max_order_quantity", "max_order_notional", "max_position_notional", "max_capital"}
+    assert {each.name for each in fields(RiskSettings)} == {*WRITTEN, *judged, "symbols"}
+    for name, value in WRITTEN.items():
+        with pytest.raises(RunRefused, match=rf"does not judge risk\.{name}, "):
+            check("auto", "history", "simulated", risk={name: value})
+        assert check("auto", "realtime", "simulated", risk={name: value}) is RunMode.PAPER
+    assert check("auto", "history", "simulated", risk={**VALUES, "allow": ["SPY"]}) is RunMode.REPLAY

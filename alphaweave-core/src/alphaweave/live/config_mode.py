@@ -39,6 +39,12 @@ def check_mode(
                 f"datafeed {feed!r} makes it a replay, and broker {broker!r} cannot simulate fills in one; "
                 "set broker.name to one that can (paper or mock), or datafeed.name to a real-time feed"
             )
+        beyond = config.risk.beyond_replay()
+        if beyond:
+            raise RunRefused(
+                f"a replay does not judge {', '.join(beyond)}, and would trade past it; "
+                "leave it out, or keep it in a config for paper and live runs"
+            )
         return chosen
     if not feed_capabilities.realtime:
         raise RunRefused(
@@ -53,4 +59,7 @@ def check_mode(
             )
         if config.broker.account_id is None:
             raise RunRefused("run.mode is live; set broker.account_id to the account that may be traded")
+        lacking = config.risk.unset_for_live(config.symbols)
+        if lacking:
+            raise RunRefused(f"run.mode is live; it needs limits before it may trade: {', '.join(lacking)}")
     return chosen

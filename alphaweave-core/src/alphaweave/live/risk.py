@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
-from types import MappingProxyType
 
-from attrs import Attribute, field, frozen
-
-from alphaweave.core.errors import ConfigError, Problem
-from alphaweave.core.money import Number, decimal_of, plain
+from alphaweave.core.errors import ConfigError
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.risk_rules import (
     AllowList,
@@ -24,6 +19,7 @@ from alphaweave.live.risk_rules import (
     ReduceOnly,
     RiskRule,
 )
+from alphaweave.live.risk_settings import RiskSettings, SymbolLimits
 
 __all__ = [
     "AllowList",
@@ -40,68 +36,11 @@ __all__ = [
     "RiskSettings",
     "SymbolLimits",
     "build_chain",
+    "chain_rules",
 ]
 
 
 _MakeRule = Callable[[Decimal | None, Mapping[str, Decimal]], RiskRule]
-
-
-def _limit(value: Number | None) -> Decimal | None:
-    return None if value is None else decimal_of(value)
-
-
-def _frozen_map(given: Mapping[str, SymbolLimits]) -> Mapping[str, SymbolLimits]:
-    return MappingProxyType(dict(given))
-
-
-def _positive(settings: object, attribute: Attribute[Decimal | None], value: Decimal | None) -> None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{attribute.name} must be above zero; leave it out for no limit")
-
-
-@frozen(kw_only=True)
-class SymbolLimits:
-    """Limits of one symbol. Where the general settings have one too, the tighter holds."""
-
-    max_order_quantity: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-    max_order_notional: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-    max_position_quantity: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-    max_position_notional: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-
-
-@frozen(kw_only=True)
-class RiskSettings:
-    """The ``risk`` section of a config. Nothing has a default: a limit that is not written is off.
-
-    Attributes:
-        allow: the symbols that may be traded; None is every instrument of the config.
-        max_order_quantity: units in one order.
-        max_order_notional: value of one order in settle currency.
-        max_position_notional: value of a position in settle currency, open orders filled.
-        max_capital: a ``run.capital`` above it is refused at the start.
-        symbols: tighter limits by symbol.
-    """
-
-    allow: tuple[str, ...] | None = None
-    max_order_quantity: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-    max_order_notional: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-    max_position_notional: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-    max_capital: Decimal | None = field(default=None, converter=_limit, validator=_positive)
-    symbols: Mapping[str, SymbolLimits] = field(factory=dict, converter=_frozen_map)
-
-    def problems(self, symbols: Sequence[str], capital: Decimal | None = None) -> tuple[Problem, ...]:
-        """What does not fit the rest of the config: its instruments and ``run.capital``."""
-        found: list[Problem] = []
-        for path, names in (("risk.allow", self.allow or ()), ("risk.symbols", self.symbols)):
-            for name in names:
-                if name not in symbols:
-                    near = get_close_matches(name, symbols, n=1)
-                    text = f"{name!r} is none of the config's instruments"
-                    found.append(Problem(path, text, near[0] if near else None))
-        if capital is not None and self.max_capital is not None and capital > self.max_capital:
-            text = f"{plain(capital)} is above risk.max_capital, {plain(self.max_capital)}"
-            found.append(Problem("run.capital", text))
-        return tuple(found)
 
 
 class RiskChain:
@@ -157,10 +96,21 @@ class RiskChain:
 
 
 def build_chain(settings: RiskSettings, symbols: Sequence[str], capabilities: Capabilities) -> RiskChain:
-    """The chain of a run: the three rules that always hold, and one for each kind of limit written.
+    """The chain of a replay: the three rules that always hold, and one for each kind of limit written.
 
     Raises:
         ConfigError: the settings name a symbol that is not among ``symbols``.
+    """
+    return RiskChain(chain_rules(settings, symbols, capabilities))
+
+
+def chain_rules(
+    settings: RiskSettings, symbols: Sequence[str], capabilities: Capabilities
+) -> tuple[RiskRule, ...]:
+    """The rules of `build_chain`, which every mode has.
+
+    Raises:
+        ConfigError: as `build_chain`.
     """
     problems = settings.problems(symbols)
     if problems:
@@ -178,4 +128,4 @@ def build_chain(settings: RiskSettings, symbols: Sequence[str], capabilities: Ca
         by_symbol = {symbol: limit for symbol, limit in given if limit is not None}
         if general is not None or by_symbol:
             rules.append(make(general, by_symbol))
-    return RiskChain(rules)
+    return tuple(rules)

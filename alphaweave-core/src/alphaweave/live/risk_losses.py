@@ -37,7 +37,13 @@ _PEAK: Final = "drawdown"
 
 @frozen(kw_only=True)
 class LossLevels:
-    """Fractions of the equity they are measured from, rising; None is off. 0.03 is 3 %."""
+    """Fractions of the equity they are measured from, rising; None is off. 0.03 is 3 %.
+
+    Attributes:
+        warn: an alert.
+        reduce: only orders that reduce a position are taken, until an operator resumes.
+        flatten: everything is cancelled and closed, and trading halts until an operator resumes.
+    """
 
     warn: Decimal | None = None
     reduce: Decimal | None = None
