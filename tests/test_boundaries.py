@@ -77,7 +77,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.view",
     ),
     (
+        "alphaweave.live.actions",
         "alphaweave.live.control",
+        "alphaweave.live.input*",
         "alphaweave.live.journal*",
         "alphaweave.live.run_lock",
         "alphaweave.live.state*",
