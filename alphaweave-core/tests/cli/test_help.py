@@ -37,6 +37,16 @@ def test_commands_are_those_documented() -> None:
         ("report",),
         ("new",),
         ("new", "strategy"),
+        ("status",),
+        ("halt",),
+        ("resume",),
+        ("flatten",),
+        ("stop",),
+        ("state",),
+        ("state", "show"),
+        ("state", "diff"),
+        ("state", "export"),
+        ("state", "rollback"),
     }
 
 

@@ -39,6 +39,18 @@ _SUMMARY = click.option(
     metavar="FILE",
     help="Also write the summary to FILE, as JSON.",
 )
+_JOURNAL = click.argument("journal", type=click.Path(path_type=Path, dir_okay=False))
+_WAIT = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the run's answer.",
+)
+_SYMBOL = click.option("--symbol", metavar="SYMBOL", help="Only this one; by default everything.")
+_OPERATOR = click.option("--operator", metavar="NAME", help="Who says so; by default who is logged in.")
+_REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads it later.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -132,6 +144,133 @@ def report(state: Path, out: Path, title: str | None, as_json: bool) -> None:
     from alphaweave.cli.reporting import write_report
 
     write_report(state, out, title=title, as_json=as_json)
+
+
+@cli.command()
+@_JOURNAL
+@_WAIT
+@_JSON
+def status(journal: Path, wait: float, as_json: bool) -> int:
+    """Ask a run how it is, and show what is latched.
+
+    JOURNAL is the run's persistence.journal. The same goes for halt, resume, flatten and stop.
+    """
+    from alphaweave.cli.operating import tell_run
+
+    return tell_run("status", journal, wait=wait, as_json=as_json)
+
+
+@cli.command()
+@_JOURNAL
+@_SYMBOL
+@_OPERATOR
+@_REASON
+@_WAIT
+@_JSON
+def halt(journal: Path, as_json: bool, **told: Any) -> int:
+    """Send no more orders, and cancel those that work.
+
+    It is latched, also while the run is down, until somebody resumes.
+    """
+    from alphaweave.cli.operating import tell_run
+
+    return tell_run("halt", journal, as_json=as_json, **told)
+
+
+@cli.command()
+@_JOURNAL
+@_SYMBOL
+@click.option("--operator", required=True, metavar="NAME", help="Who says so.")
+@click.option("--reason", required=True, metavar="TEXT", help="What was wrong, and why it is right now.")
+@_WAIT
+@_JSON
+def resume(journal: Path, as_json: bool, **told: Any) -> int:
+    """Let a halted run trade again."""
+    from alphaweave.cli.operating import tell_run
+
+    return tell_run("resume", journal, as_json=as_json, **told)
+
+
+@cli.command()
+@_JOURNAL
+@_SYMBOL
+@_OPERATOR
+@_REASON
+@_WAIT
+@_JSON
+def flatten(journal: Path, as_json: bool, **told: Any) -> int:
+    """Cancel everything and close the positions; a run that is down does so at its next start."""
+    from alphaweave.cli.operating import tell_run
+
+    return tell_run("flatten", journal, as_json=as_json, **told)
+
+
+@cli.command()
+@_JOURNAL
+@_OPERATOR
+@_REASON
+@_WAIT
+@_JSON
+def stop(journal: Path, as_json: bool, **told: Any) -> int:
+    """End a run that is up; positions stay as they are."""
+    from alphaweave.cli.operating import tell_run
+
+    return tell_run("stop", journal, as_json=as_json, **told)
+
+
+@cli.group()
+def state() -> None:
+    """See, compare and take back what a journal holds."""
+
+
+@state.command()
+@_JOURNAL
+@_JSON
+def show(journal: Path, as_json: bool) -> None:
+    """Where a run stands: its books' extent, open orders, risk state, the strategy's values."""
+    from alphaweave.cli.keeping import show_journal
+
+    show_journal(journal, as_json=as_json)
+
+
+@state.command()
+@_JOURNAL
+@click.argument("other", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Show no more.")
+@_JSON
+def diff(journal: Path, other: Path, limit: int, as_json: bool) -> int:
+    """Where OTHER, a journal or an export of one, says something else; 1 if it does."""
+    from alphaweave.cli.keeping import diff_journals
+
+    return diff_journals(journal, other, limit=limit, as_json=as_json)
+
+
+@state.command()
+@_JOURNAL
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="A new file; by default the screen."
+)
+def export(journal: Path, out: Path | None) -> None:
+    """The whole journal as one JSON document."""
+    from alphaweave.cli.keeping import export_journal
+
+    export_journal(journal, out)
+
+
+@state.command()
+@_JOURNAL
+@click.option(
+    "--to", type=click.IntRange(min=0), required=True, metavar="N", help="The last decision to keep."
+)
+@click.option("--yes", "confirmed", is_flag=True, help="Do it.")
+def rollback(journal: Path, to: int, confirmed: bool) -> None:
+    """Take back the decisions after number N, of a run that is down. A copy is kept.
+
+    What the broker did is not taken back.
+    """
+    from alphaweave.cli.keeping import roll_back
+
+    roll_back(journal, to, confirmed=confirmed)
 
 
 @cli.group()

@@ -1,0 +1,132 @@
+"""``alphaweave status``, ``halt``, ``resume``, ``flatten`` and ``stop``."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from alphaweave.cli.exits import FAILED
+from alphaweave.core.clock import SystemClock, from_ns, to_ns
+from alphaweave.core.errors import ControlError, JournalError
+from alphaweave.live.control import Command, ControlStore, Latch, Verb
+from alphaweave.live.journal_reader import JournalReader
+
+__all__ = ["tell_run"]
+
+_POLL: Final = 0.02
+# What these ask of a run that is down means nothing to the next one, days later.
+_NOW_ONLY: Final = frozenset({Verb.STATUS, Verb.STOP})
+
+
+def tell_run(
+    verb: str,
+    journal: Path,
+    *,
+    operator: str | None = None,
+    reason: str = "",
+    symbol: str | None = None,
+    wait: float,
+    as_json: bool,
+) -> int:
+    """Tell a run something, wait for its answer, and print what is; the exit code.
+
+    Args:
+        journal: of the run, which may be down.
+        operator: None is whoever is logged in.
+        wait: seconds to wait for a run to answer.
+
+    Raises:
+        ControlError: there is no such run, or it cannot be told.
+        JournalError: the journal cannot be read.
+    """
+    verb = Verb(verb)
+    # A store is made where there is none, and a halt of a run that is not there would halt nothing.
+    if not journal.is_file():
+        raise ControlError("there is no journal here; name the one of the run", journal)
+    store = ControlStore.beside(journal)
+    clock = SystemClock()
+    said_at = to_ns(clock.now())
+    number = store.post(
+        verb, operator=operator or getpass.getuser(), reason=reason, at_ns=said_at, scope=symbol or ""
+    )
+    command = store.wait(number, poll=_patience(clock, wait))
+    if command is None and verb in _NOW_ONLY and not store.withdraw(number, to_ns(clock.now())):
+        command = store.get(number)
+    found = _found(verb, command, store.latches(), journal)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _print(found)
+    if found["answer"] is not None and "error" in found["answer"]:
+        return FAILED
+    return FAILED if verb is Verb.STOP and command is None else 0
+
+
+def _patience(clock: SystemClock, seconds: float) -> Callable[[], bool]:
+    deadline = clock.monotonic() + seconds
+
+    def poll() -> bool:
+        time.sleep(_POLL)
+        return clock.monotonic() < deadline
+
+    return poll
+
+
+def _found(
+    verb: Verb, command: Command | None, latches: Mapping[str, Latch], journal: Path
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"command": verb.value, "journal": str(journal)}
+    try:
+        reader = JournalReader(journal)
+        identity = reader.identity
+        found |= {
+            "run": identity.run_id,
+            "mode": identity.mode,
+            "broker": identity.broker,
+            "account": identity.account,
+            "decisions": reader.seq,
+        }
+    except JournalError as error:
+        # What was latched holds all the same, and has to be told.
+        found["journal_error"] = str(error)
+    taken = command is not None and command.taken_at is not None
+    answered = command is not None and command.answered_at is not None
+    found["run_is"] = "up" if answered else "up, and has not answered yet" if taken else "down or silent"
+    found["latched"] = {
+        scope or "all": {
+            "state": latch.state,
+            "operator": latch.operator,
+            "reason": latch.reason,
+            "at": from_ns(latch.at_ns).isoformat(),
+        }
+        for scope, latch in latches.items()
+    }
+    found["answer"] = command.answer if command is not None and answered else None
+    return found
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    for name in ("run", "mode", "broker", "account", "decisions", "journal_error"):
+        if name in found:
+            click.echo(f"{name.replace('_', ' '):<15}{found[name]}")
+    click.echo(f"{'the run is':<15}{found['run_is']}")
+    for scope, latch in found["latched"].items():
+        why = f" ({latch['reason']})" if latch["reason"] else ""
+        click.echo(f"{'latched':<15}{latch['state']}, {scope}, by {latch['operator']} at {latch['at']}{why}")
+    if not found["latched"]:
+        click.echo(f"{'latched':<15}nothing: trading is ACTIVE as far as operators go")
+    for name, value in (found["answer"] or {}).items():
+        text = value if isinstance(value, str | int | float) else json.dumps(value)
+        click.echo(f"{name.replace('_', ' '):<15}{text}")
+    if found["answer"] is None and found["command"] in {Verb.HALT, Verb.FLATTEN, Verb.RESUME}:
+        click.echo(
+            f"note: no run has answered; the {found['command']} is latched, and holds from its next start"
+        )
+    elif found["answer"] is None and found["command"] == Verb.STOP:
+        click.echo("note: no run has answered; nothing was stopped, and nothing will be")

@@ -1,0 +1,192 @@
+"""What operators tell a run, whether it is up or not, and what its journal holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from alphaweave.live.control import HALTED, ControlStore, Verb
+from alphaweave.live.journal import Decision, Entry, Intent, Journal, RunIdentity
+
+RUN = RunIdentity(
+    run_id="sma", broker="paper", account="DU1", strategy="m:S", mode="paper", config_digest="d"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Two decisions: an order that is on its way, and an execution."""
+    path = tmp_path / "sma.db"
+    journal = Journal.open(path, run=RUN, clock_ns=iter(range(10**18, 10**18 + 1000)).__next__)
+    buy = Intent("aw-1", "aw-1", "submit", {"symbol": "FB", "quantity": "10"}, decided_at=10**18)
+    journal.commit(Decision(input_kind="bar", input_key="1", at_ns=10**18, intents=(buy,), state={"n": 1}))
+    fill = Entry("execution", {"price": "344.3", "size": "10"}, "DU1", "FB:56")
+    journal.commit(Decision(input_kind="fill", input_key="FB:56:0", at_ns=10**18 + 1, entries=(fill,)))
+    journal.close()
+    return path
+
+
+@pytest.fixture
+def answering(path: Path) -> Iterator[list[str]]:
+    """A run that is up, as far as its commands go; what it was told."""
+    told: list[str] = []
+    ended = Event()
+    store = ControlStore.beside(path)
+
+    def run() -> None:
+        while not ended.wait(0.005):
+            for command in store.take(5):
+                told.append(f"{command.verb} {command.scope} {command.operator} {command.reason}".strip())
+                answer = (
+                    {"error": "not now"} if command.reason == "refuse me" else {"state": "active", "n": 3}
+                )
+                store.answer(command.id, answer, 6)
+
+    thread = Thread(target=run)
+    thread.start()
+    yield told
+    ended.set()
+    thread.join()
+
+
+def test_status_of_a_run_that_is_up_is_its_answer(
+    alphaweave: Callable[..., Any], path: Path, answering: list[str]
+) -> None:
+    answer = alphaweave("status", path)
+    assert answer.code == 0
+    assert [line.split(maxsplit=1) for line in answer.out.splitlines() if "latched" not in line][:1] == [
+        ["run", "sma"]
+    ]
+    assert "the run is     up\n" in answer.out
+    assert "state          active\n" in answer.out
+    assert answering[0].startswith("status")
+
+
+def test_status_of_a_run_that_is_down_leaves_nothing_behind(
+    alphaweave: Callable[..., Any], path: Path
+) -> None:
+    """The next start has no question to answer that nobody waits for."""
+    found = json.loads(alphaweave("status", path, "--wait", 0, "--json").out)
+    assert (found["run"], found["run_is"], found["answer"]) == ("sma", "down or silent", None)
+    assert ControlStore.beside(path).take(7) == ()
+
+
+def test_halt_of_a_run_that_is_down_is_latched_and_kept_for_it(
+    alphaweave: Callable[..., Any], path: Path
+) -> None:
+    answer = alphaweave("halt", path, "--reason", "odd fills", "--operator", "eva", "--wait", 0)
+    assert answer.code == 0
+    assert "note: no run has answered; the halt is latched, and holds from its next start" in answer.out
+    store = ControlStore.beside(path)
+    assert store.latches()[""].state == HALTED
+    assert [(each.verb, each.operator) for each in store.take(7)] == [(Verb.HALT, "eva")]
+
+
+def test_halt_of_one_symbol_latches_that_one(alphaweave: Callable[..., Any], path: Path) -> None:
+    alphaweave("halt", path, "--symbol", "FB", "--wait", 0)
+    assert set(ControlStore.beside(path).latches()) == {"FB"}
+
+
+def test_resume_needs_a_name_and_a_reason(alphaweave: Callable[..., Any], path: Path) -> None:
+    assert alphaweave("resume", path).code == 2
+    assert alphaweave("resume", path, "--operator", "eva").code == 2
+    assert alphaweave("resume", path, "--operator", "eva", "--reason", " ", "--wait", 0).code == 2
+    assert ControlStore.beside(path).take(7) == ()
+    assert alphaweave("resume", path, "--operator", "eva", "--reason", "explained", "--wait", 0).code == 0
+
+
+def test_stop_reaches_only_a_run_that_is_up(
+    alphaweave: Callable[..., Any], path: Path, request: pytest.FixtureRequest
+) -> None:
+    """One that waited would end the next start."""
+    assert alphaweave("stop", path, "--wait", 0).code == 1
+    assert ControlStore.beside(path).take(7) == ()
+    told = request.getfixturevalue("answering")
+    assert alphaweave("stop", path, "--operator", "eva").code == 0
+    assert told == ["stop  eva"]
+
+
+def test_answer_that_is_an_error_fails_the_command(
+    alphaweave: Callable[..., Any], path: Path, answering: list[str]
+) -> None:
+    answer = alphaweave("flatten", path, "--reason", "refuse me", "--operator", "eva")
+    assert answer.code == 1
+    assert "error          not now" in answer.out
+
+
+def test_run_that_is_not_there_is_told_nothing(alphaweave: Callable[..., Any], tmp_path: Path) -> None:
+    """A slip of the pen must not look like a halt."""
+    answer = alphaweave("halt", tmp_path / "sam.db")
+    assert answer.code == 2
+    assert "there is no journal here" in answer.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_latch_shows_although_the_journal_is_damaged(alphaweave: Callable[..., Any], path: Path) -> None:
+    alphaweave("halt", path, "--wait", 0)
+    path.write_bytes(b"nothing of the kind")
+    answer = alphaweave("status", path, "--wait", 0)
+    assert answer.code == 0
+    assert "journal error" in answer.out
+    assert "HALTED, all, by" in answer.out
+
+
+def test_state_show_tells_open_intents(alphaweave: Callable[..., Any], path: Path) -> None:
+    found = json.loads(alphaweave("state", "show", path, "--json").out)
+    assert (found["seq"], found["executions"], found["strategy_state"]) == (2, 1, {"n": 1})
+    assert found["last_input"] == "fill FB:56:0"
+    assert [one["state"] for one in found["open_intents"].values()] == ["intent"]
+    assert "last input        fill FB:56:0" in alphaweave("state", "show", path).out
+
+
+def test_state_export_is_what_diff_compares_with(
+    alphaweave: Callable[..., Any], path: Path, tmp_path: Path
+) -> None:
+    """Until the journal goes on; a file that is there is not replaced."""
+    out = tmp_path / "before.json"
+    assert alphaweave("state", "export", path, "--out", out).code == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert alphaweave("state", "export", path, "--out", out).code == 2
+    same = alphaweave("state", "diff", path, out)
+    assert (same.code, same.out) == (0, "no difference\n")
+    assert alphaweave("state", "rollback", path, "--to", 1, "--yes").code == 0
+    differs = alphaweave("state", "diff", path, out, "--json")
+    assert differs.code == 1
+    assert "decisions[1].decision.input_kind" in {one["path"] for one in json.loads(differs.out)}
+
+
+def test_state_diff_refuses_what_is_no_export(
+    alphaweave: Callable[..., Any], path: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.json"
+    for text in ("{}", "{"):
+        other.write_text(text)
+        answer = alphaweave("state", "diff", path, other)
+        assert answer.code == 2
+        assert "neither a journal nor an export" in answer.err
+
+
+def test_state_rollback_is_asked_for_twice_and_keeps_a_copy(
+    alphaweave: Callable[..., Any], path: Path
+) -> None:
+    unsure = alphaweave("state", "rollback", path, "--to", 1)
+    assert unsure.code == 2
+    assert "forgets decisions 2 to 2" in unsure.err
+    done = alphaweave("state", "rollback", path, "--to", 1, "--yes")
+    assert done.code == 0
+    copy = Path(done.out.rpartition(": ")[2].strip())
+    assert json.loads(alphaweave("state", "show", copy, "--json").out)["executions"] == 1
+    assert json.loads(alphaweave("state", "show", path, "--json").out)["executions"] == 0
+
+
+def test_state_rollback_of_a_run_that_is_up_is_refused(alphaweave: Callable[..., Any], path: Path) -> None:
+    journal = Journal.open(path, run=RUN, clock_ns=lambda: 10**18 + 9)
+    answer = alphaweave("state", "rollback", path, "--to", 1, "--yes")
+    journal.close()
+    assert answer.code == 2
+    assert "writes this journal; stop that run first" in answer.err
