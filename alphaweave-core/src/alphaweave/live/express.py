@@ -22,7 +22,7 @@ from alphaweave.sim.venue import SimVenue
 
 __all__ = ["ExpressLane"]
 
-_PENDING, _ACCEPTED, _FILLED = OrderStatus.PENDING, OrderStatus.ACCEPTED, OrderStatus.FILLED
+_ACCEPTED, _FILLED = OrderStatus.ACCEPTED, OrderStatus.FILLED
 _FILL = BookingKind.FILL
 
 
@@ -76,38 +76,33 @@ class ExpressLane:
         effects = kernel.effects
         if self.others:
             return False
-        orders: list[ExpressOrder] = []
-        for effect in effects:
-            if not isinstance(effect, ExpressOrder):
-                return False
-            orders.append(effect)
         express = self._express
         lots = express.lots
         now, index = kernel.now, kernel.index
-        waiting = self.waiting
+        waiting, notes = self.waiting, kernel.notes
         mark = len(waiting)
-        for order in orders:
-            lot = lots.get(order.symbol)
-            place = 0 if lot is None else express.admit(lot, order.buy, order.units, now, index)
-            if not place:
+        telling = kernel.hears_orders
+        for order in effects:
+            place = 0
+            if isinstance(order, ExpressOrder) and (lot := lots.get(order.symbol)) is not None:
+                place = express.admit(lot, order.buy, order.units, now, index)
+            if not place or not isinstance(order, ExpressOrder):
+                # Of those before it, a strategy that listens has not been told: the venue's events do it.
                 del effects[: len(waiting) - mark]
-                self.release(mark)
+                self.release(mark if telling else None)
                 return False
             order.place = place
             order.submitted = now
+            order.handed_over = True
             waiting.append(order)
-        effects.clear()
-        kernel.decided.clear()
-        notes = kernel.notes
-        if not kernel.hears_orders:
-            for order in orders:
-                order.handed_over = True
+            if not telling:
                 order.status = _ACCEPTED
                 notes.append(AcceptedNote((now, order, order.units)))
+        effects.clear()
+        kernel.decided.clear()
+        if not telling:
             return True
-        for order in orders:
-            order.handed_over = True
-        for order in orders:
+        for order in waiting[mark:]:
             order.status = _ACCEPTED
             notes.append(AcceptedNote((now, order, order.units)))
             kernel.tell_order(order)
