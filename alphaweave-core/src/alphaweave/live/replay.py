@@ -34,7 +34,7 @@ __all__ = ["ReplayDriver"]
 
 _CHUNK = 4096
 _MOST_EVENTS_IN_A_SLICE = 1_000
-_COLLECT_EVERY = 250_000
+_COLLECT_EVERY = 50_000
 
 
 class ReplayDriver:
