@@ -265,6 +265,10 @@ class TradingStates:
             ) from error
         return states
 
+    def take_over(self, saved: TradingStates) -> None:
+        """Be what ``saved`` is, in place of this; whoever holds these states sees it."""
+        self._causes = dict(saved._causes)
+
     def _own(self, scope: str | None) -> Actions:
         return _together(ACTIONS[cause.step] for cause in self._causes.get(scope, ()))
 
