@@ -236,13 +236,15 @@ def assert_same(straight: tuple[LiveState, InMemoryMonitor], long: tuple[LiveSta
     make=st.sampled_from((one, several, overlapping)),
     kind=st.sampled_from((Brisk, Talkative)),
     others=st.sampled_from((0.0, 0.1)),
+    length=st.sampled_from((30, 30, 30, 300)),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_express_trades_as_the_long_way(
-    seed: int, venue: VenueSettings, make: Any, kind: Any, others: float
+    seed: int, venue: VenueSettings, make: Any, kind: Any, others: float, length: int
 ) -> None:
-    """Fills, orders, alerts, the record and the whole saved state are the same either way."""
-    series = make(30)
+    """Fills, orders, alerts, the record and the whole saved state are the same either way; of few slices
+    each is a chunk of its own, of many several are one."""
+    series = make(length)
     assert_same(
         play(kind(seed, others=others), series, SimVenue, venue),
         play(kind(seed, others=others), series, LongWay, venue),
@@ -286,3 +288,36 @@ def test_express_is_what_plain_orders_take(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(memory.trades) == 16
     assert sum(matched) == 16
     assert released == [1]  # the last one waits for a bar that the saved state is told of
+
+
+class Onlooker(Strategy):
+    """It places three orders at once, and looks at what is open whenever it hears of one."""
+
+    def init(self) -> None:
+        self.seen: list[str] = []
+
+    def next(self, i: int) -> None:
+        if i == 5:
+            for symbol in ("A", "B", "A"):
+                self.order_market(symbol, 1)
+
+    def look(self) -> None:
+        self.seen.append(" ".join(f"{order.id} {order.status}" for order in self.open_orders()))
+
+
+class ToldOfOrders(Onlooker):
+    def on_order(self, update: Any) -> None:
+        self.look()
+
+
+@pytest.mark.parametrize("kind", [ToldOfOrders])
+def test_express_orders_that_are_looked_at_meet_the_next_open(kind: type[Onlooker]) -> None:
+    """Orders that a callback looks at are dealt when they would have been, also where
+    many slices are one chunk."""
+    days = list(range(400))
+    series = {"A": walk("A", days, 1), "B": walk("B", days, 2)}
+    straight, long = kind(), kind()
+    mine = play(straight, series, SimVenue, PLAIN)
+    assert_same(mine, play(long, series, LongWay, PLAIN))
+    assert straight.seen == long.seen
+    assert [trade.index for trade in mine[1].trades] == [6, 6, 6]

@@ -106,7 +106,8 @@ class ExpressLane:
             order.status = _ACCEPTED
             notes.append(AcceptedNote((now, order, order.units)))
             kernel.tell_order(order)
-        return not effects
+        # Whoever was told may have looked at the orders, and made ordinary ones of them.
+        return not effects and not self.others
 
     def match(self, end: int) -> None:
         """Deal at the open of the bars that end at ``end``, then let the kernel hear of it.
