@@ -21,6 +21,7 @@ from alphaweave.sim.capabilities import SIM_CAPABILITIES
 from alphaweave.sim.costs import FeeModel, SlippageModel
 from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.venue import SimVenue
+from alphaweave.strategy.events import OrderHandle
 from alphaweave.strategy.strategy import Strategy
 
 DAY_NS = 86_400_000_000_000
@@ -123,11 +124,21 @@ class Talkative(Brisk):
             self.order_market(fill.symbol, -fill.size)
         elif self.roll() < 0.05:
             self.cancel_all()
+        self.look()
 
     def on_order(self, update: Any) -> None:
         self.heard.append(f"{update.order.id} {update.status} {update.reason} {update.timestamp}")
+        self.look()
         if update.status.terminal and self.roll() < 0.05:
             self.order_market(update.order.symbol, 1)
+
+    def look(self) -> None:
+        """At what is open, of which some may be filled that it has not heard of."""
+        if self.roll() < 0.1:
+            orders = self.open_orders()
+            self.heard.append(" ".join(f"{order.id} {order.status}" for order in orders))
+            if orders and self.roll() < 0.5:
+                self.heard.append(str(orders[-1].replace(size=5)))
 
 
 def walk(symbol: str, days: list[int], seed: int) -> Series:
@@ -295,11 +306,11 @@ class Onlooker(Strategy):
 
     def init(self) -> None:
         self.seen: list[str] = []
+        self.placed: list[OrderHandle] = []
 
     def next(self, i: int) -> None:
         if i == 5:
-            for symbol in ("A", "B", "A"):
-                self.order_market(symbol, 1)
+            self.placed = [self.order_market(symbol, 1) for symbol in ("A", "B", "A")]
 
     def look(self) -> None:
         self.seen.append(" ".join(f"{order.id} {order.status}" for order in self.open_orders()))
@@ -310,9 +321,17 @@ class ToldOfOrders(Onlooker):
         self.look()
 
 
-@pytest.mark.parametrize("kind", [ToldOfOrders])
+class ToldOfFills(Onlooker):
+    def on_fill(self, fill: Any) -> None:
+        self.look()
+        # The second is filled already, and its fill is what the strategy hears of next.
+        self.seen.append(str(self.placed[1].replace(size=5)))
+        self.placed[2].cancel()
+
+
+@pytest.mark.parametrize("kind", [ToldOfOrders, ToldOfFills])
 def test_express_orders_that_are_looked_at_meet_the_next_open(kind: type[Onlooker]) -> None:
-    """Orders that a callback looks at are dealt when they would have been, also where
+    """Orders that a callback looks at, or tries to change, are dealt when they would have been, also where
     many slices are one chunk."""
     days = list(range(400))
     series = {"A": walk("A", days, 1), "B": walk("B", days, 2)}

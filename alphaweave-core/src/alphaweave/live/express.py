@@ -17,6 +17,7 @@ from alphaweave.live.express_orders import AcceptedNote, ExpressFill, ExpressOrd
 from alphaweave.live.kernel import Kernel
 from alphaweave.live.ledger_entries import Booking, BookingKind
 from alphaweave.live.recorder import Recorder
+from alphaweave.live.reports import OrderUpdate
 from alphaweave.sim.express import Dealing, Express
 from alphaweave.sim.venue import SimVenue
 
@@ -36,7 +37,6 @@ class ExpressLane:
     Attributes:
         waiting: those that the venue has taken.
         others: the venue's ordinary orders; while there are any, every order is one.
-        untold: those that the venue has dealt, while the kernel hears of them one by one.
         recorder, first: whom to settle with before the books change, and the number of its first slice.
     """
 
@@ -48,7 +48,6 @@ class ExpressLane:
         "first",
         "others",
         "recorder",
-        "untold",
         "waiting",
     )
 
@@ -68,7 +67,6 @@ class ExpressLane:
         self.first = 0
         self.others = venue.working
         self.waiting: list[ExpressOrder] = []
-        self.untold: list[ExpressOrder] = []
 
     def take(self) -> bool:
         """Take what was decided to the venue; False leaves something of it to the driver."""
@@ -126,6 +124,10 @@ class ExpressLane:
                 break
             dealt.append((order, dealing))
         del self.waiting[: len(dealt)]
+        if kernel.hears_fills or kernel.hears_orders:
+            # While the strategy hears of one of them it may look for the others, or change them.
+            for order, _ in dealt:
+                kernel.register(order)
         released = bool(self.waiting)
         if released:
             self.release()
@@ -134,9 +136,6 @@ class ExpressLane:
         row = index + 1 - self.first
         if dealt:
             self.recorder.settle(row)
-            self.untold[:] = (
-                [order for order, _ in dealt] if kernel.hears_fills or kernel.hears_orders else ()
-            )
             for order, dealing in dealt:
                 self._book(order, dealing, end)
         if released or (kernel.effects and not self.take()):
@@ -147,9 +146,6 @@ class ExpressLane:
     def release(self, untold: int | None = None) -> None:
         """Make ordinary orders of those that wait; nobody was told that those from number ``untold`` on were
         taken, so the venue's events will tell."""
-        for order in self.untold:
-            self._kernel.register(order)
-        self.untold.clear()
         waiting, self.waiting[:] = self.waiting[:], ()
         for number, order in enumerate(waiting):
             self._kernel.register(order)
@@ -166,6 +162,13 @@ class ExpressLane:
         buy = order.buy
         account = self._express.account_id
         fill = ExpressFill(order, account, f"{account}:{number}", price, fee, executed, end)
+        if order.change is not None:
+            # Whether it is over by this is settled when its replacement is answered.
+            report = fill.booked
+            at = report.received_at
+            kernel.on_fill(report)
+            kernel.on_update(OrderUpdate(order.ref, _FILLED, at, quantity, price, None, "", at))
+            return
         order.filled = quantity
         order.filled_value = quantity * price
         before = book.quantity
@@ -174,10 +177,8 @@ class ExpressLane:
         kernel.fills += 1
         kernel.refresh(book)
         order.status = _FILLED
-        if self.untold:
-            del self.untold[0]
         if kernel.orders:
-            kernel.let_go(order)  # somebody looked at it meanwhile
+            kernel.let_go(order)
         # `Order.reserve`, for what is not open any more.
         order.reserved = ZERO
         if buy:

@@ -186,12 +186,12 @@ class ExpressFill(Execution):
                     order.id,
                     order.symbol,
                     order.side,
-                    order.filled,
+                    order.units,
                     self.price,
                     from_ns(self.at),
                     from_ns(self.received),
                     0,
-                    order.filled,
+                    order.units,
                     (Money(order.book.instrument.settle, fee),) if fee else (),
                 )
             )
@@ -269,7 +269,7 @@ class TradeNote(tuple[ExpressFill, Decimal | None, float, int]):
             order.symbol,
             order.side.value,
             price,
-            float(order.filled),
+            float(order.units),
             float(fill.charged),
             order.id,
             fill.key,
