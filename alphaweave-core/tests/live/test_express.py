@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from decimal import Decimal
 from typing import Any
 
@@ -203,10 +204,11 @@ def play(
     *,
     until: int | None = None,
     state: LiveState | None = None,
+    instrument: Instrument | None = None,
 ) -> tuple[LiveState, InMemoryMonitor]:
     for column in series.values():
         column.cursor.count = 0
-    instruments = {symbol: rules(symbol) for symbol in series}
+    instruments = {symbol: instrument or rules(symbol) for symbol in series}
     memory = InMemoryMonitor()
     engine = LiveEngine(
         EngineSettings(
@@ -340,3 +342,46 @@ def test_express_orders_that_are_looked_at_meet_the_next_open(kind: type[Onlooke
     assert_same(mine, play(long, series, LongWay, PLAIN))
     assert straight.seen == long.seen
     assert [trade.index for trade in mine[1].trades] == [6, 6, 6]
+
+
+class Pendulum(Strategy):
+    """Buys and sells in turn."""
+
+    def next(self, i: int) -> None:
+        self.order_market(None, 20 if i % 3 else -30)
+
+
+def of_a(**terms: Any) -> Instrument:
+    return Instrument(symbol="A", venue_symbol="A", **terms)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "fees"),
+    [
+        (of_a(kind="future", base="BTC", quote="USDT"), FeeModel(taker_rate=Decimal("0.001"))),
+        (of_a(kind="future", base="BTC"), FeeModel(taker_rate=Decimal("0.001"))),
+        (of_a(multiplier=Decimal("1.0")), FeeModel()),
+        (of_a(size_step=Decimal("1E+1")), FeeModel()),
+        (of_a(), FeeModel(taker_rate=Decimal("0.0000"), maker_rate=Decimal("0.001"))),
+    ],
+)
+def test_express_books_the_same_whatever_the_terms(instrument: Instrument, fees: FeeModel) -> None:
+    """Fees in another asset than cash, and figures written with more digits than they need, are booked to
+    the same digits."""
+    venue = VenueSettings(history=0, fees=fees)
+    mine = play(Pendulum(), one(20), SimVenue, venue, instrument=instrument)
+    assert len(mine[1].trades) > 5
+    assert_same(mine, play(Pendulum(), one(20), LongWay, venue, instrument=instrument))
+
+
+def test_express_charges_the_same_below_zero() -> None:
+    """A price below zero makes a share of the notional a rebate, either way."""
+    series = one(20)
+    for column in (series["A"].open, series["A"].high, series["A"].low, series["A"].close):
+        column[:] = array("d", (price - 100 for price in column))
+    venue = VenueSettings(
+        history=0, fees=FeeModel(taker_rate=Decimal("0.1"), per_unit=Decimal("0.01")), check_funds=False
+    )
+    mine = play(Pendulum(), series, SimVenue, venue, instrument=of_a())
+    assert min(trade.fees for trade in mine[1].trades) < 0
+    assert_same(mine, play(Pendulum(), series, LongWay, venue, instrument=of_a()))

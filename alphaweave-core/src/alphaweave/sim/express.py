@@ -71,9 +71,20 @@ def goes_straight(settings: VenueSettings, instruments: Mapping[str, Instrument]
         and settings.volume_share is None
         # Of an order that goes this way nothing is left to be looked up.
         and settings.history == 0
-        and all(each.settle == currency for each in instruments.values())
+        and all(_suits(each, currency) for each in instruments.values())
         # What is held of an asset that several symbols trade would be valued by the first of them.
         and len(bases) == len(set(bases))
+    )
+
+
+def _suits(instrument: Instrument, currency: str) -> bool:
+    """Whether all its money is the account's, and either way writes its figures in the same digits."""
+    multiplier = instrument.multiplier
+    return (
+        instrument.settle == currency
+        and (instrument.base is None or instrument.quote == currency)
+        and (multiplier != _ONE or str(multiplier) == "1")
+        and "E+" not in str(instrument.size_step)
     )
 
 
@@ -171,13 +182,15 @@ class Express:
         elif self._free:
             fee = ZERO
         else:
-            fee = max(self._fees.charge(units, notional, maker=False), self._fees.minimum)
+            fee = self._fees.charge(units, notional, maker=False)
+            if self._fees.minimum:
+                fee = max(fee, self._fees.minimum)
         held = lot.held
         before = held.get(lot.key, ZERO)
         if buy:
-            after, cash = _add(before, units), _add(notional, fee).copy_negate()
+            after, cash = _add(before, units), (_add(notional, fee) if fee else notional).copy_negate()
         else:
-            after, cash = _subtract(before, units), _subtract(notional, fee)
+            after, cash = _subtract(before, units), _subtract(notional, fee) if fee else notional
         self._account.deal(held, lot.key, lot.instrument.symbol, after, cash, price)
         if self._valued_at == index:
             was, now = float(before), float(after)
