@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from alphaweave.live.express import ExpressLane
 from alphaweave.live.risk import RiskSettings
 from alphaweave.live.state import LiveState
 from alphaweave.monitoring.memory import InMemoryMonitor
+from alphaweave.monitoring.monitor import BarColumns
 from alphaweave.sim.capabilities import SIM_CAPABILITIES
 from alphaweave.sim.costs import FeeModel, SlippageModel
 from alphaweave.sim.settings import VenueSettings
@@ -205,11 +207,12 @@ def play(
     until: int | None = None,
     state: LiveState | None = None,
     instrument: Instrument | None = None,
+    memory: InMemoryMonitor | None = None,
 ) -> tuple[LiveState, InMemoryMonitor]:
     for column in series.values():
         column.cursor.count = 0
     instruments = {symbol: instrument or rules(symbol) for symbol in series}
-    memory = InMemoryMonitor()
+    memory = memory or InMemoryMonitor()
     engine = LiveEngine(
         EngineSettings(
             run_id="r",
@@ -385,3 +388,18 @@ def test_express_charges_the_same_below_zero() -> None:
     mine = play(Pendulum(), series, SimVenue, venue, instrument=of_a())
     assert min(trade.fees for trade in mine[1].trades) < 0
     assert_same(mine, play(Pendulum(), series, LongWay, venue, instrument=of_a()))
+
+
+@pytest.mark.parametrize("venue_class", [SimVenue, LongWay])
+def test_record_of_a_resumed_run_holds_no_bookings_of_before(venue_class: type[SimVenue]) -> None:
+    """Monitors that take columns are told of positions in the rows that they are handed, and no others."""
+
+    class Columns(InMemoryMonitor):
+        def on_bars(self, columns: BarColumns) -> None:
+            self.rows = [*getattr(self, "rows", ()), *(row for row, _, _ in columns.positions)]
+
+    state, _ = play(Pendulum(), one(20), venue_class, PLAIN, until=9)
+    columns = Columns()
+    play(Pendulum(), one(20), venue_class, PLAIN, state=evolve(state, monitors={}), memory=columns)
+    assert columns.rows
+    assert min(columns.rows) >= 0

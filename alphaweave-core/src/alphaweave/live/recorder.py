@@ -39,6 +39,8 @@ class Recorder:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._before = {book.symbol: book.units for book in kernel.held}
+        # What restored the books is no booking of a slice to come.
+        kernel.moves.clear()
         self.begin(array("q"))
 
     def begin(self, ends: array[int]) -> None:
