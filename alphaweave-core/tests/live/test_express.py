@@ -390,6 +390,25 @@ def test_express_charges_the_same_below_zero() -> None:
     assert_same(mine, play(Pendulum(), series, LongWay, venue, instrument=of_a()))
 
 
+def test_express_knows_the_time_of_a_fill_to_the_microsecond() -> None:
+    """What is decided on a fill is decided at one time, either way."""
+    series = one(20)
+    for row in range(20):
+        series["A"].start[row] += 777
+
+    class Reverser(Strategy):
+        def next(self, i: int) -> None:
+            if i == 2:
+                self.order_market(None, 1)
+
+        def on_fill(self, fill: Any) -> None:
+            self.order_market(None, -2)
+
+    mine, _ = play(Reverser(), series, SimVenue, PLAIN, until=4)
+    assert mine.kernel["orders"]
+    assert mine == play(Reverser(), series, LongWay, PLAIN, until=4)[0]
+
+
 @pytest.mark.parametrize("venue_class", [SimVenue, LongWay])
 def test_record_of_a_resumed_run_holds_no_bookings_of_before(venue_class: type[SimVenue]) -> None:
     """Monitors that take columns are told of positions in the rows that they are handed, and no others."""

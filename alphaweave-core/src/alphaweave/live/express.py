@@ -157,7 +157,8 @@ class ExpressLane:
         price, notional, fee, executed, number = dealing
         kernel = self._kernel
         book = order.book
-        kernel.now = max(kernel.now, executed)
+        # As a report has it, whose times are whole microseconds.
+        kernel.now = max(kernel.now, executed - executed % 1000)
         quantity = order.units
         buy = order.buy
         account = self._express.account_id
