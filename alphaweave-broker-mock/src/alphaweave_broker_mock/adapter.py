@@ -132,8 +132,19 @@ class SimulatedBroker:
         return self._stream()
 
     async def _stream(self) -> AsyncIterator[BrokerEvent]:
-        while (event := await self._events.get()) is not None:
-            yield event
+        while True:
+            event = await self._events.get()
+            try:
+                if event is None:
+                    return
+                yield event
+            finally:
+                # Whoever reads has come back for the next, and so has dealt with this one.
+                self._events.task_done()
+
+    async def delivered(self) -> None:
+        """Return when whoever reads the events has dealt with all there are."""
+        await self._events.join()
 
     def on_market(self, bars: Sequence[Bar]) -> None:
         """Show the venue one slice, before the kernel sees it: what rests is matched against it.

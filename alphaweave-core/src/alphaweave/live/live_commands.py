@@ -1,0 +1,105 @@
+"""Operators' commands to a live run: looked for, held to at once, answered in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from alphaweave.core.errors import ControlError
+from alphaweave.live.control import Command, ControlStore, Verb
+from alphaweave.live.sender import Sender
+
+__all__ = ["CommandPost"]
+
+_HOLDING: Final = frozenset({Verb.HALT, Verb.FLATTEN, Verb.STOP})
+
+
+class CommandPost:
+    """Takes commands out of the store and hands them to the core, on the loop's thread.
+
+    A command that stops trading holds the sender back from the moment it is found, whatever the strategy is
+    doing; once the core has dealt with it, the core's gate takes over.
+    """
+
+    def __init__(
+        self,
+        store: ControlStore,
+        *,
+        sender: Sender,
+        put: Callable[[Command, Callable[[], None]], None],
+        now: Callable[[], int],
+        alert: Callable[[str, str], None],
+        answer_within: float,
+    ) -> None:
+        """Set up.
+
+        Args:
+            put: hands a command to the core, and calls back when the core has dealt with it.
+            now: nanoseconds since the epoch, UTC.
+            alert: is told what is wrong with the store, with a code.
+            answer_within: seconds after which a command is answered although the core has not come to it.
+        """
+        self._store = store
+        self._sender = sender
+        self._put = put
+        self._now = now
+        self._alert = alert
+        self._answer_within = answer_within
+        self._holds = 0
+        self._answers: set[asyncio.Task[None]] = set()
+
+    async def look(self, *, first: bool = False) -> None:
+        """Take what is new; at the ``first`` time also what a run took that died before it answered."""
+        at = self._now()
+        try:
+            commands = await asyncio.to_thread(self._store.take, at)
+            if first:
+                taken = {command.id for command in commands}
+                unanswered = await asyncio.to_thread(self._store.unanswered)
+                # The core knows whether it had decided these.
+                commands = (*(one for one in unanswered if one.id not in taken), *commands)
+        except ControlError as error:
+            self._alert("control_failed", str(error))
+            return
+        for command in commands:
+            self._take(command)
+
+    def reply(self, number: int, document: dict[str, Any]) -> None:
+        """Answer a command; the first answer stands."""
+        task = asyncio.ensure_future(self._answer(number, document))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def close(self) -> None:
+        """Return when all answers are written."""
+        await asyncio.gather(*self._answers, return_exceptions=True)
+
+    def _take(self, command: Command) -> None:
+        holding = command.verb in _HOLDING
+        if holding:
+            self._holds += 1
+            self._sender.hold(f"{command.operator} said {command.verb}")
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(self._answer_within, self._answer_late, command)
+
+        def dealt_with() -> None:
+            late.cancel()
+            if holding:
+                self._holds -= 1
+                if not self._holds:
+                    self._sender.release()
+
+        self._put(command, dealt_with)
+
+    def _answer_late(self, command: Command) -> None:
+        sender = self._sender
+        gate = "held" if sender.held is not None else "open" if sender.gate.open else "shut"
+        text = "the strategy is busy; the rest is done when it is back"
+        self.reply(command.id, {"taken": True, "gate": gate, "note": text})
+
+    async def _answer(self, number: int, document: dict[str, Any]) -> None:
+        try:
+            await asyncio.to_thread(self._store.answer, number, document, self._now())
+        except ControlError as error:
+            self._alert("control_failed", str(error))
