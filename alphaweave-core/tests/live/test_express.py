@@ -324,20 +324,22 @@ class Onlooker(Strategy):
 class ToldOfOrders(Onlooker):
     def on_order(self, update: Any) -> None:
         self.look()
+        self.seen.append(str(self.placed[2].replace(size=5_000)))
 
 
 class ToldOfFills(Onlooker):
     def on_fill(self, fill: Any) -> None:
         self.look()
-        # The second is filled already, and its fill is what the strategy hears of next.
+        # The others are filled already, and their fills are what the strategy hears of next.
         self.seen.append(str(self.placed[1].replace(size=5)))
+        self.seen.append(str(self.placed[2].replace(size=5_000)))
         self.placed[2].cancel()
 
 
 @pytest.mark.parametrize("kind", [ToldOfOrders, ToldOfFills])
 def test_express_orders_that_are_looked_at_meet_the_next_open(kind: type[Onlooker]) -> None:
-    """Orders that a callback looks at, or tries to change, are dealt when they would have been, also where
-    many slices are one chunk."""
+    """Orders that a callback looks at, or tries to change, are dealt when they would have been, and told of
+    with the words of what was refused, also where many slices are one chunk."""
     days = list(range(400))
     series = {"A": walk("A", days, 1), "B": walk("B", days, 2)}
     straight, long = kind(), kind()

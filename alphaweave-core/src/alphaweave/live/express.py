@@ -16,6 +16,7 @@ from alphaweave.core.order import OrderStatus
 from alphaweave.live.express_orders import AcceptedNote, ExpressFill, ExpressOrder, FilledNote, TradeNote
 from alphaweave.live.kernel import Kernel
 from alphaweave.live.ledger_entries import Booking, BookingKind
+from alphaweave.live.notes import order_record
 from alphaweave.live.recorder import Recorder
 from alphaweave.live.reports import OrderUpdate
 from alphaweave.sim.express import Dealing, Express
@@ -102,7 +103,10 @@ class ExpressLane:
             return True
         for order in waiting[mark:]:
             order.status = _ACCEPTED
-            notes.append(AcceptedNote((now, order, order.units)))
+            # A replacement that was refused meanwhile has left its words with the order.
+            notes.append(
+                order_record(order, kernel.when()) if order.text else AcceptedNote((now, order, order.units))
+            )
             kernel.tell_order(order)
         # Whoever was told may have looked at the orders, and made ordinary ones of them.
         return not effects and not self.others
@@ -190,7 +194,9 @@ class ExpressLane:
             book.intended += quantity
         notes = kernel.notes
         notes.append(TradeNote((fill, profit, book.units, kernel.row)))
-        notes.append(FilledNote((kernel.now, order, price)))
+        notes.append(
+            order_record(order, kernel.when()) if order.text else FilledNote((kernel.now, order, price))
+        )
         if kernel.hears_fills:
             booking = Booking(
                 _FILL,
