@@ -60,6 +60,10 @@ class BooksView(Protocol):
         """Whether it is booked, in that revision or a later one, or was taken back."""
         ...
 
+    def knows_fees(self, execution_key: str) -> bool:
+        """Whether the fees of that execution are booked."""
+        ...
+
     def knows_flow(self, key: str) -> bool:
         """Whether that cash flow is booked."""
         ...

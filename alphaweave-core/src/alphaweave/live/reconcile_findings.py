@@ -27,6 +27,7 @@ __all__ = [
     "FoundOrder",
     "Passed",
     "PositionDiffers",
+    "Revived",
     "Settled",
     "Settlement",
     "StartRefused",
@@ -73,6 +74,14 @@ class FoundOrder:
     """What the broker says of an order version of this run, where the books say otherwise."""
 
     update: OrderUpdate
+
+
+@frozen
+class Revived:
+    """An order of this run that the books have as over works at the broker, seen twice: it is to be cancelled
+    and its symbol halted."""
+
+    order: BrokerOrder
 
 
 @frozen
@@ -173,6 +182,7 @@ Finding = (
     FoundFill
     | FoundFlow
     | FoundOrder
+    | Revived
     | Settled
     | ForeignOrder
     | ForeignFill
