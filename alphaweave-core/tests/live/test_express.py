@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 from array import array
 from decimal import Decimal
@@ -424,3 +426,22 @@ def test_record_of_a_resumed_run_holds_no_bookings_of_before(venue_class: type[S
     play(Pendulum(), one(20), venue_class, PLAIN, state=evolve(state, monitors={}), memory=columns)
     assert columns.rows
     assert min(columns.rows) >= 0
+
+
+def sent(memory: InMemoryMonitor) -> InMemoryMonitor:
+    there = pickle.loads(pickle.dumps(memory))  # noqa: S301 - its own bytes
+    assert isinstance(there, InMemoryMonitor)
+    return there
+
+
+def test_record_of_a_run_travels_to_another_process() -> None:
+    """A recorder can be pickled before a run and after it, and its records copied, read or not."""
+    memory = sent(InMemoryMonitor())
+    play(Pendulum(), one(20), SimVenue, PLAIN, memory=memory)
+    copied = copy.deepcopy(memory.orders)
+    there = sent(memory)
+    assert len(there.trades) > 5
+    assert (there.trades, there.orders) == (memory.trades, memory.orders)
+    assert copied == memory.orders
+    copy.copy(memory.orders).append(memory.orders[0])
+    assert copied == memory.orders

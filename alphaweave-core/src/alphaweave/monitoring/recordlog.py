@@ -21,11 +21,7 @@ class RecordLog(Sequence[_Record], Generic[_Record]):
     __slots__ = ("_items", "_made", "append", "draft")
 
     def __init__(self, records: Iterable[_Record] = ()) -> None:
-        self._items: list[Any] = list(records)
-        self._made = len(self._items)
-        # Those of the list itself, for they run for every fill.
-        self.append = self._items.append
-        self.draft = self._items.append
+        self._hold(list(records))
 
     def restore(self, records: Iterable[_Record]) -> None:
         """Keep these in place of all others; who holds `append` or `draft` goes on here."""
@@ -56,6 +52,20 @@ class RecordLog(Sequence[_Record], Generic[_Record]):
     def __repr__(self) -> str:
         return repr(self._records())
 
+    def __copy__(self) -> RecordLog[_Record]:
+        return RecordLog(self._records())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Records travel; what makes them, which knows the whole run, does not.
+        return _holding, (self._records(),)
+
+    def _hold(self, items: list[Any]) -> None:
+        self._items = items
+        self._made = len(items)
+        # Those of the list itself, for they run for every fill.
+        self.append = items.append
+        self.draft = items.append
+
     def _records(self) -> list[Any]:
         items = self._items
         for position in range(self._made, len(items)):
@@ -64,3 +74,10 @@ class RecordLog(Sequence[_Record], Generic[_Record]):
                 items[position] = item.record()  # type: ignore[attr-defined]
         self._made = len(items)
         return items
+
+
+def _holding(items: list[Any]) -> RecordLog[Any]:
+    """A log on this very list, so that who holds its `append` travels with it."""
+    log: RecordLog[Any] = RecordLog()
+    log._hold(items)
+    return log
