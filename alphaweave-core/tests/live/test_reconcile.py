@@ -616,6 +616,18 @@ def test_fill_before_the_opening_is_in_what_was_adopted() -> None:
     assert [type(each) for each in venue.run(200)] == [Adopt, Passed]
 
 
+def test_fill_of_a_lost_journal_is_in_what_was_adopted() -> None:
+    """It bears a name of this run, and is in the opening all the same; what comes after it is not."""
+    venue = Venue(opened=False)
+    venue.books.ended.add("a1")
+    venue.fill("x1", "a1")
+    venue.begin()
+    assert [type(each) for each in venue.run(200)] == [Adopt, Passed]
+    assert venue.kinds()[:3] == ["OpenOrders", "Fills", "Account"]
+    fill = venue.fill("x2", "a1")
+    assert venue.run(200)[2:] == [FoundFill(fill)]
+
+
 def test_nameless_fill_waits_while_its_symbol_is_in_doubt() -> None:
     """It may be of a leg whose answer is still to come; once nothing is in doubt, it is somebody else's."""
     venue = Venue()

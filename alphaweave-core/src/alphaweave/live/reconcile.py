@@ -226,6 +226,9 @@ class Reconciler:
         return self._doubts.looked_up(name, order, asked.asked_at, at)
 
     def _on_fills(self, query: FillsQuery, report: FillReport, asked: _Round, at: int) -> list[Finding]:
+        if not self._opened:
+            self._fills.before(report)
+            return []
         findings, missing = self._fills.answered(query.query, report, asked.asked_at, self._doubts.busy())
         if missing:
             findings += self._again(asked, f"the answer leaves out {', '.join(missing)}", at)
@@ -272,7 +275,7 @@ class Reconciler:
         orders, fills, account = (self._rounds[name] for name in (_ORDERS, _FILLS, _ACCOUNT))
         if not orders.answered or self._first & self._doubts.versions().keys():
             return ()
-        if self._opened and not fills.answered:
+        if not fills.answered:
             if fills.number is None and fills.due is None:
                 fills.due = at
             return ()

@@ -34,9 +34,15 @@ class FillWatch:
         self._until: dict[str, int] = {}
         self._cursor: str | None = None
         self._gaps: dict[str, int] = {}
-        # Executions of symbols that no book has, so that they are told once; the newest are kept.
+        # Executions that are in no book, so that they are told once or never; the newest are kept.
         self._elsewhere: dict[str, None] = {}
         self._held: dict[str, BrokerFill] = {}
+
+    def before(self, report: FillReport) -> None:
+        """These are in what will be adopted, whoever placed them: also a run of this name whose journal is
+        lost."""
+        for fill in report.fills:
+            self._pass_over(_identity(fill))
 
     def open(self, at: int) -> None:
         """The books begin here."""
@@ -97,20 +103,22 @@ class FillWatch:
             for flow in report.flows
             if not self._books.knows_flow(flow.key) and not self._before_opening(flow.at)
         ]
-        fills = {**self._held, **{f"{fill.execution_key}:{fill.revision}": fill for fill in report.fills}}
+        fills = {**self._held, **{_identity(fill): fill for fill in report.fills}}
         self._held = {}
         for identity, fill in fills.items():
             ours = fill.client_order_id is not None and self._books.knows_order(fill.client_order_id)
             if self._books.knows_execution(fill.execution_key, fill.revision):
                 if fill.fees is not None and not self._books.knows_fees(fill.execution_key):
                     findings.append(FoundFill(fill))
+            elif identity in self._elsewhere:
+                continue
             elif ours:
                 findings.append(FoundFill(fill))
-            elif fill.symbol not in self._books.instruments():
-                if self._is_news(identity, fill.executed_at):
-                    findings.append(ForeignFill(fill, halt=False))
             elif self._before_opening(fill.executed_at):
                 continue
+            elif fill.symbol not in self._books.instruments():
+                self._pass_over(identity)
+                findings.append(ForeignFill(fill, halt=False))
             elif fill.symbol in busy:
                 # It may be of a leg whose name is in an answer that is still to come.
                 self._held[identity] = fill
@@ -155,10 +163,11 @@ class FillWatch:
     def _before_opening(self, at: datetime) -> bool:
         return self.opened_at is None or to_ns(at) <= self.opened_at
 
-    def _is_news(self, identity: str, at: datetime) -> bool:
-        if self._before_opening(at) or identity in self._elsewhere:
-            return False
+    def _pass_over(self, identity: str) -> None:
         self._elsewhere[identity] = None
         while len(self._elsewhere) > _KEPT:
             del self._elsewhere[next(iter(self._elsewhere))]
-        return True
+
+
+def _identity(fill: BrokerFill) -> str:
+    return f"{fill.execution_key}:{fill.revision}"
