@@ -1,0 +1,81 @@
+"""A strategy that does a little of everything, and the same again for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from alphaweave.strategy.events import Fill, OrderEvent
+from alphaweave.strategy.strategy import Strategy
+
+__all__ = ["Busy"]
+
+
+class Busy(Strategy):
+    """Orders of every kind, cancels and replacements, drawn from the seed and the slice's number.
+
+    What it draws from hangs on nothing but the input, so that a restart changes nothing.
+    """
+
+    seed = 0
+    raises_at = -1
+
+    def init(self) -> None:
+        self.ordered = 0
+        self.average = self.sma("ABC", 3)
+
+    def next(self, i: int) -> None:
+        random = Random(f"{self.seed}:{i}")
+        for _ in range(random.choice((0, 1, 1, 2))):
+            self._act(random)
+        if i == self.raises_at:
+            raise ArithmeticError("the strategy divides by zero")
+
+    def on_fill(self, fill: Fill) -> None:
+        random = Random(f"{self.seed}:{fill.order.id}:{fill.order.filled}")
+        if random.random() < 0.2:
+            self.ordered += 1
+            self.order_limit(
+                fill.symbol, -fill.size, round(fill.price * (1.01 if fill.size > 0 else 0.99), 2)
+            )
+
+    def on_order(self, event: OrderEvent) -> None:
+        if event.status.terminal:
+            self.ordered += 1
+
+    def get_state(self) -> Mapping[str, Any]:
+        return {"ordered": self.ordered}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.ordered = state["ordered"]
+
+    def _act(self, random: Random) -> None:
+        symbol = random.choice(self.symbols)
+        size = random.choice((-1, 1)) * random.randrange(1, 60)
+        price = self.close(symbol)
+        near = round(price * (1 - 0.003 * (1 if size > 0 else -1)), 2)
+        act = random.choice(
+            ("market", "market", "limit", "limit", "stop", "bracket", "cancel", "replace", "target")
+        )
+        self.ordered += 1
+        if act == "market":
+            self.order_market(symbol, size)
+        elif act == "limit":
+            self.order_limit(symbol, size, near)
+        elif act == "stop":
+            self.order_stop(symbol, size, round(price * (1 + 0.004 * (1 if size > 0 else -1)), 2))
+        elif act == "bracket":
+            up, down = round(price * 1.006, 2), round(price * 0.994, 2)
+            profit, loss = (up, down) if size > 0 else (down, up)
+            self.order_bracket(symbol, size, take_profit=profit, stop_loss=loss)
+        elif act == "target":
+            self.order_target_percent(symbol, random.choice((0.0, 0.03, -0.03)))
+        else:
+            working = self.open_orders(symbol)
+            if working:
+                handle = random.choice(working)
+                if act == "cancel":
+                    handle.cancel()
+                else:
+                    handle.replace(size=abs(size) + 5)
