@@ -78,7 +78,7 @@ class SimulatedBroker:
         *,
         instruments: Mapping[str, Instrument] | None = None,
     ) -> None:
-        """``instruments`` are the rules to trade by; None: assumed ones for ``services.symbols``."""
+        """``instruments`` are the rules to trade by; None: those of ``services``, else assumed ones."""
         self._options = self.options_class() if options is None else options
         self._services = Services() if services is None else services
         self._instruments = self._assumed() if instruments is None else dict(instruments)
@@ -247,7 +247,8 @@ class SimulatedBroker:
     def _assumed(self) -> dict[str, Instrument]:
         services = self._services
         return {
-            symbol: Instrument(
+            symbol: services.instruments.get(symbol)
+            or Instrument(
                 symbol=symbol,
                 venue_symbol=services.names.get(symbol, symbol),
                 quote=services.currency,

@@ -190,3 +190,14 @@ def test_state_rollback_of_a_run_that_is_up_is_refused(alphaweave: Callable[...,
     journal.close()
     assert answer.code == 2
     assert "writes this journal; stop that run first" in answer.err
+
+
+def test_report_draws_a_journal(alphaweave: Callable[..., Any], path: Path, tmp_path: Path) -> None:
+    """It is known by how it begins, whatever its name; a page that is somebody's stays."""
+    answer = alphaweave("report", path, "--out", tmp_path / "page.html", "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out)["run"] == "sma"
+    assert "Run sma" in (tmp_path / "page.html").read_text()
+    (tmp_path / "mine.html").write_text("mine")
+    assert alphaweave("report", path, "--out", tmp_path / "mine.html").code == 2
+    assert alphaweave("report", path, "--out", path).code == 2

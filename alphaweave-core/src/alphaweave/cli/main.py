@@ -140,7 +140,7 @@ def schema() -> None:
 @click.option("--title", metavar="TEXT", help="Heading of the page; by default the run's id.")
 @_JSON
 def report(state: Path, out: Path, title: str | None, as_json: bool) -> None:
-    """Write the dashboard of a saved run, from its STATE file."""
+    """Write the dashboard of a run, from its STATE file or its journal."""
     from alphaweave.cli.reporting import write_report
 
     write_report(state, out, title=title, as_json=as_json)

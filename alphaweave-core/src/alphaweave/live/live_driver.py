@@ -109,6 +109,7 @@ class LiveDriver:
 
     Attributes:
         finish: how the core wanted the run to end; None before that.
+        fed: whether the feed had no more to say.
         ended: whether the core's thread has ended, so that its journal may be closed.
     """
 
@@ -125,8 +126,14 @@ class LiveDriver:
         timer: Timer | None = None,
         objection: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """``pump`` is made with the driver's clock; ``objection``: see `Sender`."""
+        """Set up.
+
+        Args:
+            pump: makes one with the driver's clock, once the core has started and knows where it stands.
+            objection: see `Sender`.
+        """
         self.finish: Finish | None = None
+        self.fed = False
         self.ended = False
         self._core = core
         self._broker = broker
@@ -136,7 +143,7 @@ class LiveDriver:
         self._timer = timer or LoopTimer()
         self._objection = objection
         self._last = 0
-        self._pump = pump(self.now)
+        self._make_pump = pump
         self._loop = asyncio.get_running_loop()
         self.thread = KernelThread(self._loop, failed=self._core_failed)
         abreast = 1 if isinstance(broker, MarketBroker) else self._settings.abreast
@@ -166,6 +173,11 @@ class LiveDriver:
         """Nanoseconds since the epoch, UTC; never less than it was before, whatever the clock does."""
         self._last = max(self._last, to_ns(self._timer.clock.now()))
         return self._last
+
+    @property
+    def opened(self) -> bool:
+        """Whether the gate was ever open: the run has been allowed to trade."""
+        return self._opened.is_set()
 
     def request_stop(self, reason: str) -> None:
         """End the run in good order; a second call changes nothing. On the loop's thread only."""
@@ -228,8 +240,9 @@ class LiveDriver:
         finally:
             opened.cancel()
             limit.cancel()
-        await self._pump.run(self._take)
+        await self._make_pump(self.now).run(self._take)
         await self._quiet()
+        self.fed = True
         self.request_stop("the datafeed has no more to say")
 
     async def _take(self, pumped: Pumped) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 from attrs import Factory, field, frozen
 
 from alphaweave.core.clock import Clock, SystemClock
+from alphaweave.core.instrument import Instrument
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.broker import Broker
 
@@ -57,6 +58,8 @@ class Services:
         currency: the run's currency.
         capital: opening cash of a simulated account, in ``currency``; None where the broker knows.
         seed: for adapters that draw random numbers (simulated ones).
+        instruments: trading rules by symbol as far as the run knows them without a broker, for one that has
+            none of its own (simulated ones).
     """
 
     clock: Clock = Factory(SystemClock)
@@ -71,6 +74,7 @@ class Services:
     currency: str = "USD"
     capital: str | None = None
     seed: int = 0
+    instruments: Mapping[str, Instrument] = field(factory=dict)
 
 
 @frozen
