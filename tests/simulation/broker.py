@@ -235,7 +235,7 @@ class ScriptedBroker:
             return SendOutcome(kind, order_state=error.order_state.value, code=error.code, text=str(error))
 
     def _admitted(self, ref: OrderRef) -> OrderRef:
-        """The name an order gets at the venue: another where this broker lets that of an ended one be used."""
+        """The name an order gets at the venue: another where that of an ended one may be used again."""
         name = ref.client_order_id
         known = self.venue.order(self._newest.get(name, name))
         if known is None or self.script.unique_ids or not known.status.terminal:
