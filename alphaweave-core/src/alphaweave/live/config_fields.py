@@ -13,12 +13,15 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 import attrs
 from attrs import frozen
 
+from alphaweave.live.sessions import read_calendar
+
 __all__ = [
     "INTERNAL",
     "KEY",
     "Above",
     "AtLeast",
     "Blocks",
+    "Hours",
     "Key",
     "Matches",
     "block_of",
@@ -95,6 +98,26 @@ class Blocks:
 
     def schema(self) -> dict[str, Any]:
         return {"additionalProperties": {"type": ["object", "null"]}}
+
+
+@frozen
+class Hours:
+    """Validator: None, the name of a calendar, or a table of hours (`sessions.read_calendar`).
+
+    A name is looked up when a run needs it, for an exchange's calendar takes a moment to make.
+    """
+
+    def __call__(self, instance: object, attribute: object, value: Any) -> None:
+        if value is None or (isinstance(value, str) and value):
+            return
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                f"a calendar is a name, such as XNYS or 24/7, or a table of hours, not {value!r:.80}"
+            )
+        read_calendar(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "object"]}
 
 
 def block_of(options: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from alphaweave.live.config_fields import (
     Above,
     AtLeast,
     Blocks,
+    Hours,
     Key,
     Matches,
     is_choice,
@@ -86,7 +87,7 @@ def _section(section: type, definitions: dict[str, _Schema]) -> _Schema:
 
 def _key(key: Key, summary: str, definitions: dict[str, _Schema]) -> _Schema:
     validator = key.attribute.validator
-    bounds = validator.schema() if isinstance(validator, Above | AtLeast | Blocks | Matches) else {}
+    bounds = validator.schema() if isinstance(validator, Above | AtLeast | Blocks | Hours | Matches) else {}
     schema = _value(optional_of(key.type) or key.type, definitions, bounds)
     if schema and (not key.required or key.nullable):
         schema = {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
@@ -101,7 +102,7 @@ def _value(kind: Any, definitions: dict[str, _Schema], bounds: _Schema) -> _Sche
     if inner is not None:
         return {"anyOf": [_value(inner, definitions, bounds), {"type": "null"}]}
     if kind is Any:
-        return {}
+        return dict(bounds)
     if kind is Secret:
         return _REFERENCE
     if kind in _SCALARS:

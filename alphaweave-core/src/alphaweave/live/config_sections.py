@@ -22,6 +22,7 @@ from alphaweave.live.config_fields import (
     Above,
     AtLeast,
     Blocks,
+    Hours,
     Matches,
     block_of,
 )
@@ -135,7 +136,8 @@ class InstrumentConfig:
         shortable: whether the position may become negative.
         tradable: whether it can be traded at present.
         multiplier: quote currency per unit of price and size.
-        calendar: an exchange calendar's name, or 24/7.
+        calendar: when it is traded: an exchange calendar's name (XNYS), 24/7, or a table of hours; null
+            is always.
     """
 
     symbol: str = field(validator=Matches(r"\S(.*\S)?", "a symbol"))
@@ -157,7 +159,7 @@ class InstrumentConfig:
     shortable: bool | None = None
     tradable: bool | None = None
     multiplier: Decimal | None = field(default=None, validator=Above(0))
-    calendar: str | None = None
+    calendar: Any = field(default=None, validator=Hours())
 
     def __attrs_post_init__(self) -> None:
         if self.price_step is not None and self.price_steps is not None:
@@ -181,6 +183,8 @@ class InstrumentConfig:
             rules["price_steps"] = (PriceStep(ZERO, self.price_step),)
         if self.quote is not None:
             rules.setdefault("settle", self.quote)
+        if not isinstance(self.calendar, str):
+            rules.pop("calendar", None)  # a table is the run's own, and no name that a venue would know
         return rules
 
 

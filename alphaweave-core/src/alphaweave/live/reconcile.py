@@ -307,9 +307,7 @@ class Reconciler:
             rounds = [
                 self._rounds[which]
                 for which, proof in ((_ORDERS, OPEN), (_FILLS, FILLS))
-                if proof in lacking
-                and self._rounds[which].asked_at < final
-                and not self._rounds[which].failures
+                if proof in lacking and self._rounds[which].asked_at < final
             ]
             if rounds:
                 found.append((final, rounds))

@@ -82,15 +82,14 @@ class FillWatch:
                 missing.append(symbol)
                 continue
             from_when = to_ns(complete)
-            known = self._until.get(symbol)
             # An account that was opened later than what was asked for has no gap before it was.
             wanted = max(to_ns(query.since), self.opened_at or 0)
-            if known is None or from_when > wanted:
+            if from_when > wanted:
                 self.whole_from[symbol] = max(from_when, self.whole_from.get(symbol, from_when))
-                if from_when > wanted and self._gaps.get(symbol) != from_when:
+                if self._gaps.get(symbol) != from_when:
                     self._gaps[symbol] = from_when
                     late.setdefault(complete, []).append(symbol)
-            self._until[symbol] = max(asked_at, known or 0)
+            self._until[symbol] = max(asked_at, self._until.get(symbol, 0))
         if not missing:
             self._cursor = report.cursor
         findings += [FillGap(tuple(symbols), query.since, complete) for complete, symbols in late.items()]

@@ -110,6 +110,7 @@ class RiskBoard(RiskChain):
         "_connections",
         "_counters",
         "_daily",
+        "_interval",
         "_rejects",
         "_remembered",
         "_repeated",
@@ -141,7 +142,7 @@ class RiskBoard(RiskChain):
 
         Args:
             settings: the config's; where they say nothing of a rule that has a default, that holds.
-            interval_ns: of the bars; None where there are none.
+            interval_ns: of the bars; None where each is a trade, which then ages as a quote does.
             timezone: of the datafeed, unless the settings have one.
             capital: ``run.capital``.
             calendars: by symbol; one without counts as always open.
@@ -166,6 +167,7 @@ class RiskBoard(RiskChain):
             quote_seconds=data.quote_seconds,
             next_open=None if not calendars else _opening(calendars),
         )
+        self._interval = interval_ns
         self._skew = ClockSkew(settings.clock_skew_ms or 500)
         self._connections = {
             _ORDERS: ConnectionSilence((_ORDERS,), seconds=settings.silence_seconds or 15),
@@ -227,6 +229,8 @@ class RiskBoard(RiskChain):
         match fact:
             case BarSeen():
                 self._stale.bar(fact.symbol, fact.end_ns)
+                if not self._interval:
+                    self._stale.quote(fact.symbol, fact.end_ns, fact.close, fact.close)
                 self._collar.price(fact.symbol, Decimal(repr(fact.close)))
             case QuoteSeen():
                 self._stale.quote(fact.symbol, fact.at_ns, fact.bid, fact.ask)
