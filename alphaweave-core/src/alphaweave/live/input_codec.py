@@ -1,4 +1,4 @@
-"""Inputs as JSON and back, digit for digit: how the journal keeps what a run was told.
+"""Inputs and findings as JSON and back, digit for digit: how the journal keeps what a run was told.
 
 Every record is written with its class's name and those fields that differ from their defaults. Only the
 classes listed here come back; nothing in a journal names code.
@@ -32,6 +32,7 @@ from alphaweave.core.order import (
     Trail,
 )
 from alphaweave.live import actions, inputs, reports
+from alphaweave.live import reconcile_findings as findings
 from alphaweave.live.control import Command, Verb
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.slices import LateBar, Slice
@@ -57,6 +58,20 @@ _RECORDS: Final[dict[str, type]] = {
         inputs.SendOutcome,
         inputs.SliceInput,
         inputs.TimerInput,
+        findings.Adopt,
+        findings.CashDiffers,
+        findings.FillGap,
+        findings.ForeignFill,
+        findings.ForeignOrder,
+        findings.FoundFill,
+        findings.FoundFlow,
+        findings.FoundOrder,
+        findings.Passed,
+        findings.PositionDiffers,
+        findings.Revived,
+        findings.Settled,
+        findings.StartRefused,
+        findings.Unanswered,
         reports.Balance,
         reports.BrokerAccountState,
         reports.BrokerFill,
@@ -98,6 +113,8 @@ _ENUMS: Final[dict[str, type[Enum]]] = {
         Side,
         TimeInForce,
         Verb,
+        findings.Settlement,
+        findings.Why,
         inputs.OutcomeKind,
     )
 }

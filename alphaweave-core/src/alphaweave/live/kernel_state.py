@@ -19,7 +19,7 @@ from alphaweave.live.order_codec import (
 )
 from alphaweave.live.orders import Group, Order
 
-__all__ = ["capture_kernel", "restore_kernel"]
+__all__ = ["capture_kernel", "order_from_state", "order_to_state", "restore_kernel"]
 
 
 def capture_kernel(kernel: Kernel) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def capture_kernel(kernel: Kernel) -> dict[str, Any]:
         "fills": kernel.fills,
         "rule_evaluations": kernel.chain.evaluations,
         "ledger": kernel.ledger.snapshot(),
-        "orders": [_order(order) for order in orders],
+        "orders": [order_to_state(order) for order in orders],
         "groups": [
             {"kind": group.kind.value, "legs": [number[id(leg)] for leg in group.legs]}
             for group in groups.values()
@@ -91,7 +91,7 @@ def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
     for key in made:
         # The strategy's parameters changed: what the state cannot tell, the bars do.
         kernel.desk.catch_up(*key)
-    orders = [_restored(kernel, entry) for entry in state["orders"]]
+    orders = [order_from_state(kernel, entry) for entry in state["orders"]]
     for entry in state["groups"]:
         *first, take_profit, stop_loss = (orders[position] for position in entry["legs"])
         Group(GroupKind(entry["kind"]), take_profit, stop_loss, first[0] if first else None)
@@ -105,7 +105,8 @@ def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
             order.reserve()
 
 
-def _order(order: Order) -> dict[str, Any]:
+def order_to_state(order: Order) -> dict[str, Any]:
+    """An order as JSON values, but for its group."""
     return {
         "id": order.id,
         "ref": _ref(order.ref),
@@ -128,7 +129,12 @@ def _order(order: Order) -> dict[str, Any]:
     }
 
 
-def _restored(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
+def order_from_state(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
+    """The inverse of `order_to_state`; the order is in no book yet.
+
+    Raises:
+        StateMismatch: it is in a symbol that this run does not have.
+    """
     request = request_from_state(entry["request"])
     book = kernel.books.get(request.symbol)
     if book is None:

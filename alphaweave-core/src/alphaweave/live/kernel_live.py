@@ -1,0 +1,312 @@
+"""The kernel of a live run: the same books and decisions, with what only a live run has.
+
+Bars come one slice at a time and late ones after it; orders may have to be refused for reasons of the run;
+the engine places orders of its own, of which the strategy hears nothing; and a restart goes through what
+happened before without asking the strategy again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any, Final
+
+from attrs import frozen
+
+from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.errors import DataError, StrategyError
+from alphaweave.core.market import Bar
+from alphaweave.core.money import Number
+from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
+from alphaweave.live.datafeed import FeedGap
+from alphaweave.live.desk import TradingDesk
+from alphaweave.live.effects import ReplaceOrder, SubmitGroup, SubmitOrder, prepared
+from alphaweave.live.kernel import Kernel
+from alphaweave.live.ledger import Booking
+from alphaweave.live.orders import Order, SymbolBook
+from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
+from alphaweave.live.rounding import Refused
+from alphaweave.live.slices import Slice
+from alphaweave.monitoring.monitor import Alert
+from alphaweave.strategy.events import Gap, OrderHandle
+
+__all__ = ["Fact", "LiveDesk", "LiveKernel"]
+
+_MARKET: Final = OrderType.MARKET
+
+
+@frozen
+class Fact:
+    """Something that was entered in the books by an input.
+
+    Attributes:
+        kind: ``execution``, ``correction``, or another word for what the journal need not keep apart.
+        key, revision: of an execution that was not booked in this revision before; else None.
+        symbol: None where it is of none.
+        before, after: the position.
+        event: what was reported.
+    """
+
+    kind: str
+    event: BrokerFill | FillCorrection | FeeReport | CashFlow | PositionChange
+    symbol: str | None = None
+    before: Decimal = Decimal(0)
+    after: Decimal = Decimal(0)
+    key: str | None = None
+    revision: int = 0
+
+
+class LiveDesk(TradingDesk):
+    """A desk that the run can shut."""
+
+    _kernel: LiveKernel
+
+    def place_market(
+        self,
+        symbol: str | None,
+        size: Number | None = None,
+        *,
+        value: Number | None = None,
+        tif: TimeInForce | str | None = None,
+        reduce_only: bool = False,
+    ) -> OrderHandle:
+        return self.place(symbol, size, _MARKET, tif, value=value, reduce_only=reduce_only)
+
+    def place_target(
+        self, symbol: str | None, target: float | Decimal, tif: TimeInForce | str | None = None
+    ) -> OrderHandle:
+        refusal = self._kernel.refusal
+        if refusal is not None:
+            return self._deny(self._book(symbol), _MARKET, *refusal)
+        return super().place_target(symbol, target, tif)
+
+    def usual(self, book: SymbolBook) -> TimeInForce:
+        """What a market order of a symbol gets that names no time in force."""
+        return book.market_tif or self._market_tif(book)
+
+    def _may_trade(self) -> None:
+        super()._may_trade()
+        refusal = self._kernel.refusal
+        if refusal is not None:
+            raise Refused(*refusal)
+
+
+class LiveKernel(Kernel):
+    """One live run's books, orders and strategy.
+
+    Attributes:
+        at: when the present input was taken in, epoch nanoseconds UTC: what alerts are stamped with.
+        refusal: code and text with which every order is refused at present; None: they are judged.
+        muted: callbacks are counted and not called.
+        callbacks: how many callbacks the present input came to.
+        fails_at: which of them is to fail; that one failed when it was called.
+        facts: what was booked; the core takes and clears it.
+        own: ids of orders that the engine placed.
+        flows: keys of the cash flows that are booked.
+    """
+
+    desk: LiveDesk
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.at = 0
+        self.refusal: tuple[str, str] | None = None
+        self.muted = False
+        self.callbacks = 0
+        self.fails_at: int | None = None
+        self.facts: list[Fact] = []
+        self.own: set[str] = set()
+        self.flows: set[str] = set()
+        self.desk = LiveDesk(self)
+        for book in self.books.values():
+            # What history gave before the run is known.
+            book.cursor.count = len(book.series)
+
+    # Inputs.
+
+    def on_slice(self, one: Slice) -> None:
+        """The bars of one end are known: advance, update indicators, let the strategy decide."""
+        self.now = one.end
+        self.index += 1
+        for bar in one.bars:
+            self._append(bar)
+        self.trigger = None
+        if self.warming:
+            try:
+                self._call("on_warmup", self.strategy.on_warmup, self.index)
+            finally:
+                self.warming = self.index + 1 < self.settings.warmup
+        else:
+            self._call("next", self.strategy.next, self.index)
+        self.breaks.clear()
+
+    def on_late_bar(self, bar: Bar) -> None:
+        """A bar whose slice had closed joins its series."""
+        self._append(bar)
+
+    def on_bar_correction(self, bar: Bar) -> None:
+        """A final bar was restated: its row is mended. Indicators keep what they were told."""
+        book = self.books.get(bar.symbol)
+        if book is None:
+            return
+        series, end = book.series, to_ns(bar.end)
+        for row in range(len(series) - 1, -1, -1):
+            if series.end[row] == end:
+                series.open[row], series.high[row] = bar.open, bar.high
+                series.low[row], series.close[row], series.volume[row] = bar.low, bar.close, bar.volume
+                break
+            if series.end[row] < end:
+                return
+        self.alert(
+            "info", "bar_corrected", f"{bar.symbol}: the bar ending {bar.end} was restated", bar.symbol
+        )
+
+    def on_gap(self, gap: FeedGap) -> None:
+        """Bars were missed: the strategy hears of it."""
+        if self.stopped or gap.symbol not in self.books:
+            return
+        self._begin(f"gap:{gap.symbol}:{to_ns(gap.start)}:{to_ns(gap.end)}")
+        self._call("on_gap", self.strategy.on_gap, Gap(gap.symbol, gap.start, gap.end, gap.filled))
+
+    def on_fill(self, fill: BrokerFill) -> None:
+        known = self.ledger.executions.get(fill.execution_key)
+        fresh = known is None or known.revision < fill.revision
+        noted = (fill.execution_key, fill.revision) if fresh else None
+        with self._noting("execution", fill, fill.symbol, noted):
+            super().on_fill(fill)
+
+    def on_correction(self, correction: FillCorrection) -> None:
+        key = correction.execution_key
+        known = self.ledger.executions.get(key)
+        fresh = known is None or known.revision < correction.revision
+        fill = correction.fill or (None if known is None else known.fill)
+        symbol = None if fill is None else fill.symbol
+        noted = (key, correction.revision) if fresh else None
+        with self._noting("correction", correction, symbol, noted):
+            super().on_correction(correction)
+
+    def on_fees(self, report: FeeReport) -> None:
+        with self._noting("fees", report):
+            super().on_fees(report)
+
+    def on_cash_flow(self, flow: CashFlow) -> None:
+        with self._noting("cash_flow", flow):
+            super().on_cash_flow(flow)
+        self.flows.add(flow.key)
+
+    def on_position_change(self, change: PositionChange) -> None:
+        with self._noting("position_change", change, change.symbol):
+            super().on_position_change(change)
+
+    # Orders of the engine's own.
+
+    def place_exit(self, book: SymbolBook) -> Order:
+        """An order at market that closes a position, of which the strategy hears nothing.
+
+        Raises:
+            Refused: the adapter cannot express it.
+        """
+        side = Side.SELL if book.quantity > 0 else Side.BUY
+        request = OrderRequest(book.symbol, side, abs(book.quantity), None, _MARKET, self.desk.usual(book))
+        trigger = f"exit:{book.symbol}:{self.orders_placed}"
+        ref = OrderRef(self.id_of(trigger, self.now, 0), book.symbol, decided_at=self.when())
+        if self.settings.prepare is not None:
+            (ref,) = prepared(self.settings.prepare, request, (ref,))
+        order = Order(book, ref, request, self.now, book.last())
+        self.own.add(order.id)
+        self.effects.append(SubmitOrder(ref, request))
+        self.admit(order)
+        self._settle()
+        return order
+
+    def drop_decision(self) -> None:
+        """Take back every submit and replacement of the present input: a callback failed after it."""
+        for effect in self.effects[:]:
+            if isinstance(effect, SubmitOrder | SubmitGroup):
+                ref = effect.ref if isinstance(effect, SubmitOrder) else effect.refs[0]
+                order = self.orders.get(ref.client_order_id)
+                if order is not None and not order.status.terminal:
+                    self.withdraw(order, "callback_failed")
+            elif isinstance(effect, ReplaceOrder):
+                order = self.orders.pop(effect.new_ref.client_order_id)
+                order.drop_change("callback_failed")
+                order.reserve()
+        self.effects.clear()
+
+    # What differs from a replay.
+
+    def tell_fill(self, order: Order, fill: BrokerFill, booking: Booking, book: SymbolBook) -> None:
+        if order.id not in self.own:
+            super().tell_fill(order, fill, booking, book)
+
+    def tell_order(self, order: Order) -> None:
+        if order.id not in self.own:
+            super().tell_order(order)
+
+    def alert(self, severity: str, code: str, message: str, symbol: str | None = None) -> None:
+        self.notes.append(Alert(from_ns(self.at or self.now), severity, code, message, symbol))
+
+    def withdraw(self, order: Order, reason: str) -> None:
+        for each in (order,) if order.group is None else order.group.legs:
+            each.handed_over = False
+        super().withdraw(order, reason)
+
+    def order_of(self, client_order_id: str | None) -> Order | None:
+        """The order with a version of this name, open or over."""
+        if client_order_id is None:
+            return None
+        return self.orders.get(client_order_id) or self.ended.get(client_order_id)
+
+    def in_flight(self, symbol: str) -> bool:
+        """Whether an order of that symbol may bear a broker's id that is not known here yet."""
+        book = self.books.get(symbol)
+        waiting = (OrderStatus.PENDING, OrderStatus.UNKNOWN)
+        return book is not None and any(
+            order.status in waiting or order.change is not None for order in book.orders.values()
+        )
+
+    # Within.
+
+    def _call(self, name: str, callback: Callable[..., None], *arguments: Any) -> None:
+        self.callbacks += 1
+        if self.callbacks == self.fails_at:
+            self.trigger = None
+            kind = type(self.strategy).__qualname__
+            raise StrategyError(f"{kind}.{name} failed when it was called", strategy=kind, callback=name)
+        if self.muted:
+            self.trigger = None
+            return
+        super()._call(name, callback, *arguments)
+
+    def _append(self, bar: Bar) -> None:
+        book = self.books.get(bar.symbol)
+        if book is None:
+            return
+        start, end = to_ns(bar.start), to_ns(bar.end)
+        try:
+            book.series.append(start, end, bar.open, bar.high, bar.low, bar.close, bar.volume)
+        except DataError as error:
+            self.alert("warning", "bad_bar", str(error), bar.symbol)
+            return
+        self.lanes[id(book.cursor)].advance()
+
+    @contextmanager
+    def _noting(
+        self,
+        kind: str,
+        event: BrokerFill | FillCorrection | FeeReport | CashFlow | PositionChange,
+        symbol: str | None = None,
+        noted: tuple[str, int] | None = None,
+    ) -> Iterator[None]:
+        booked = self.booked
+        book = None if symbol is None else self.books.get(symbol)
+        before = Decimal(0) if book is None else book.quantity
+        try:
+            yield
+        finally:
+            # Also where a callback failed: what was reported is booked all the same.
+            if self.booked != booked:
+                after = Decimal(0) if book is None else book.quantity
+                self.facts.append(Fact(kind, event, symbol, before, after, *(noted or ())))
+            self.moves.clear()

@@ -1,0 +1,183 @@
+"""What a journal keeps of a live kernel: the snapshot, and how the intents of later decisions are taken up.
+
+Besides what a replay saves these are the orders that are over, for a late word on them may still come, and
+the last rows of each series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from alphaweave.core.clock import from_ns
+from alphaweave.core.order import GroupKind, OrderRef
+from alphaweave.live.effects import CancelOrder, Effect, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.kernel_live import LiveKernel
+from alphaweave.live.kernel_state import capture_kernel, order_from_state, order_to_state, restore_kernel
+from alphaweave.live.order_codec import (
+    change_from_state,
+    change_to_state,
+    request_from_state,
+    request_to_state,
+)
+from alphaweave.live.orders import Group, Order
+
+__all__ = ["capture_live", "intent_documents", "readmit", "restore_live"]
+
+_COLUMNS = ("start", "end", "open", "high", "low", "close", "volume")
+
+
+def capture_live(kernel: LiveKernel, rows: int) -> dict[str, Any]:
+    """A kernel between two inputs, as JSON values, with the last ``rows`` rows of each series."""
+    ended: dict[int, Order] = {}
+    for order in kernel.ended.values():
+        if order.handed_over:
+            ended.setdefault(id(order), order)
+    return {
+        **capture_kernel(kernel),
+        "ended": [order_to_state(order) for order in ended.values()],
+        "own": sorted(kernel.own),
+        "series": {
+            symbol: {name: list(getattr(book.series, name)[-rows:]) for name in _COLUMNS}
+            for symbol, book in kernel.books.items()
+        },
+    }
+
+
+def restore_live(kernel: LiveKernel, state: Mapping[str, Any]) -> None:
+    """Bring a kernel that has just been started to where ``state`` was captured.
+
+    Rows that its series have already, from history, stay; of what the state has, later ones are added.
+
+    Raises:
+        StateMismatch: as `restore_kernel`.
+        StateCorrupt: as `restore_kernel`.
+    """
+    for symbol, columns in state["series"].items():
+        book = kernel.books.get(symbol)
+        if book is None:
+            continue  # what matters of it is refused below
+        series = book.series
+        last = series.end[-1] if len(series) else -1
+        for row in zip(*(columns[name] for name in _COLUMNS), strict=True):
+            if row[1] > last:
+                series.append(*row)
+        series.cursor.count = len(series)
+    restore_kernel(kernel, state)
+    kernel.own = set(state["own"])
+    kernel.flows = set(state["ledger"]["flows"])
+    # A leg that is over, of a group that is not, is one order, whoever looks for it.
+    legs = {
+        leg.id: leg
+        for order in tuple(kernel.orders.values())
+        if order.group is not None
+        for leg in order.group.legs
+    }
+    for entry in state["ended"]:
+        order = legs.get(entry["id"]) or order_from_state(kernel, entry)
+        for version in range(order.version + 1):
+            name = order.id if not version else kernel.replacement_id(order.id, version)
+            kernel.ended[name] = order
+    kernel.moves.clear()
+
+
+def intent_documents(
+    kernel: LiveKernel, effect: Effect
+) -> list[tuple[str, str, str, dict[str, Any], OrderRef]]:
+    """An effect as intents: client order id, order id, kind, document and names of each.
+
+    Raises:
+        TypeError: it is of no kind that a live run has.
+    """
+    if isinstance(effect, SubmitOrder):
+        order = kernel.orders[effect.ref.client_order_id]
+        return [(order.id, order.id, "submit", _submit(kernel, order), effect.ref)]
+    if isinstance(effect, SubmitGroup):
+        legs = [kernel.orders[ref.client_order_id] for ref in effect.refs]
+        ids = [leg.id for leg in legs]
+        group = {"kind": effect.group.kind.value, "legs": ids}
+        return [
+            (leg.id, leg.id, "group", {**_submit(kernel, leg), "group": group}, ref)
+            for leg, ref in zip(legs, effect.refs, strict=True)
+        ]
+    if isinstance(effect, ReplaceOrder):
+        name = effect.new_ref.client_order_id
+        order = kernel.orders[name]
+        document = {
+            "change": change_to_state(effect.change),
+            "replaces": effect.ref.client_order_id,
+            "adjustments": list(order.adjustments),
+            "symbol": order.symbol,
+        }
+        return [(name, order.id, "replace", document, effect.new_ref)]
+    if isinstance(effect, CancelOrder):
+        name = effect.ref.client_order_id
+        found = kernel.order_of(name)
+        order_id = name if found is None else found.id
+        return [(name, order_id, "cancel", {"symbol": effect.ref.symbol}, effect.ref)]
+    raise TypeError(f"a {type(effect).__qualname__} is no effect of a live run")
+
+
+def readmit(
+    kernel: LiveKernel,
+    intents: Sequence[tuple[str, str, str, Mapping[str, Any], int, Mapping[str, str]]],
+) -> None:
+    """Take up the orders and replacements that a decision intended, as it did when it was made.
+
+    Args:
+        kernel: as it was when the decision's input had been entered in the books.
+        intents: client order id, order id, kind, document, decided_at and wire names of each.
+    """
+    legs: list[Order] = []
+    for client_id, order_id, kind, document, decided_at, wire in intents:
+        if kind == "replace":
+            order = kernel.orders[order_id]
+            order.version += 1
+            order.change = change_from_state(document["change"])
+            order.change_ref = _ref(client_id, order.symbol, decided_at, wire)
+            order.adjustments = tuple(document["adjustments"])
+            kernel.orders[client_id] = order
+            order.reserve()
+            continue
+        if kind not in {"submit", "group"}:
+            continue
+        request = request_from_state(document["request"])
+        ref = _ref(client_id, request.symbol, decided_at, wire)
+        order = Order(
+            kernel.books[request.symbol],
+            ref,
+            request,
+            decided_at,
+            document["reference"],
+            tuple(document["adjustments"]),
+        )
+        order.handed_over = True
+        if document.get("own"):
+            kernel.own.add(order.id)
+        if kind == "submit":
+            kernel.admit(order)
+            continue
+        legs.append(order)
+        if len(legs) == len(document["group"]["legs"]):
+            *entry, take_profit, stop_loss = legs
+            Group(GroupKind(document["group"]["kind"]), take_profit, stop_loss, entry[0] if entry else None)
+            for leg in legs:
+                kernel.admit(leg)
+            legs = []
+    kernel.decided.clear()
+
+
+def _submit(kernel: LiveKernel, order: Order) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "request": request_to_state(order.request),
+        "reference": order.reference,
+        "adjustments": list(order.adjustments),
+    }
+    if order.id in kernel.own:
+        document["own"] = True
+    return document
+
+
+def _ref(client_id: str, symbol: str, decided_at: int, wire: Mapping[str, str]) -> OrderRef:
+    return OrderRef(client_id, symbol, None, MappingProxyType(dict(wire)), from_ns(decided_at))

@@ -1,0 +1,412 @@
+"""The core of a live run: what happened goes in, what should be done comes out, journaled before.
+
+It is synchronous and deterministic, and reads no clock, socket or thread: the driver and the simulation are
+shells around this same object. Everything done for one input is one decision, committed before any action
+that came of it is handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import localcontext
+from typing import Any, Final
+
+from alphaweave.core.clock import from_ns
+from alphaweave.core.errors import InvariantViolation, StrategyError
+from alphaweave.core.money import CONTEXT
+from alphaweave.live.actions import Action, Ask, Finish, Gate, Reply, Tell
+from alphaweave.live.control import Command, Verb
+from alphaweave.live.effects import Note
+from alphaweave.live.input_codec import to_document
+from alphaweave.live.inputs import (
+    AnswerInput,
+    BrokerInput,
+    CommandInput,
+    Input,
+    SliceInput,
+    TimerInput,
+)
+from alphaweave.live.journal_records import Entry, Recovered
+from alphaweave.live.kernel_live import LiveKernel
+from alphaweave.live.live_books import LiveBooks
+from alphaweave.live.live_facts import DATA, ORDERS, flow_facts, input_facts, link_facts
+from alphaweave.live.live_intake import Intake
+from alphaweave.live.live_journal import AdapterStore, bar_snapshot, status_document
+from alphaweave.live.live_ladder import Ladder
+from alphaweave.live.live_ports import JournalWriter, ReconcilerPort
+from alphaweave.live.live_recovery import Recovery
+from alphaweave.live.live_scribe import Scribe, Standing, Written
+from alphaweave.live.live_settings import LiveSettings
+from alphaweave.live.reconcile_findings import Finding, Passed, StartRefused, Why
+from alphaweave.live.reports import ConnectionLost, ConnectionRestored
+from alphaweave.live.risk_board import RiskBoard
+from alphaweave.live.risk_facts import LinkRestored
+from alphaweave.live.trading_state import Escalation, KillStep, TradingState, Transition
+from alphaweave.monitoring.monitor import Alert, BarSnapshot
+
+__all__ = ["LiveCore"]
+
+_SECOND_NS: Final = 1_000_000_000
+_NO_STATE: Final[dict[str, Any]] = {}
+
+
+class LiveCore:
+    """One live run, from the first input to the last.
+
+    Attributes:
+        kernel: books, orders and strategy.
+        board: the rules and the trading state; it is the kernel's chain.
+        gate: what the sender was told last.
+        reconciled: the books agree with the broker's, as far as anybody knows.
+        linked: order entry and events of the broker are up.
+        failed: the strategy failed; its callbacks are not called any more.
+        finished: the run is over, and takes no more inputs.
+        commands: number of the last operator's command that was decided.
+        closed_to: end of the last slice that was decided; None before the first.
+    """
+
+    def __init__(
+        self,
+        kernel: LiveKernel,
+        *,
+        journal: JournalWriter,
+        risk: RiskBoard,
+        reconciler: ReconcilerPort,
+        books: LiveBooks,
+        settings: LiveSettings,
+        store: AdapterStore | None = None,
+    ) -> None:
+        """Put it together.
+
+        Args:
+            risk: the one that the kernel was made with as its chain.
+            books: the one that the reconciler was made with.
+            store: what the adapter was made with as its store.
+        """
+        self.kernel = kernel
+        self.board = risk
+        self.reconciler = reconciler
+        self.books = books
+        self.intents = books.intents
+        self.intake = Intake(kernel, books.intents, adopts=settings.adopt_foreign)
+        self.settings = settings
+        self.gate: Gate | None = None
+        self.reconciled = False
+        self.linked = True
+        self.failed = False
+        self.finished = False
+        self.commands = 0
+        self.closed_to: int | None = None
+        self._ladder = Ladder(kernel, books.intents, risk, settings.flatten_tries)
+        self._scribe = Scribe(
+            books,
+            journal=journal,
+            board=risk,
+            store=AdapterStore() if store is None else store,
+            settings=settings,
+        )
+
+    # Life.
+
+    def start(self, recovered: Recovered | None, at: int) -> tuple[Action, ...]:
+        """Let the strategy initialise, take up what the journal has, and begin to reconcile.
+
+        Series of the run are empty, or hold what is older than the journal.
+
+        Raises:
+            StrategyError: ``init`` or ``set_state`` failed. The run does not start.
+            StateMismatch: the journal holds a symbol or an indicator that this run does not have.
+            StateCorrupt: the journal's snapshot or an input cannot be read.
+            InvariantViolation: the books that its decisions give are not those that it says.
+        """
+        with localcontext(CONTEXT):
+            kernel, board = self.kernel, self.board
+            self._begin(at)
+            kernel.start()
+            state: object = None
+            if recovered is not None and recovered.seq:
+                recovery = Recovery(self.books, self.intake)
+                recovery.run(recovered)
+                self.closed_to, self.commands = recovery.closed_to, recovery.commands
+                state = recovery.state
+                if recovered.risk_state is not None:
+                    board.restore(recovered.risk_state)
+                if "reconciler" in recovered.watermarks:
+                    self.reconciler.restore(recovered.watermarks["reconciler"])
+            self._scribe.remember(state)
+            self._begin(at)
+            board.heard(LinkRestored(DATA, at))
+            board.advance(at)
+            kernel.refusal = self._refusal(None)
+            failure = self._guarded(lambda: self.intake.doubt(self.intents.orphan(at), at))
+            self.reconciler.begin(at, Why.START)
+            return self._decide("start", "", at, {}, failure=failure)
+
+    def handle(self, given: Input) -> tuple[Action, ...]:
+        """Decide on an input: commit it, then say what is to be done."""
+        if self.finished:
+            return ()
+        if isinstance(given, SliceInput) and self.closed_to is not None and given.slice.end <= self.closed_to:
+            return ()
+        if isinstance(given, CommandInput) and given.command.id <= self.commands:
+            return (Reply(given.command.id, {"repeated": True, **self._status()}),)
+        with localcontext(CONTEXT):
+            return self._handle(given)
+
+    def next_wakeup(self) -> int | None:
+        """When a `TimerInput` is due; None: not before something else comes in."""
+        if self.finished:
+            return None
+        times = (self.reconciler.next_due() if self.linked else None, self._ladder.next_due())
+        return min((each for each in times if each is not None), default=None)
+
+    def stop(self, reason: str, at: int) -> tuple[Action, ...]:
+        """End the run: nothing is decided any more; what rests at the broker stays there."""
+        if self.finished:
+            return ()
+        with localcontext(CONTEXT):
+            self._begin(at)
+            failure = self._guarded(self.kernel.stop)
+            actions = self._decide("stop", reason, at, {"reason": reason}, failure=failure)
+            return actions if self.finished else self._finish(actions, 0, reason)
+
+    # One input.
+
+    def _handle(self, given: Input) -> tuple[Action, ...]:
+        at, board = given.at, self.board
+        self._begin(at)
+        for fact in link_facts(given):
+            board.heard(fact)
+        transitions = list(self._latched(board.advance(at)))
+        self._look_at_link(given)
+        findings = self._findings(given)
+        for fact in input_facts(given, self.kernel.ledger.currency):
+            board.heard(fact)
+        self.kernel.refusal = self._refusal(given)
+        failure = self._guarded(lambda: self.intake.enter(given, findings))
+        bars: tuple[BarSnapshot, ...] = ()
+        wrong = self._command(given.command, transitions) if isinstance(given, CommandInput) else {}
+        if isinstance(given, SliceInput):
+            self.closed_to = given.slice.end
+            bars = (bar_snapshot(self.kernel, from_ns(given.slice.end)),)
+        entries = [Entry("findings", {"found": to_document(tuple(findings))})] if findings else []
+        actions = self._decide(
+            given.kind,
+            given.key,
+            at,
+            to_document(given),
+            failure=failure,
+            transitions=transitions,
+            entries=entries,
+            bars=bars,
+            always=not isinstance(given, TimerInput | AnswerInput),
+        )
+        if self.finished:
+            return actions
+        if isinstance(given, CommandInput):
+            actions = (*actions, Reply(given.command.id, {**wrong, **self._status()}))
+        return self._ended(given, findings, actions)
+
+    def _begin(self, at: int) -> None:
+        self.kernel.at = at
+        self.kernel.callbacks, self.kernel.fails_at = 0, None
+
+    def _guarded(self, act: Callable[[], None]) -> StrategyError | InvariantViolation | None:
+        """Do what may fail; of an input at which something failed, nothing is sent."""
+        try:
+            act()
+        except (StrategyError, InvariantViolation) as error:
+            self.kernel.drop_decision()
+            return error
+        return None
+
+    def _look_at_link(self, given: Input) -> None:
+        """Whether the broker is there; after it was not, nothing is sent before the books are compared."""
+        event = given.event if isinstance(given, BrokerInput) else None
+        if isinstance(event, ConnectionLost):
+            self.linked = self.reconciled = False
+            self.reconciler.lost()
+        elif isinstance(event, ConnectionRestored):
+            self.linked, self.reconciled = True, False
+            self.reconciler.begin(given.at, Why.RECONNECT)
+        elif self.linked and self.reconciled and ORDERS in self.board.down():
+            # It was silent for too long, and what it may have said meanwhile has to be asked for.
+            self.reconciled = False
+            self.kernel.alert("warning", "connection_silent", "the broker was silent for too long")
+            self.reconciler.begin(given.at, Why.RECONNECT)
+
+    def _findings(self, given: Input) -> tuple[Finding, ...]:
+        if not isinstance(given, AnswerInput):
+            return ()
+        if given.error is not None:
+            found = self.reconciler.failed(given.query, given.error, given.at)
+        else:
+            found = self.reconciler.answered(given.query, given.answer, given.at)
+        if self.linked and any(isinstance(finding, Passed) for finding in found):
+            self.reconciled = True
+            self.board.heard(LinkRestored(ORDERS, given.at))
+        return found
+
+    def _refusal(self, given: Input | None) -> tuple[str, str] | None:
+        """Why no order is taken from the strategy now."""
+        if not self.linked:
+            return "connection_lost", "the connection to the broker is lost"
+        if not self.reconciled:
+            return "not_reconciled", "the books are not reconciled with the broker's yet"
+        oldest = self.settings.max_slice_age
+        if isinstance(given, SliceInput) and oldest is not None:
+            age = (given.at - given.slice.end) / _SECOND_NS
+            if age > oldest:
+                return "stale_slice", f"the slice is {age:.1f} s old when it comes in"
+        return None
+
+    def _command(self, command: Command, transitions: list[Transition]) -> dict[str, Any]:
+        """Do what an operator says; what is wrong with it."""
+        self.commands = command.id
+        try:
+            if command.verb is Verb.RESUME and self.failed:
+                raise ValueError(
+                    "the strategy failed and is not called any more: restart the run, then resume"
+                )
+            transition = self.board.operator(command)
+        except ValueError as error:
+            return {"error": str(error)}
+        if transition is not None:
+            transitions.append(transition)
+        return {}
+
+    # What follows from it.
+
+    def _decide(
+        self,
+        kind: str,
+        key: str,
+        at: int,
+        payload: dict[str, Any],
+        *,
+        failure: StrategyError | InvariantViolation | None,
+        transitions: Sequence[Transition] = (),
+        entries: Sequence[Entry] = (),
+        bars: tuple[BarSnapshot, ...] = (),
+        always: bool = True,
+    ) -> tuple[Action, ...]:
+        """Latch, climb, commit, hand out."""
+        kernel, board = self.kernel, self.board
+        entries = list(entries)
+        state = None
+        if failure is not None:
+            code = "strategy_failed" if isinstance(failure, StrategyError) else "books_contradicted"
+            self._fail(code, str(failure), kernel.callbacks, entries)
+        elif kernel.callbacks and not self.failed:
+            state = self._strategy_state(entries)
+        self._account(at, valued=bool(bars))
+        wanted, self.intake.wanted = self.intake.wanted, []
+        for transition in (*transitions, *self._latched(wanted), *board.latched()):
+            cause = transition.cause
+            text = f"trading is {transition.after.value}: {transition.reason} ({transition.operator})"
+            severity, code = ("info", "resumed") if cause is None else ("error", cause.code)
+            kernel.alert(severity, code, text, transition.symbol)
+        self._ladder.climb(at, may_send=self.linked and self.reconciled and not kernel.stopped)
+        notes, kernel.notes = tuple(kernel.notes), []
+        watermarks = {"reconciler": self.reconciler.snapshot()} if entries or kind == "start" else _NO_STATE
+        written = Written(
+            kind=kind,
+            key=key,
+            at=at,
+            payload=payload,
+            entries=entries,
+            state=state,
+            watermarks=dict(watermarks),
+            always=always,
+        )
+        sends = self._scribe.write(written, (*notes, *bars), self._standing())
+        if sends is None:
+            return self._journal_failed(notes)
+        asks = [Ask(query) for query in self.reconciler.due(at)] if self.linked else []
+        told = [Tell(notes, bars)] if notes or bars else []
+        return (*self._regated(), *sends, *asks, *told)
+
+    def _account(self, at: int, *, valued: bool) -> None:
+        """Tell the board what was booked, and what the account is worth then."""
+        kernel, board = self.kernel, self.board
+        for fact in kernel.facts:
+            self.books.changed(fact, at)
+            if fact.kind == "execution" and fact.symbol is not None:
+                board.filled(fact.symbol, fact.before, fact.after)
+        for moved in flow_facts(kernel.facts, kernel.ledger.currency):
+            board.heard(moved)
+        for _ in range(self.intake.refusals):
+            board.rejected()
+        self.intake.refusals = 0
+        if kernel.facts or valued:
+            for breach in board.mark():
+                kernel.alert("error", "loss_limit", breach.text)
+
+    def _strategy_state(self, entries: list[Entry]) -> dict[str, Any] | None:
+        try:
+            return self._scribe.strategy_state()
+        except (Exception, SystemExit) as error:
+            self.kernel.drop_decision()
+            name = type(self.kernel.strategy).__qualname__
+            text = f"{name}.get_state failed: {type(error).__name__}: {error}"
+            self._fail("strategy_failed", text, None, entries)
+            return None
+
+    def _fail(self, code: str, text: str, callback: int | None, entries: list[Entry]) -> None:
+        if code == "strategy_failed":
+            self.failed = self.kernel.muted = True
+        self.intake.wanted.append(Escalation(KillStep.CANCEL_ALL, code, text))
+        entries.append(Entry(code, {"callback": callback, "text": text}))
+
+    def _latched(self, wanted: Sequence[Escalation]) -> tuple[Transition, ...]:
+        latched = (self.board.latch(each) for each in wanted)
+        return tuple(each for each in latched if each is not None)
+
+    def _regated(self) -> tuple[Action, ...]:
+        """The gate, where it is another than the sender was told."""
+        states = self.board.states
+        shut = frozenset(name for name in states.symbols() if states.state(name) is TradingState.HALTED)
+        refusal = self._refusal(None)
+        if refusal is not None:
+            gate = Gate(False, shut, refusal[1])
+        elif states.state() is TradingState.HALTED:
+            gate = Gate(False, shut, "trading is halted", exits=True)
+        else:
+            gate = Gate(True, shut, exits=True)
+        if gate == self.gate:
+            return ()
+        self.gate = gate
+        return (gate,)
+
+    def _ended(
+        self, given: Input, findings: Sequence[Finding], actions: tuple[Action, ...]
+    ) -> tuple[Action, ...]:
+        """The actions, and the end of the run where something ends it."""
+        for finding in findings:
+            if isinstance(finding, StartRefused):
+                return self._finish(actions, 2, finding.text)
+        if isinstance(given, CommandInput) and given.command.verb is Verb.STOP:
+            return self._finish(actions, 0, given.command.reason or f"{given.command.operator} said stop")
+        if self._ladder.stops:
+            return self._finish(actions, 1, "the trading state demands an end")
+        return actions
+
+    def _finish(self, actions: tuple[Action, ...], code: int, reason: str) -> tuple[Action, ...]:
+        self.finished = True
+        self.gate = Gate(False, reason=reason)
+        return (*actions, self.gate, Finish(code, reason))
+
+    def _journal_failed(self, notes: tuple[Note, ...]) -> tuple[Action, ...]:
+        """Nothing of this decision leaves; what may be at the broker is cancelled, as well as that goes."""
+        text = f"the journal takes nothing more, so no order is sent: {self._scribe.failure}"
+        alert = Alert(from_ns(self.kernel.at), "error", "journal_failed", text)
+        self.finished = True
+        self.gate = Gate(False, reason=text)
+        return (self.gate, *self._scribe.cancels(), Tell((*notes, alert)), Finish(1, text))
+
+    def _standing(self) -> Standing:
+        return Standing(self.intake.held, self.closed_to, self.commands)
+
+    def _status(self) -> dict[str, Any]:
+        own = {"connected": self.linked, "reconciled": self.reconciled, "strategy_failed": self.failed}
+        return {**status_document(self.kernel, self.board.states), **own, "last_slice": self.closed_to}

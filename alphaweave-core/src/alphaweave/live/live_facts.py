@@ -1,0 +1,81 @@
+"""What the risk board is told of an input, besides orders and fills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Final
+
+from alphaweave.core.clock import to_ns
+from alphaweave.core.market import Bar
+from alphaweave.live.inputs import (
+    AnswerInput,
+    BrokerInput,
+    FeedLinkInput,
+    Input,
+    LateBarInput,
+    OutcomeInput,
+    OutcomeKind,
+    SliceInput,
+)
+from alphaweave.live.kernel_live import Fact
+from alphaweave.live.reports import BrokerAccountState, CashFlow, ConnectionLost
+from alphaweave.live.risk_facts import (
+    AccountSeen,
+    BarSeen,
+    CashMoved,
+    LinkHeard,
+    LinkLost,
+    LinkRestored,
+    RiskFact,
+)
+
+__all__ = ["DATA", "ORDERS", "flow_facts", "input_facts", "link_facts"]
+
+ORDERS: Final = "orders"
+DATA: Final = "data"
+# What says nothing of the broker.
+_MUTE: Final = (OutcomeKind.UNKNOWN, OutcomeKind.NOT_SENT)
+
+
+def link_facts(given: Input) -> tuple[RiskFact, ...]:
+    """What an input says of the links; to be told before the time it came at."""
+    match given:
+        case BrokerInput(event=ConnectionLost()):
+            return (LinkLost(ORDERS),)
+        case BrokerInput():
+            return (LinkHeard(ORDERS, given.at),)
+        case OutcomeInput() if given.outcome.kind not in _MUTE:
+            return (LinkHeard(ORDERS, given.at),)
+        case AnswerInput() if given.error is None:
+            return (LinkHeard(ORDERS, given.at),)
+        case SliceInput() | LateBarInput():
+            return (LinkHeard(DATA, given.at),)
+        case FeedLinkInput():
+            return (LinkRestored(DATA, given.at) if given.up else LinkLost(DATA),)
+    return ()
+
+
+def input_facts(given: Input, currency: str) -> tuple[RiskFact, ...]:
+    """What it says of prices, and of the account as the broker sees it."""
+    match given:
+        case SliceInput():
+            return tuple(_seen(bar) for bar in given.slice.bars if isfinite(bar.close))
+        case LateBarInput():
+            return (_seen(given.late.bar),) if isfinite(given.late.bar.close) else ()
+        case AnswerInput(answer=BrokerAccountState() as account):
+            power = account.buying_power if account.base_currency == currency else None
+            return (AccountSeen(power, to_ns(account.balances_as_of or account.as_of)),)
+    return ()
+
+
+def flow_facts(facts: Iterable[Fact], currency: str) -> tuple[RiskFact, ...]:
+    """Money that came or went for no fill, of what was booked."""
+    flows = (fact.event for fact in facts if isinstance(fact.event, CashFlow))
+    # What the run began with is not its profit either, but its first equity includes it already.
+    moved = (flow.amount for flow in flows if flow.kind != "adopted")
+    return tuple(CashMoved(money.amount) for money in moved if money.asset == currency)
+
+
+def _seen(bar: Bar) -> BarSeen:
+    return BarSeen(bar.symbol, to_ns(bar.end), bar.close)

@@ -1,0 +1,140 @@
+"""A restart: the books as the journal gives them, snapshot first and then decision by decision.
+
+The strategy is not asked again: what it decided is taken from the journal, and its own values at the end.
+"""
+
+from __future__ import annotations
+
+from alphaweave.core.errors import InvariantViolation, StrategyError
+from alphaweave.live.input_codec import from_document
+from alphaweave.live.inputs import CommandInput, SliceInput
+from alphaweave.live.journal_records import IntentKind, JournalRow, Recovered
+from alphaweave.live.kernel_live_state import readmit, restore_live
+from alphaweave.live.live_books import LiveBooks
+from alphaweave.live.live_intake import Intake
+from alphaweave.live.live_journal import send_name
+from alphaweave.live.values import decode
+
+__all__ = ["Recovery"]
+
+_FAILURES = frozenset({"strategy_failed", "books_contradicted"})
+
+
+class Recovery:
+    """Brings a kernel that was just started, its intents and its intake to where the journal ends.
+
+    Attributes:
+        closed_to: end of the last slice; commands: number of the last operator's command.
+        state: the strategy's own values as the journal has them.
+    """
+
+    def __init__(self, books: LiveBooks, intake: Intake) -> None:
+        self.closed_to: int | None = None
+        self.commands = 0
+        self.state: object = None
+        self._books = books
+        self._intake = intake
+        self._kernel = books.kernel
+        self._intents = books.intents
+
+    def run(self, recovered: Recovered) -> None:
+        """Go through it all.
+
+        Raises:
+            StrategyError: ``set_state`` failed.
+            StateMismatch: the journal holds a symbol or an indicator that this run does not have.
+            StateCorrupt: a snapshot or an input cannot be read.
+            InvariantViolation: the books that the decisions give are not those that they had.
+        """
+        kernel = self._kernel
+        kernel.muted = True
+        if recovered.snapshot is not None:
+            document = recovered.snapshot.kernel
+            restore_live(kernel, document["kernel"])
+            self._intents.restore(document["intents"])
+            self._intake.held = [from_document(fill) for fill in document["held"]]
+            self.closed_to, self.commands = document["closed_to"], document["commands"]
+        for row in recovered.tail:
+            self._again(row)
+        kernel.muted = kernel.stopped = False
+        kernel.fails_at = None
+        open_ids = {
+            row.intent.client_order_id
+            for row in recovered.open_intents
+            if row.intent.kind != IntentKind.CANCEL
+        }
+        if open_ids != set(self._intents.versions):
+            odd = ", ".join(sorted(open_ids ^ set(self._intents.versions)))
+            raise InvariantViolation(f"what the journal has open is not what its decisions left open: {odd}")
+        self._restore_strategy(recovered)
+
+    def _again(self, row: JournalRow) -> None:
+        kernel, decision = self._kernel, row.decision
+        kernel.at, kernel.callbacks = decision.at_ns, 0
+        failed = [entry for entry in decision.entries if entry.kind in _FAILURES]
+        raised = [entry.data["callback"] for entry in failed if entry.kind == "strategy_failed"]
+        kernel.fails_at = raised[0] if raised else None
+        try:
+            self._enter(row)
+        except (StrategyError, InvariantViolation):
+            if not failed:
+                raise
+        readmit(
+            kernel,
+            [
+                (i.client_order_id, i.order_id, i.kind.value, i.request, i.decided_at, i.wire)
+                for i in decision.intents
+            ],
+        )
+        names = []
+        for intent in decision.intents:
+            first = intent.client_order_id
+            if intent.kind is IntentKind.GROUP:
+                first = intent.request["group"]["legs"][0]
+            names.append(send_name(intent.kind, first, row.seq))
+        self._intents.add(decision.intents, names, decision.at_ns)
+        self._intents.settle(kernel)
+        for entry in decision.entries:
+            if entry.kind == "counts":
+                kernel.orders_placed, kernel.denials, kernel.chain.evaluations = entry.data["counts"]
+        for fact in kernel.facts:
+            self._books.changed(fact, decision.at_ns)
+        for heap in (kernel.facts, kernel.effects, kernel.notes, kernel.breaks, self._intake.wanted):
+            heap.clear()
+        self._intake.refusals = 0
+
+    def _enter(self, row: JournalRow) -> None:
+        kernel, decision = self._kernel, row.decision
+        if decision.input_kind == "start":
+            kernel.stopped = False
+            self._intake.doubt(self._intents.orphan(decision.at_ns), decision.at_ns)
+        elif decision.input_kind == "stop":
+            kernel.stop()
+        elif "r" in decision.payload:
+            given = from_document(decision.payload)
+            found = [entry.data["found"] for entry in decision.entries if entry.kind == "findings"]
+            self._intake.enter(given, from_document(found[0]) if found else ())
+            if isinstance(given, SliceInput):
+                self.closed_to = given.slice.end
+            if isinstance(given, CommandInput):
+                self.commands = given.command.id
+
+    def _restore_strategy(self, recovered: Recovered) -> None:
+        self.state = recovered.state
+        if recovered.state is None:
+            return
+        strategy = self._kernel.strategy
+        name = type(strategy).__qualname__
+        try:
+            values, version = decode(recovered.state["values"]), recovered.state["version"]
+            if version != type(strategy).state_version:
+                values = type(strategy).migrate_state(values, version)
+            strategy.set_state(values)
+        except StrategyError:
+            raise
+        except Exception as error:
+            raise StrategyError(
+                f"{name}.set_state raised {type(error).__name__}: {error}",
+                strategy=name,
+                callback="set_state",
+            ) from error
