@@ -71,9 +71,10 @@ def test_reconciliation_is_set_from_config_and_adapter() -> None:
         in_flight=1,
         open_orders=3,
         positions=7,
+        clock=60,
     )
     plain = reconcile_settings(config(), RunMode.PAPER, Capabilities(order_types=frozenset()), "")
-    assert plain == ReconcileSettings()
+    assert plain == ReconcileSettings(clock=60)
 
 
 @pytest.mark.parametrize("written", ["24/7", HOURS, {**HOURS, "special": {"2026-03-16": ["10:00-11:00"]}}])
@@ -128,7 +129,7 @@ def test_board_is_set_from_the_config() -> None:
         datafeed={"timezone": "Asia/Tokyo"},
     )
     made = board(given)
-    assert "max_leverage" in {rule.code for rule in made.rules}
+    assert {"max_leverage", "clock_skew"} <= {rule.code for rule in made.rules}
     now = to_ns(datetime(2026, 3, 6, 21, tzinfo=UTC))
     made.advance(now)
     made.heard(BarSeen("SPY", now, 100.0))
@@ -159,7 +160,7 @@ def test_trades_age_as_quotes_do() -> None:
 
 def test_every_key_of_reconciliation_is_used() -> None:
     """A key that is written and does nothing would be a lie."""
-    own = {"quiet", "overlap", "retry", "in_flight_after"}
+    own = {"clock", "quiet", "overlap", "retry", "in_flight_after"}
     of_the_run = {"live", "account", "currency", "not_found_is_final_after"}
     known = {each.name for each in fields(ReconcileSettings)} - own - of_the_run
     assert known == {"first_start", "foreign", "in_flight", "open_orders", "positions"}

@@ -15,7 +15,7 @@ from alphaweave.core.errors import InvariantViolation, StateCorrupt
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderRef, OrderStatus, Side
-from alphaweave.live.actions import AccountQuery, FillsQuery, OpenOrdersQuery, OrderQuery, Query
+from alphaweave.live.actions import AccountQuery, FillsQuery, OpenOrdersQuery, OrderQuery, Query, TimeQuery
 from alphaweave.live.reconcile import Reconciler, ReconcileSettings, Why
 from alphaweave.live.reconcile_books import OpenVersion
 from alphaweave.live.reconcile_findings import (
@@ -183,6 +183,8 @@ class Venue:
         match query:
             case OpenOrdersQuery():
                 return list(self.orders.values())
+            case TimeQuery():
+                return from_ns(self.now)
             case OrderQuery(ref, _):
                 return {**self.gone, **self.orders}.get(ref.client_order_id)
             case FillsQuery(_, _):
@@ -788,6 +790,27 @@ def test_rhythm_is_that_of_the_settings() -> None:
     slow = Venue(ReconcileSettings(open_orders=30, positions=60))
     slow.run(60)
     assert sorted(slow.kinds()) == ["Account", "Fills", "OpenOrders", "OpenOrders"]
+
+
+def test_clocks_are_compared_before_it_passes_and_again() -> None:
+    """An answer that took more than a second is no comparison; one a minute is enough."""
+    venue = Venue(ReconcileSettings(clock=60))
+    assert venue.kinds() == []
+    venue.run(120)
+    asked = [(at, query.asked_at) for at, query in venue.asked if isinstance(query, TimeQuery)]
+    assert asked == [(T0 + 60 * SECOND,) * 2, (T0 + 120 * SECOND,) * 2]
+    venue.take()
+    venue.down.add(TimeQuery)
+    venue.begin(Why.RECONNECT)
+    assert [type(each) for each in venue.run(5)] == [Unanswered]
+    assert not venue.reconciler.passed
+    venue.down.clear()
+    venue.now += SECOND
+    slow = [query for query in venue.reconciler.due(venue.now) if isinstance(query, TimeQuery)]
+    venue.now += SECOND + 1
+    assert venue.reconciler.answered(slow[0], venue.reply(slow[0]), venue.now) == ()
+    assert venue.run(0)[1:] == []
+    assert venue.run(1)[1:] == [Passed(Why.RECONNECT)]
 
 
 def test_numbers_are_never_used_twice() -> None:

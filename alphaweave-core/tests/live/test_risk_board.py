@@ -227,6 +227,14 @@ def test_price_collar_and_own_orders_are_judged(live: Any) -> None:
     assert run.judge("-2", limit="103") is None
 
 
+def test_late_bar_is_no_last_price(live: Any) -> None:
+    """What ended before the newest bar does not move the collar."""
+    run = live()
+    run.board.heard(BarSeen("SPY", run.now - SECOND, 10.0))
+    assert run.judge("1", limit="105") is None
+    assert run.judge("1", limit="105.01") == "price_collar"
+
+
 def test_brokers_buying_power_counts_what_it_does_not_know_yet(live: Any) -> None:
     """Orders sent since the figure was made take of it, and those before it do not."""
     run = live(RiskSettings(buying_power=BuyingPowerLimits()))

@@ -33,6 +33,7 @@ __all__ = [
     "SendReplace",
     "SendSubmit",
     "Tell",
+    "TimeQuery",
 ]
 
 
@@ -75,7 +76,15 @@ class InstrumentsQuery:
     number: int
 
 
-Query = OrderQuery | OpenOrdersQuery | FillsQuery | AccountQuery | InstrumentsQuery
+@frozen
+class TimeQuery:
+    """``Broker.get_time``; ``asked_at`` is this clock's, so that the answer can be compared with it."""
+
+    number: int
+    asked_at: int
+
+
+Query = OrderQuery | OpenOrdersQuery | FillsQuery | AccountQuery | InstrumentsQuery | TimeQuery
 """What the broker is asked. ``number`` tells each apart from all others of one process."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from alphaweave.core.errors import ConfigError, Problem
 from alphaweave.core.interval import parse_interval
@@ -17,6 +18,8 @@ from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.sessions import Calendar, read_calendar
 
 __all__ = ["calendars", "reconcile_settings", "risk_board"]
+
+_CLOCK: Final = 60.0
 
 
 def calendars(config: LiveConfig) -> dict[str, Calendar]:
@@ -53,6 +56,7 @@ def reconcile_settings(
         in_flight=section.intervals.in_flight,
         open_orders=section.intervals.open_orders,
         positions=section.intervals.positions,
+        clock=_CLOCK,
     )
 
 
@@ -79,5 +83,6 @@ def risk_board(
         timezone=config.datafeed.timezone,
         capital=config.run.capital,
         calendars=calendars(config),
+        compares_clocks=True,
         extra=extra,
     )

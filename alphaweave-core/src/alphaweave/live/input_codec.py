@@ -47,6 +47,7 @@ _RECORDS: Final[dict[str, type]] = {
         actions.InstrumentsQuery,
         actions.OpenOrdersQuery,
         actions.OrderQuery,
+        actions.TimeQuery,
         inputs.AnswerInput,
         inputs.BrokerInput,
         inputs.CommandInput,

@@ -8,6 +8,7 @@ come as often as they come, and their keys are words for readers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import Enum
 from typing import Final
 
@@ -202,7 +203,13 @@ class OutcomeInput:
 
 
 Answer = (
-    BrokerOrder | Sequence[BrokerOrder] | FillReport | BrokerAccountState | Mapping[str, Instrument] | None
+    BrokerOrder
+    | Sequence[BrokerOrder]
+    | FillReport
+    | BrokerAccountState
+    | Mapping[str, Instrument]
+    | datetime
+    | None
 )
 """To an order query None says "no such order"."""
 

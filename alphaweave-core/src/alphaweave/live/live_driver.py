@@ -34,6 +34,7 @@ from alphaweave.live.actions import (
     SendReplace,
     SendSubmit,
     Tell,
+    TimeQuery,
 )
 from alphaweave.live.adapters.timer import LoopTimer, Timer
 from alphaweave.live.broker import Broker
@@ -342,6 +343,8 @@ class LiveDriver:
             return await broker.get_fills(query.query)
         if isinstance(query, AccountQuery):
             return await broker.get_account_state()
+        if isinstance(query, TimeQuery):
+            return await broker.get_time()
         return await broker.get_instruments(query.symbols)
 
     def _objects(self) -> str | None:

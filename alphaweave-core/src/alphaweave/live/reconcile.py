@@ -8,12 +8,20 @@ and again. What fails proves nothing and is asked again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from attrs import define
 
 from alphaweave.core.errors import InvariantViolation, StateCorrupt
-from alphaweave.live.actions import AccountQuery, FillsQuery, OpenOrdersQuery, OrderQuery, Query
+from alphaweave.live.actions import (
+    AccountQuery,
+    FillsQuery,
+    OpenOrdersQuery,
+    OrderQuery,
+    Query,
+    TimeQuery,
+)
 from alphaweave.live.reconcile_account import AccountComparison
 from alphaweave.live.reconcile_books import BooksView, OpenVersion, ReconcileSettings
 from alphaweave.live.reconcile_fills import FillWatch
@@ -26,7 +34,9 @@ __all__ = ["BooksView", "OpenVersion", "ReconcileSettings", "Reconciler", "Why"]
 _VERSION: Final = 1
 _SECOND_NS: Final = 1_000_000_000
 _TELL_AT: Final = 3
-_ORDERS, _FILLS, _ACCOUNT = "open orders", "executions", "account"
+_ORDERS, _FILLS, _ACCOUNT, _CLOCK = "open orders", "executions", "account", "clock"
+# An answer that took longer says little of the other clock.
+_PROMPT_NS: Final = _SECOND_NS
 _T = TypeVar("_T")
 
 
@@ -63,7 +73,7 @@ class Reconciler:
         self._doubts = OrderDoubts(settings, books)
         self._fills = FillWatch(settings, books)
         self._account = AccountComparison(settings, books)
-        self._rounds = {name: _Round(name) for name in (_ORDERS, _FILLS, _ACCOUNT)}
+        self._rounds = {name: _Round(name) for name in (_ORDERS, _FILLS, _ACCOUNT, _CLOCK)}
         self._lookups: dict[str, _Round] = {}
         self._first: set[str] = set()
         self._others: tuple[BrokerOrder, ...] = ()
@@ -82,6 +92,7 @@ class Reconciler:
         self._rounds = {name: _Round(name) for name in self._rounds}
         self._lookups = {}
         self._rounds[_ORDERS].due = at
+        self._rounds[_CLOCK].due = None if self.settings.clock is None else at
         self._first = set(self._doubts.versions())
         self._others = ()
         if self._opened:
@@ -114,6 +125,8 @@ class Reconciler:
             queries.append(FillsQuery(self._fills.query(at), self._asked(fills, at)))
         if _is_due(account, at):
             queries.append(AccountQuery(self._asked(account, at)))
+        if _is_due(self._rounds[_CLOCK], at):
+            queries.append(TimeQuery(self._asked(self._rounds[_CLOCK], at), at))
         return tuple(queries)
 
     def next_due(self) -> int | None:
@@ -148,6 +161,8 @@ class Reconciler:
             findings = self._on_lookup(query, answer, asked, at)
         elif isinstance(query, FillsQuery):
             findings = self._on_fills(query, _of(FillReport, answer), asked, at)
+        elif isinstance(query, TimeQuery):
+            findings = self._on_time(_of(datetime, answer), asked, at)
         else:
             findings = self._on_account(_of(BrokerAccountState, answer), asked, at)
         if asked.answered:
@@ -268,6 +283,12 @@ class Reconciler:
             self._rounds[_FILLS].ask(at + _ns(self.settings.positions))
         return findings
 
+    def _on_time(self, told: datetime, asked: _Round, at: int) -> list[Finding]:
+        if at - asked.asked_at > _PROMPT_NS:
+            return self._again(asked, "the answer took too long to compare clocks by", at)
+        asked.due = at + _ns(self.settings.clock or 0)
+        return []
+
     def _proceed(self, at: int) -> tuple[Finding, ...]:
         """What a start or a reconnection asks for next, or that it has passed."""
         if self.passed or self.refused or self._why is None:
@@ -282,6 +303,8 @@ class Reconciler:
         if not account.answered:
             if account.number is None and account.due is None:
                 account.due = at
+            return ()
+        if self.settings.clock is not None and not self._rounds[_CLOCK].answered:
             return ()
         self.passed = True
         fills.ask(at + _ns(self.settings.positions))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 from attrs import field, frozen
-from attrs.validators import ge, gt
+from attrs.validators import ge, gt, optional
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRef, OrderStatus, Side
@@ -93,6 +93,7 @@ class ReconcileSettings:
         in_flight, open_orders, positions: between two looks, while all is well.
         retry: before a query that failed is asked again.
         quiet: a symbol with activity within that time is not compared.
+        clock: between two comparisons of the clocks; None compares none.
         overlap: how far executions are asked for again, for those that a broker lists late.
     """
 
@@ -107,5 +108,6 @@ class ReconcileSettings:
     open_orders: float = field(default=10.0, validator=gt(0))
     positions: float = field(default=30.0, validator=gt(0))
     retry: float = field(default=1.0, validator=gt(0))
+    clock: float | None = field(default=None, validator=optional(gt(0)))
     quiet: float = field(default=10.0, validator=ge(0))
     overlap: float = field(default=60.0, validator=ge(0))

@@ -110,6 +110,7 @@ class RiskBoard(RiskChain):
         "_connections",
         "_counters",
         "_daily",
+        "_ends",
         "_interval",
         "_rejects",
         "_remembered",
@@ -168,6 +169,7 @@ class RiskBoard(RiskChain):
             next_open=None if not calendars else _opening(calendars),
         )
         self._interval = interval_ns
+        self._ends: dict[str, int] = {}
         self._skew = ClockSkew(settings.clock_skew_ms or 500)
         self._connections = {
             _ORDERS: ConnectionSilence((_ORDERS,), seconds=settings.silence_seconds or 15),
@@ -231,7 +233,9 @@ class RiskBoard(RiskChain):
                 self._stale.bar(fact.symbol, fact.end_ns)
                 if not self._interval:
                     self._stale.quote(fact.symbol, fact.end_ns, fact.close, fact.close)
-                self._collar.price(fact.symbol, Decimal(repr(fact.close)))
+                if fact.end_ns >= self._ends.get(fact.symbol, 0):
+                    self._ends[fact.symbol] = fact.end_ns
+                    self._collar.price(fact.symbol, Decimal(repr(fact.close)))
             case QuoteSeen():
                 self._stale.quote(fact.symbol, fact.at_ns, fact.bid, fact.ask)
             case LinkHeard():
