@@ -514,7 +514,6 @@ def test_restored_states_are_those_that_the_rule_asks(live: Any) -> None:
     "change",
     [
         {"version": 2},
-        {"now_ns": "1"},
         {"states": None},
         {"states": {"version": 1, "latched": [{"symbol": 1, "causes": []}]}},
         {"rules": None},

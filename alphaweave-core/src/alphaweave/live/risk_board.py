@@ -321,10 +321,9 @@ class RiskBoard(RiskChain):
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that survives a restart, as JSON values. What was heard of links, clocks and prices does
-        not: it has to be heard anew before an order passes."""
+        not: it has to be heard anew before an order passes. It does not change with time alone."""
         return {
             "version": _VERSION,
-            "now_ns": self.now_ns,
             "states": self.states.snapshot(),
             "rules": {rule.code: rule.snapshot() for rule in self._remembered},
         }
@@ -336,9 +335,9 @@ class RiskBoard(RiskChain):
             StateCorrupt: it is not that; an operator has to decide.
         """
         try:
-            if saved["version"] != _VERSION or type(saved["now_ns"]) is not int:
+            if saved["version"] != _VERSION:
                 raise ValueError(f"version {saved['version']!r}")
-            states, rules, now = saved["states"], dict(saved["rules"]), saved["now_ns"]
+            states, rules = saved["states"], dict(saved["rules"])
         except (KeyError, TypeError, ValueError) as error:
             raise StateCorrupt(f"the saved risk state cannot be read ({error}); it is not guessed") from error
         restored = TradingStates.restore(states)
@@ -346,9 +345,6 @@ class RiskBoard(RiskChain):
             if rule.code in rules:
                 rule.restore(rules[rule.code])
         self.states.take_over(restored)
-        self.now_ns = now
-        for timed in self._timed:
-            timed.advance(now)
 
     def _link(self, link: str) -> ConnectionSilence:
         rule = self._connections.get(link)
