@@ -306,6 +306,13 @@ class LiveBench:
         self.give(SliceInput(self.now, Slice(end, bars)))
         return self.result
 
+    def at_once(self, script: Callable[[Any], Any]) -> Any:
+        """A slice a second later, in which the strategy does what ``script`` says."""
+        self.script = script
+        self.now += SECOND
+        self.give(SliceInput(self.now, Slice(self.now, ())))
+        return self.result
+
     def event(self, event: Any) -> None:
         self.give(BrokerInput(self.now, event))
 
@@ -332,6 +339,7 @@ class LiveBench:
                     old = self.broker.orders[action.ref.client_order_id]
                     assert old.request is not None
                     acks = (self.broker.take(action.new_ref, old.request, at),)
+                    self.broker.end(action.ref.client_order_id, OrderStatus.CANCELLED, at)
                 case SendCancel():
                     kind = kind if lost else OutcomeKind.CANCEL_TAKEN
             self.give(OutcomeInput(self.now, action.intent, SendOutcome(kind, () if lost else acks)))

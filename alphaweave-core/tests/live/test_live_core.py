@@ -5,15 +5,27 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from alphaweave.core.clock import from_ns
-from alphaweave.core.order import GroupKind, OrderStatus, OrderType, TimeInForce
+from alphaweave.core.errors import JournalFailed, StrategyError
+from alphaweave.core.order import GroupKind, OrderRef, OrderStatus, OrderType, Side, TimeInForce
+from alphaweave.live.actions import Finish, Gate, SendCancel, SendGroup, SendReplace, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.control import Verb
+from alphaweave.live.inputs import OutcomeInput, OutcomeKind, SendOutcome, SliceInput
+from alphaweave.live.journal_records import IntentState, canonical
+from alphaweave.live.kernel_live_state import capture_live
+from alphaweave.live.live_settings import LiveSettings
+from alphaweave.live.reports import ConnectionLost, ConnectionRestored, FillCorrection, OrderUpdate
+from alphaweave.live.slices import Slice
+from alphaweave.live.trading_state import Escalation, KillStep
 
 
 def _module(name: str) -> ModuleType:
@@ -27,6 +39,7 @@ def _module(name: str) -> ModuleType:
 
 
 live = _module("live_bench")
+D = Decimal
 CAPABILITIES = Capabilities(
     order_types=frozenset((kind, tif) for kind in OrderType for tif in (TimeInForce.DAY, TimeInForce.GTC)),
     shorting=True,
@@ -57,6 +70,27 @@ def buy(size: int = 10) -> Any:
     return lambda strategy: strategy.order_market("SPY", size)
 
 
+def order(bench: Any, script: Any) -> tuple[Any, Any]:
+    """What the strategy got, and the one send that came of it."""
+    handle = bench.bar(script=script)
+    (sent,) = bench.sent
+    return handle, sent
+
+
+def books(bench: Any) -> str:
+    """Everything that the journal is to give back, as text."""
+    core = bench.core
+    return canonical(
+        {
+            "kernel": {k: v for k, v in capture_live(bench.kernel, 50).items() if k != "indicators"},
+            "risk": {name: part for name, part in bench.board.snapshot().items() if name != "now_ns"},
+            "closed_to": core.closed_to,
+            "commands": core.commands,
+            "held": len(core.intake.held),
+        }
+    )
+
+
 def test_nothing_is_sent_before_the_books_are_reconciled(bench: Any) -> None:
     """An order asked for before start-up reconciliation has passed is refused in words."""
     bench.asked.clear()
@@ -79,3 +113,397 @@ def test_an_order_is_journaled_sent_acknowledged_and_filled(bench: Any) -> None:
     assert handle.status is OrderStatus.FILLED
     assert bench.kernel.books["SPY"].units == 10.0
     assert not bench.journal.recover().open_intents
+
+
+def test_an_unknown_outcome_is_looked_up_and_never_sent_again(bench: Any) -> None:
+    """A lost answer leaves the order in doubt, which blocks its symbol until the broker was asked."""
+    ready(bench)
+    handle, sent = order(bench, buy())
+    bench.deliver(lost="answer")
+    assert handle.status is OrderStatus.UNKNOWN
+    assert bench.at_once(buy(1)).reason == "unknown_outcome"
+    bench.settle(10)
+    assert handle.status is OrderStatus.ACCEPTED
+    assert bench.broker.arrived == [sent.intent]
+    assert not bench.sent
+
+
+def test_a_request_that_never_arrived_is_over_once_the_broker_has_answered_everything(bench: Any) -> None:
+    """A lost request ends as rejected, and the symbol trades again."""
+    ready(bench)
+    handle, _ = order(bench, buy())
+    bench.deliver(lost="request")
+    assert handle.status is OrderStatus.UNKNOWN
+    bench.settle(30)
+    assert (handle.status, handle.reason) == (OrderStatus.REJECTED, "never_arrived")
+    assert bench.bar(script=buy(1)).status is OrderStatus.PENDING
+
+
+@pytest.mark.parametrize("delivered", ["never", "unheard"])
+def test_an_order_that_a_crash_left_open_is_looked_up(bench: Any, delivered: str) -> None:
+    """Whether or not the request had left when the process died, it is sent at most once."""
+    ready(bench)
+    _, sent = order(bench, buy())
+    if delivered == "unheard":
+        bench.broker.take(sent.ref, sent.request, from_ns(bench.now))
+        bench.broker.fill(sent.intent, "4", "100", from_ns(bench.now))
+    bench.crash()
+    (recovered,) = bench.kernel.orders.values()
+    assert recovered.status is OrderStatus.UNKNOWN
+    bench.settle(30)
+    assert bench.broker.arrived.count(sent.intent) == (delivered == "unheard")
+    assert not bench.sent
+    if delivered == "unheard":
+        assert (recovered.status, str(recovered.filled)) == (OrderStatus.PARTIALLY_FILLED, "4")
+    else:
+        assert recovered.status is OrderStatus.REJECTED
+
+
+def test_a_restart_gives_the_very_same_books(bench: Any) -> None:
+    """Fills, corrections, replacements and groups come back from the journal as they were."""
+    ready(bench)
+    _, first = order(bench, buy(4))
+    bench.deliver()
+    fill = bench.broker.fill(first.intent, "4", "100", from_ns(bench.now))
+    bench.event(fill)
+    bench.event(fill)
+    bench.event(
+        FillCorrection("DU1", fill.execution_key, 1, evolve(fill, revision=1, price=D(99)), fill.received_at)
+    )
+    handle, limit = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    bench.bar(script=lambda strategy: handle.replace(limit_price=91))
+    assert isinstance(bench.sent[0], SendReplace)
+    bench.deliver()
+    bench.bar(script=lambda strategy: strategy.order_bracket("SPY", 3, take_profit=120, stop_loss=80))
+    assert isinstance(bench.sent[0], SendGroup)
+    bench.deliver()
+    entry = bench.kernel.orders[bench.broker.arrived[-3]]
+    bench.event(bench.broker.fill(entry.id, "2", "100", from_ns(bench.now)))
+    bench.settle()
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before
+    assert bench.kernel.books["SPY"].units == 6.0
+    replaced = bench.kernel.orders[limit.intent]
+    assert (str(replaced.request.limit_price), replaced.version) == ("91", 1)
+    assert replaced is bench.kernel.orders[replaced.ref.client_order_id]
+    legs = bench.kernel.orders[entry.id].group.legs
+    assert [str(leg.filled) for leg in legs] == ["2", "0", "0"]
+
+
+def test_a_restart_takes_up_what_came_after_a_snapshot(make: Any) -> None:
+    """The books are the same whether a snapshot came just before, or long ago."""
+    bench = make(settings=LiveSettings(snapshot_every=7))
+    ready(bench)
+    for number in range(6):
+        _, sent = order(bench, buy(1 + number))
+        bench.deliver()
+        bench.event(bench.broker.fill(sent.intent, str(1 + number), "100", from_ns(bench.now)))
+        before = books(bench)
+        bench.crash()
+        assert books(bench) == before
+        assert bench.strategy.seen == bench.core.kernel.index + 1
+        bench.settle(3)
+
+
+def test_a_strategy_is_not_asked_again_by_a_restart(bench: Any) -> None:
+    """What was decided is taken from the journal; no callback runs for it twice."""
+    ready(bench)
+    _, sent = order(bench, buy())
+    bench.deliver()
+    bench.event(bench.broker.fill(sent.intent, "10", "100", from_ns(bench.now)))
+    seen = bench.strategy.seen
+    bench.crash()
+    assert bench.strategy.heard == []
+    assert bench.strategy.seen == seen
+
+
+def test_a_callback_that_raises_drops_its_orders_and_halts(bench: Any) -> None:
+    """The fill that it was told of is booked, nothing is sent, and the run stays halted over a restart."""
+    ready(bench)
+    _, sent = order(bench, buy())
+    bench.deliver()
+
+    def fail(strategy: Any, fill: Any) -> None:
+        strategy.order_market("SPY", 1)
+        raise ZeroDivisionError("oh")
+
+    bench.on_fill = fail
+    bench.event(bench.broker.fill(sent.intent, "10", "100", from_ns(bench.now)))
+    assert bench.kernel.books["SPY"].units == 10.0
+    assert not bench.sent
+    assert not bench.gates[-1].open
+    assert "strategy_failed" in bench.alerts()
+    seen = bench.strategy.seen
+    bench.bar()
+    assert bench.strategy.seen == seen
+    assert "restart" in bench.command(Verb.RESUME).document["error"]
+    before = books(bench)
+    bench.on_fill = None
+    bench.crash()
+    assert books(bench) == before
+    bench.settle(5)
+    assert not bench.gates[-1].open
+    bench.command(Verb.RESUME)
+    assert bench.gates[-1].open
+
+
+def test_state_that_cannot_be_saved_halts_like_a_callback_that_raises(bench: Any) -> None:
+    """A strategy whose get_state fails sends nothing of that decision."""
+    ready(bench)
+
+    def spoil(strategy: Any) -> Any:
+        strategy.seen = object()
+        return strategy.order_market("SPY", 1)
+
+    bench.bar(script=spoil)
+    assert not bench.sent
+    assert bench.board.states.state().value == "halted"
+    bench.crash()
+    assert bench.strategy.seen == 1
+
+
+def test_nothing_leaves_once_the_journal_cannot_be_written(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision that could not be committed is not sent; what rests is cancelled, and the run ends."""
+    ready(bench)
+    _, resting = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+
+    def broken(decision: Any) -> int:
+        raise JournalFailed("the disk is full", bench.path)
+
+    monkeypatch.setattr(bench.journal, "commit", broken)
+    bench.bar(script=buy())
+    (cancel,) = bench.sent
+    assert isinstance(cancel, SendCancel)
+    assert cancel.ref.client_order_id == resting.intent
+    assert not bench.gates[-1].open
+    assert isinstance(bench.finish, Finish)
+    assert bench.finish.exit_code == 1
+    bench.sent.clear()
+    bench.bar(script=buy())
+    assert not bench.sent
+
+
+def test_a_lost_connection_shuts_the_gate_until_the_books_are_compared(bench: Any) -> None:
+    """A fill that was missed is found before anything is sent again."""
+    ready(bench)
+    handle, sent = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 99))
+    bench.deliver()
+    now = from_ns(bench.now)
+    bench.event(ConnectionLost(now, "gone"))
+    assert not bench.gates[-1].open
+    bench.broker.fill(sent.intent, "5", "99", now)
+    assert bench.bar(script=buy(1)).reason == "connection_lost"
+    bench.event(ConnectionRestored(now))
+    assert not bench.gates[-1].open
+    bench.settle(3)
+    assert handle.status is OrderStatus.FILLED
+    assert bench.gates[-1].open
+
+
+def test_an_order_that_was_not_sent_is_over(bench: Any) -> None:
+    """What the sender held back is denied, and its exposure given back."""
+    ready(bench)
+    handle, sent = order(bench, buy())
+    bench.sent.clear()
+    bench.give(OutcomeInput(bench.now, sent.intent, SendOutcome(OutcomeKind.NOT_SENT, text="too old")))
+    assert (handle.status, handle.reason, handle.text) == (OrderStatus.DENIED, "not_sent", "too old")
+    assert bench.kernel.books["SPY"].open_buy == 0
+    assert not bench.journal.recover().open_intents
+
+
+def test_a_cancel_that_overtook_its_order_ends_both(bench: Any) -> None:
+    """The sender withdraws an order that waits and its cancel: the order counts as cancelled."""
+    ready(bench)
+    handle, sent = order(bench, buy())
+    bench.bar(script=lambda strategy: handle.cancel())
+    cancel = bench.sent[1]
+    assert isinstance(cancel, SendCancel)
+    for intent in (sent.intent, cancel.intent):
+        bench.give(OutcomeInput(bench.now, intent, SendOutcome(OutcomeKind.NOT_SENT, text="withdrawn")))
+    assert handle.status is OrderStatus.CANCELLED
+    assert not bench.journal.recover().open_intents
+
+
+def test_a_refused_replacement_leaves_the_order_as_it_was(bench: Any) -> None:
+    """The journal knows that the new version never worked."""
+    ready(bench)
+    handle, limit = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    bench.bar(script=lambda strategy: handle.replace(limit_price=91))
+    (sent,) = bench.sent
+    outcome = SendOutcome(OutcomeKind.REPLACE_REJECTED, order_state="alive", text="no")
+    bench.give(OutcomeInput(bench.now, sent.intent, outcome))
+    assert handle.status is OrderStatus.ACCEPTED
+    assert str(bench.kernel.orders[limit.intent].request.limit_price) == "90"
+    (row,) = bench.journal.recover().open_intents
+    assert (row.intent.client_order_id, row.state) == (limit.intent, IntentState.ACKED)
+
+
+def test_a_fill_of_nobodys_order_is_booked_and_halts_its_symbol(bench: Any) -> None:
+    """Somebody traded by hand: the position is right, and nothing more is bought on top of it."""
+    ready(bench)
+    fill = bench.broker.execute(None, "SPY", Side.BUY, "7", "100", from_ns(bench.now), "X1")
+    bench.event(fill)
+    assert bench.kernel.books["SPY"].units == 7.0
+    assert bench.gates[-1].symbols_shut == {"SPY"}
+    assert bench.bar(script=buy(1)).reason == "trading_halted"
+    assert not bench.strategy.heard
+
+
+def test_a_fill_that_overtakes_the_names_of_its_order_waits_for_them(bench: Any) -> None:
+    """A venue that names legs itself may fill one before its answer: that is nobody else's fill."""
+    ready(bench)
+    _, sent = order(bench, buy())
+    now = from_ns(bench.now)
+    bench.broker.take(sent.ref, sent.request, now)
+    fill = bench.broker.fill(sent.intent, "10", "100", now)
+    bench.event(evolve(fill, client_order_id=None))
+    assert bench.kernel.books["SPY"].units == 0.0
+    before = books(bench)
+    bench.crash()
+    bench.sent.clear()
+    assert books(bench).replace('"unknown"', '"pending"').split('"told"')[0] == before.split('"told"')[0]
+    bench.settle(10)
+    assert bench.kernel.books["SPY"].units == 10.0
+    assert not bench.gates[-1].symbols_shut
+    assert not bench.core.intake.held
+
+
+def test_an_operator_halts_flattens_and_resumes(bench: Any) -> None:
+    """A flatten cancels what rests, closes what is held without the strategy, and lasts over a restart."""
+    ready(bench)
+    _, first = order(bench, buy())
+    bench.deliver()
+    bench.event(bench.broker.fill(first.intent, "10", "100", from_ns(bench.now)))
+    _, resting = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    reply = bench.command(Verb.FLATTEN)
+    assert reply.document["state"] == "halted"
+    assert bench.gates[-1] == Gate(False, frozenset(), "trading is halted", exits=True)
+    (cancel,) = bench.sent
+    assert isinstance(cancel, SendCancel)
+    bench.deliver()
+    heard = len(bench.strategy.heard)
+    bench.event(bench.broker.end(resting.intent, OrderStatus.CANCELLED, from_ns(bench.now)))
+    (close,) = bench.sent
+    assert isinstance(close, SendSubmit)
+    assert (close.exit, close.request.side, str(close.request.quantity)) == (True, Side.SELL, "10")
+    bench.deliver()
+    bench.event(bench.broker.fill(close.intent, "10", "100", from_ns(bench.now)))
+    assert bench.kernel.books["SPY"].units == 0.0
+    assert len(bench.strategy.heard) == heard + 1, "the strategy hears of its own order only"
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before
+    bench.settle(5)
+    assert bench.bar(script=buy(1)).reason == "trading_halted"
+    assert bench.command(Verb.RESUME).document["state"] == "active"
+    assert bench.bar(script=buy(1)).status is OrderStatus.PENDING
+
+
+def test_a_command_is_obeyed_once(bench: Any) -> None:
+    """A command that a process took and died over is not obeyed again by the next."""
+    ready(bench)
+    bench.command(Verb.HALT)
+    bench.command(Verb.RESUME)
+    bench.crash()
+    bench._commands = 0
+    reply = bench.command(Verb.HALT)
+    assert reply.document["repeated"]
+    assert bench.board.states.state().value == "active"
+
+
+def test_a_halt_that_comes_with_a_decision_lets_none_of_it_leave(bench: Any) -> None:
+    """A slice at which trading is halted sends no order, and journals none."""
+    ready(bench)
+    place = bench.strategy.order_market
+
+    def lose(strategy: Any) -> Any:
+        handle = place("SPY", 1)
+        bench.core.intake.wanted.append(halting)
+        return handle
+
+    halting = Escalation(KillStep.CANCEL_ALL, "test", "now")
+    handle = bench.bar(script=lose)
+    assert handle.status is OrderStatus.CANCELLED
+    assert not bench.sent
+    assert not bench.journal.recover().open_intents
+
+
+def test_a_slice_is_decided_once(bench: Any) -> None:
+    """A slice that comes again, from history say, is not decided again."""
+    ready(bench)
+    seen = bench.strategy.seen
+    assert bench.core.closed_to is not None
+    assert bench.core.handle(SliceInput(bench.now, Slice(bench.core.closed_to, ()))) == ()
+    assert bench.strategy.seen == seen
+
+
+def test_a_slice_that_is_too_old_is_taken_in_and_not_traded_on(make: Any) -> None:
+    """While a run catches up, its indicators go on and its orders are refused."""
+    bench = make(settings=LiveSettings(max_slice_age=30.0))
+    ready(bench)
+    late = bench.core.closed_to + live.MINUTE
+    bench.settle(100)
+    bench.script = buy()
+    bench.give(SliceInput(bench.now, Slice(late, ())))
+    assert bench.result.reason == "stale_slice"
+    assert bench.core.closed_to == late
+
+
+def test_a_stop_ends_the_run_and_leaves_orders_where_they_are(bench: Any) -> None:
+    """Nothing is decided after it, and the next start goes on."""
+    ready(bench)
+    order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    bench.command(Verb.STOP)
+    assert bench.finish.exit_code == 0
+    assert not bench.sent
+    bench.bar(script=buy())
+    assert not bench.sent
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before
+    bench.settle(5)
+    assert bench.bar(script=buy(1)).status is OrderStatus.PENDING
+
+
+def test_an_init_that_fails_starts_nothing(make: Any) -> None:
+    """The run is refused with the strategy's own error."""
+
+    class Bad(live.Quiet):  # type: ignore[misc, name-defined]
+        def init(self) -> None:
+            raise ZeroDivisionError("oh")
+
+    with pytest.raises(StrategyError, match="oh"):
+        make(make=Bad)
+
+
+def test_a_cancel_that_nobody_answered_may_be_asked_for_again(bench: Any) -> None:
+    """Cancels are exempt from doubt: one more does no harm."""
+    ready(bench)
+    handle, _ = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    bench.bar(script=lambda strategy: handle.cancel())
+    bench.bar(script=lambda strategy: handle.cancel())
+    assert len(bench.sent) == 1, "one is on its way"
+    bench.deliver(lost="answer")
+    bench.bar(script=lambda strategy: handle.cancel())
+    assert len(bench.sent) == 1
+    bench.deliver()
+    name = bench.kernel.orders and next(iter(bench.kernel.orders))
+    bench.event(bench.broker.end(name, OrderStatus.CANCELLED, from_ns(bench.now)))
+    assert handle.status is OrderStatus.CANCELLED
+
+
+def test_an_update_of_nobodys_order_is_told(bench: Any) -> None:
+    """Other people's orders are alerts, and change nothing here."""
+    ready(bench)
+    bench.event(OrderUpdate(OrderRef("theirs", "SPY"), OrderStatus.ACCEPTED, from_ns(bench.now)))
+    assert "foreign_order" in bench.alerts()
+    assert bench.gates[-1].open

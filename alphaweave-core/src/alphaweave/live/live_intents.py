@@ -185,9 +185,11 @@ class Intents:
         told, self._told = self._told, []
         return _newest(told)
 
-    def drop(self) -> None:
-        """Forget what the journal was not told: it takes nothing more."""
-        self._told.clear()
+    def forget(self, intents: Sequence[Intent]) -> None:
+        """These were not committed, so they never left: the journal takes nothing more."""
+        for intent in intents:
+            if intent.kind is not IntentKind.CANCEL:
+                self.versions.pop(intent.client_order_id, None)
 
     # What the reconciler looks at.
 

@@ -95,8 +95,8 @@ def bar_snapshot(kernel: LiveKernel, end: datetime) -> BarSnapshot:
         prices={symbol: price for symbol, price in prices if price is not None},
         equity=kernel.equity(),
         cash=kernel.ledger.cash,
-        gross=sum(abs(value) for value in held.values()),
-        net=sum(held.values()),
+        gross=sum((abs(value) for value in held.values()), 0.0),
+        net=sum(held.values(), 0.0),
         positions={book.symbol: book.units for book in kernel.held},
     )
 

@@ -148,6 +148,7 @@ class Scribe:
                 self.snapshot(standing)
         except (JournalError, InvariantViolation) as error:
             self.failure = error
+            self._intents.forget(intents)
             return None
         return tuple(sends)
 
@@ -170,7 +171,6 @@ class Scribe:
 
     def cancels(self) -> tuple[SendCancel, ...]:
         """A cancel of everything that may be at the broker, for a journal that takes nothing more."""
-        self._intents.drop()
         versions = self._intents.open_versions(self._kernel)
         return tuple(
             SendCancel(send_name(IntentKind.CANCEL, version.ref.client_order_id, 0), version.ref)
