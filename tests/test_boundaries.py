@@ -90,6 +90,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("alphaweave.monitoring.dashboard*",),
     ("alphaweave.live.input_codec", "alphaweave.live.reconcile*"),
     (
+        "alphaweave.live.broker_queries",
         "alphaweave.live.engine*",
         "alphaweave.live.express",
         "alphaweave.live.fanout",

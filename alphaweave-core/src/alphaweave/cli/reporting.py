@@ -28,7 +28,7 @@ def write_report(state_path: Path, out: Path, *, title: str | None, as_json: boo
         StateError, JournalError: the file cannot be used.
         OSError: the page cannot be written.
     """
-    problems = output_problems([Output("--out", out, OutputKind.DASHBOARD)], {"the saved run": state_path})
+    problems = output_problems([Output("--out", out, OutputKind.DASHBOARD)], {"the state file": state_path})
     if problems:
         raise click.UsageError("\n".join(map(str, problems)))
     run_id, strategy, memory = _journaled(state_path) if _is_journal(state_path) else _saved(state_path)

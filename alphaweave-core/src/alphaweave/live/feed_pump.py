@@ -96,6 +96,7 @@ class FeedPump:
             [Subscription(symbol, interval=self._interval) for symbol in self._symbols]
         )
         stream = self._feed.stream()
+        await give(FeedLink(up=True, reason="subscribed"))
         coming: asyncio.Task[FeedEvent] | None = None
         try:
             while True:

@@ -19,14 +19,10 @@ from alphaweave.core.clock import from_ns, to_ns
 from alphaweave.core.errors import AlphaweaveError, BrokerError, BrokerUnavailable
 from alphaweave.core.market import Bar, BarCorrection
 from alphaweave.live.actions import (
-    AccountQuery,
     Action,
     Ask,
-    FillsQuery,
     Finish,
     Gate,
-    OpenOrdersQuery,
-    OrderQuery,
     Query,
     Reply,
     SendCancel,
@@ -34,10 +30,10 @@ from alphaweave.live.actions import (
     SendReplace,
     SendSubmit,
     Tell,
-    TimeQuery,
 )
 from alphaweave.live.adapters.timer import LoopTimer, Timer
 from alphaweave.live.broker import Broker
+from alphaweave.live.broker_queries import answer_to
 from alphaweave.live.control import ControlStore
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.feed_pump import FeedLink, FeedPump, Pumped
@@ -263,11 +259,15 @@ class LiveDriver:
             self._monitors.notice(pumped)
 
     async def _take_slice(self, one: Slice) -> None:
-        if isinstance(self._broker, MarketBroker):
-            await self._quiet()
-            self._broker.on_market(one.bars)
-            await self._quiet()
+        if not isinstance(self._broker, MarketBroker):
+            self._put(SliceInput(self.now(), one))
+            return
+        await self._quiet()
+        self._broker.on_market(one.bars)
+        await self._quiet()
         self._put(SliceInput(self.now(), one))
+        # Before anything more is read: what comes next would make the decision an old one.
+        await self._quiet()
 
     async def _quiet(self) -> None:
         """Return when all that was decided has left, and all that came of it was heard."""
@@ -326,26 +326,12 @@ class LiveDriver:
         answer: Answer = None
         error: str | None = None
         try:
-            answer = await self._answer_to(query)
+            answer = await answer_to(self._broker, query)
         except BrokerError as failure:
             error = str(failure) or type(failure).__name__
         except (Exception, SystemExit, GeneratorExit) as failure:
             error = f"{type(failure).__name__}: {failure}"
         self._put(AnswerInput(self.now(), query, answer, error))
-
-    async def _answer_to(self, query: Query) -> Answer:
-        broker = self._broker
-        if isinstance(query, OrderQuery):
-            return await broker.get_order(query.ref)
-        if isinstance(query, OpenOrdersQuery):
-            return tuple(await broker.get_open_orders(query.symbols))
-        if isinstance(query, FillsQuery):
-            return await broker.get_fills(query.query)
-        if isinstance(query, AccountQuery):
-            return await broker.get_account_state()
-        if isinstance(query, TimeQuery):
-            return await broker.get_time()
-        return await broker.get_instruments(query.symbols)
 
     def _objects(self) -> str | None:
         if self.thread.failure is not None:

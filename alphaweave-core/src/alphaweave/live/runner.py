@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from alphaweave.core.clock import Clock, SystemClock
 from alphaweave.core.errors import AlphaweaveError, ConfigError, RunRefused, StateError
@@ -13,6 +13,7 @@ from alphaweave.core.instrument import Instrument
 from alphaweave.core.outputs import Output
 from alphaweave.core.scrubber import Scrubber
 from alphaweave.data.series import Series
+from alphaweave.live.adapter_services import adapter_services
 from alphaweave.live.adapters.base import RunMode, Services
 from alphaweave.live.config import (
     LiveConfig,
@@ -49,6 +50,9 @@ from alphaweave.monitoring.run import RunMonitor
 from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
 
+if TYPE_CHECKING:
+    from alphaweave.live.live_run import LiveRun
+
 __all__ = ["LiveRunner"]
 
 
@@ -60,7 +64,7 @@ class LiveRunner:
         mode: what the run is.
         notices: what the operator should read before the run: deprecated spellings, the broker's
             caveats, rules that are assumed, bars that were adjusted on loading, whether it resumes.
-        engine: drives the run.
+        engine, live: what drives a replay, or a paper or live run.
         memory: what was recorded; complete after `run`.
         monitors: name -> who is told: ``recorder`` (`memory`), the watchers, those of the config.
         scrubber: knows the run's secrets, and keeps them out of all that leaves the run.
@@ -130,6 +134,7 @@ class LiveRunner:
             self._monitor_parties.append((made, party))
         self.monitors: Mapping[str, Monitor] = named
         self.engine: LiveEngine | None = None
+        self.live: LiveRun | None = None
         self._stop = False
 
     @classmethod
@@ -171,14 +176,15 @@ class LiveRunner:
     @property
     def summary(self) -> RunSummary | None:
         """How the run ended; None before that."""
-        summary = None if self.engine is None else self.engine.summary
+        summary = getattr(self.engine or self.live, "summary", None)
         return None if summary is None else discreet_record(summary, self.scrubber)
 
     @property
     def monitor_failures(self) -> tuple[MonitorFailure, ...]:
-        """Monitors that raised and were put aside."""
-        failures = () if self.engine is None else self.engine.monitor_failures
+        """Monitors that raised and were put aside; of a paper or live run, also those that were too slow."""
         parties = self._monitor_parties
+        driver = self.engine or self.live
+        failures = () if driver is None else driver.monitor_failures
         return tuple(discreet_failure(failure, self.scrubber, parties) for failure in failures)
 
     def load_strategy(self) -> Strategy:
@@ -203,8 +209,8 @@ class LiveRunner:
         Before the first slice, the run ends before it.
         """
         self._stop = True
-        if self.engine is not None:
-            self.engine.request_stop()
+        if driver := self.engine or self.live:
+            driver.request_stop()
 
     def check_files(self, strategy: Strategy, also: Sequence[Output] = ()) -> None:
         """Refuse to write over what the run reads, or over a file that is not AlphaWeave's.
@@ -225,7 +231,12 @@ class LiveRunner:
         )
 
     def run(
-        self, *, until: int | None = None, fresh: bool = False, also: Sequence[Output] = ()
+        self,
+        *,
+        until: int | None = None,
+        fresh: bool = False,
+        also: Sequence[Output] = (),
+        confirm_live: str | None = None,
     ) -> RunMonitor:
         """Run to the end, or until stopped, and save the state where the config says.
 
@@ -235,6 +246,7 @@ class LiveRunner:
             until: number of slices after which to stop.
             fresh: start anew even if there is a state to go on from.
             also: files that the caller is going to write, to be checked with the run's own.
+            confirm_live: the account that may be traded with real money.
 
         Raises:
             ConfigError: a file that the run would write is not its own.
@@ -245,25 +257,59 @@ class LiveRunner:
             AdapterFailed: a plugin raised.
         """
         try:
-            return discreetly(self.scrubber, self._run, until, fresh, also)
+            return discreetly(self.scrubber, self._run, until, fresh, also, confirm_live)
         except ConfigError as error:
             if error.source is not None:
                 raise
-            # What a plugin says of its part of the config does not know where that stands.
+            # A plugin does not know where its part of the config stands.
             raise type(error)(error.problems, self.config.source) from error
 
     # Within.
 
-    def _run(self, until: int | None, fresh: bool, also: Sequence[Output]) -> RunMonitor:
+    def _run(
+        self, until: int | None, fresh: bool, also: Sequence[Output], confirm_live: str | None
+    ) -> RunMonitor:
         if self.mode is not RunMode.REPLAY:
-            raise RunRefused(
-                f"a {self.mode.value} run needs the live driver, which this version does not have; "
-                "set run.mode: replay and name a feed of recorded bars (datafeed.name: replay)"
-            )
+            return self._run_live(until, fresh, also, confirm_live)
         strategy = self.load_strategy()
         self.check_files(strategy, also)
         with state_lock(self.config.persistence.state_path):
             return self._run_locked(strategy, until, fresh)
+
+    def _run_live(
+        self, until: int | None, fresh: bool, also: Sequence[Output], confirm_live: str | None
+    ) -> RunMonitor:
+        # Not at the top: a replay has no need of a database.
+        from alphaweave.live.live_run import LiveRun
+        from alphaweave.live.live_wiring import LivePlan
+
+        strategy = self.load_strategy()
+        self.check_files(strategy, also)
+        self.live = LiveRun(
+            LivePlan(
+                config=self.config,
+                mode=self.mode,
+                strategy=strategy,
+                broker=self._broker,
+                broker_options=self._broker_options,
+                broker_party=self._broker_party,
+                datafeed=self._datafeed,
+                feed_options=self._feed_options,
+                feed_party=self._feed_party,
+                monitors={name: discreet_monitor(one, self.scrubber) for name, one in self.monitors.items()},
+                services=self._services,
+                clock=self._clock,
+                scrubber=self.scrubber,
+                notices=self.notices,
+                confirmed=confirm_live,
+            ),
+            until=until,
+            fresh=fresh,
+        )
+        if self._stop:
+            self.live.request_stop()
+        self.live.run()
+        return RunMonitor(self.memory)
 
     def _run_locked(self, strategy: Strategy, until: int | None, fresh: bool) -> RunMonitor:
         config = self.config
@@ -349,19 +395,7 @@ class LiveRunner:
             raise type(error)(error.problems, self.config.source) from None
 
     def _services(self, adapter: str) -> Services:
-        config = self.config
-        return Services(
-            clock=self._clock,
-            mode=self.mode,
-            account_id=config.broker.account_id,
-            names=config.venue_names(adapter),
-            symbols=config.symbols,
-            interval=config.datafeed.interval,
-            timezone=config.datafeed.timezone,
-            currency=config.run.currency,
-            capital=None if config.run.capital is None else str(config.run.capital),
-            seed=config.run.seed,
-        )
+        return adapter_services(self.config, self.mode, self._clock, adapter)
 
     def _recorded_series(self) -> Mapping[str, Series]:
         services = self._services(self._datafeed.name)

@@ -1,0 +1,281 @@
+"""A paper or live run, from its parts to its end: connect, recover, wire, drive, and let go of everything.
+
+Wiring only; nothing here decides about an order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from decimal import localcontext
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import evolve
+
+from alphaweave.core.clock import from_ns
+from alphaweave.core.errors import AlphaweaveError, RunRefused
+from alphaweave.core.money import CONTEXT
+from alphaweave.live.adapters.base import BrokerAdapter, RunMode, Services
+from alphaweave.live.adapters.timer import LoopTimer
+from alphaweave.live.config import redacted
+from alphaweave.live.control import ControlStore
+from alphaweave.live.datafeed import DataFeed
+from alphaweave.live.fanout import MonitorFailure
+from alphaweave.live.feed_pump import FeedPump
+from alphaweave.live.instrument_rules import instrument_rules
+from alphaweave.live.journal import Journal
+from alphaweave.live.journal_reader import JournalReader
+from alphaweave.live.journal_records import Recovered
+from alphaweave.live.live_core import LiveCore
+from alphaweave.live.live_driver import LiveDriver
+from alphaweave.live.live_journal import AdapterStore
+from alphaweave.live.live_monitors import LiveMonitors
+from alphaweave.live.live_wiring import LivePlan, built_core, found_instruments, opened_journal
+from alphaweave.live.monitor_queue import MonitorQueues
+from alphaweave.live.reports import BrokerAccountState
+from alphaweave.live.run_lock import RunLock, account_lock_name
+from alphaweave.monitoring.monitor import RunSummary
+
+__all__ = ["LiveRun"]
+
+_GRACE: Final = 5.0
+
+
+class LiveRun:
+    """One run, once.
+
+    Attributes:
+        summary: how it ended; None before that.
+        monitor_failures: monitors that raised, hung or could not keep up.
+    """
+
+    def __init__(self, plan: LivePlan, *, until: int | None = None, fresh: bool = False) -> None:
+        """``until`` and ``fresh`` are what a replay can be told.
+
+        Raises:
+            RunRefused: one of them is given, or a run with real money has no journal.
+        """
+        persistence = plan.config.persistence
+        if until is not None or fresh:
+            raise RunRefused(
+                f"--until and --fresh are for replays, and this is a {plan.mode.value} run; it goes on from "
+                "persistence.journal, and `alphaweave stop` ends it"
+            )
+        if plan.mode is RunMode.LIVE and persistence.journal is None:
+            raise RunRefused("run.mode is live, which needs a journal; set persistence.journal")
+        if not persistence.record_inputs:
+            plan.notices.append(
+                "persistence.record_inputs is false, and a journal keeps its inputs in any case"
+            )
+        if persistence.state_path is not None:
+            plan.notices.append(
+                f"a {plan.mode.value} run keeps its state in persistence.journal; persistence.state_path is "
+                "left as it is"
+            )
+        self.summary: RunSummary | None = None
+        self.monitor_failures: tuple[MonitorFailure, ...] = ()
+        self._plan = plan
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._driver: LiveDriver | None = None
+        self._stop: str | None = None
+
+    def request_stop(self) -> None:
+        """End the run in good order; safe to call from a signal handler."""
+        self._stop = "it was asked to stop"
+        if self._loop is not None and self._driver is not None:
+            self._loop.call_soon_threadsafe(self._driver.request_stop, self._stop)
+
+    def run(self) -> RunSummary:
+        """Run until the feed ends, somebody stops it, or it has to end.
+
+        Raises:
+            RunRefused: account, mode, journal and config do not go together, or the books cannot be adopted.
+            BrokerError: the broker or the feed cannot be reached, or its stream ended.
+            JournalError: the journal cannot be used.
+            AlphaweaveError: the run had to end: its journal could not be written, or a limit demanded it.
+        """
+        with localcontext(CONTEXT):
+            return asyncio.run(self._run())
+
+    async def _run(self) -> RunSummary:
+        plan = self._plan
+        self._loop = asyncio.get_running_loop()
+        path = plan.config.persistence.journal
+        store = AdapterStore(_kept(path))
+        broker: BrokerAdapter = plan.broker_party.ask(
+            "create", BrokerAdapter, plan.broker.create, plan.broker_options, self._services(store)
+        )
+        feed: DataFeed = plan.feed_party.ask(
+            "create",
+            DataFeed,
+            plan.datafeed.create,
+            plan.feed_options,
+            plan.services(plan.datafeed.name),
+        )
+        events = broker.events()
+        with ExitStack() as held:
+            try:
+                await broker.connect()
+                await feed.connect()
+                account = await broker.get_account_state()
+                self._check_account(account)
+                held.callback(self._account_lock(account).release)
+                return await self._run_connected(broker, events, feed, account, store)
+            finally:
+                await _let_go(broker, feed)
+
+    def _services(self, store: AdapterStore) -> Services:
+        plan = self._plan
+        rules = instrument_rules(plan.config, plan.broker.name, {})
+        return evolve(plan.services(plan.broker.name), store=store, instruments=rules.instruments)
+
+    async def _run_connected(
+        self,
+        broker: BrokerAdapter,
+        events: Any,
+        feed: DataFeed,
+        account: BrokerAccountState,
+        store: AdapterStore,
+    ) -> RunSummary:
+        plan, config = self._plan, self._plan.config
+        path = config.persistence.journal
+        instruments = await found_instruments(plan, broker)
+        journal, recovered = opened_journal(plan, account, instruments)
+        core = built_core(
+            plan, broker, account=account, instruments=instruments, journal=journal, store=store
+        )
+        queues = MonitorQueues(tuple(plan.monitors.items()), clock=plan.clock)
+        monitors = LiveMonitors(queues, state=lambda: core.board.states.state().value, now=plan.clock.now)
+        queues.start(self._meta(account, recovered))
+        timer = LoopTimer(plan.clock)
+        driver = self._driver = LiveDriver(
+            core,
+            broker=broker,
+            events=events,
+            pump=lambda now: FeedPump(
+                feed,
+                symbols=config.symbols,
+                interval=config.datafeed.interval,
+                grace=_GRACE,
+                warmup=config.run.warmup,
+                timer=timer,
+                now=now,
+                after=core.closed_to,
+            ),
+            monitors=monitors,
+            control=None if path is None else ControlStore.beside(path),
+            settings=plan.settings,
+            timer=timer,
+        )
+        if self._stop is not None:
+            driver.request_stop(self._stop)
+        outcome, error = "failed", None
+        try:
+            finish = await driver.run(recovered)
+            if finish.exit_code:
+                error = finish.reason
+            else:
+                outcome = "finished" if driver.fed else "stopped"
+        except BaseException as failure:
+            error = str(failure) or type(failure).__name__
+            raise
+        finally:
+            self.summary = self._summary(core, outcome, error)
+            queues.end(self.summary)
+            troubles = (*monitors.troubles, *queues.stop(plan.settings.stop_within))
+            self.monitor_failures = tuple(
+                MonitorFailure(plan.monitors[one.monitor], one.code, one.error or TimeoutError(one.text))
+                for one in troubles
+            )
+            # A strategy that never came back still has the core, and with it the journal.
+            if isinstance(journal, Journal) and driver.ended:
+                journal.close()
+        if error is not None:
+            raise AlphaweaveError(error) if driver.opened else RunRefused(error)
+        return self.summary
+
+    # The parts.
+
+    def _check_account(self, account: BrokerAccountState) -> None:
+        config, mode = self._plan.config, self._plan.mode
+        wanted, real = config.broker.account_id, account.account_id
+        if wanted is not None and wanted != real:
+            raise RunRefused(
+                f"broker.account_id is {wanted}, and the broker has connected to {real}; "
+                "correct the one or the credentials of the other"
+            )
+        if mode is RunMode.LIVE and self._plan.confirmed != real:
+            raise RunRefused(f"this run trades real money in account {real}; say --confirm-live {real}")
+        if config.run.currency not in account.balances:
+            raise RunRefused(
+                f"broker {config.broker.name!r} has an account in "
+                f"{', '.join(account.balances) or 'nothing'}, and run.currency is {config.run.currency}; "
+                "make them equal"
+            )
+
+    def _account_lock(self, account: BrokerAccountState) -> Any:
+        broker = self._plan.broker
+        if broker.capabilities.simulated:
+            return _NoLock()  # the account is this process's own
+        folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "alphaweave"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = account_lock_name(broker.name, account.account_id)
+        return RunLock.acquire(folder / name, what=f"account {account.account_id} at {broker.name}")
+
+    def _meta(self, account: BrokerAccountState, recovered: Recovered | None) -> dict[str, Any]:
+        plan, config = self._plan, self._plan.config
+        return {
+            "run_id": config.run.id,
+            "mode": plan.mode.value,
+            "strategy": config.strategy.class_path,
+            "symbols": config.symbols,
+            "capital": float(account.balances[config.run.currency].total),
+            "currency": config.run.currency,
+            "interval": config.datafeed.interval,
+            "warmup": config.run.warmup,
+            "resumed": recovered is not None and recovered.seq > 0,
+            "broker": config.broker.name,
+            "datafeed": config.datafeed.name,
+            "timezone": config.datafeed.timezone,
+            "config": redacted(config),
+            "notices": tuple(plan.notices),
+        }
+
+    def _summary(self, core: LiveCore, outcome: str, error: str | None) -> RunSummary:
+        kernel = core.kernel
+        first = min((one.series.end[0] for one in kernel.books.values() if len(one.series)), default=None)
+        return RunSummary(
+            run_id=self._plan.config.run.id,
+            outcome=outcome,
+            slices=kernel.index + 1,
+            orders=kernel.orders_placed,
+            fills=kernel.fills,
+            denials=kernel.denials,
+            rule_evaluations=core.board.evaluations,
+            equity=kernel.equity(),
+            cash=kernel.ledger.cash,
+            started_at=None if first is None else from_ns(first),
+            ended_at=from_ns(kernel.now) if kernel.index >= 0 else None,
+            error=error,
+        )
+
+
+class _NoLock:
+    def release(self) -> None: ...
+
+
+def _kept(path: Path | None) -> Mapping[str, str]:
+    """What the adapter kept in an earlier part of the run: it is made before its account is known."""
+    return {} if path is None or not path.is_file() else JournalReader(path).latest("store")
+
+
+async def _let_go(*adapters: BrokerAdapter | DataFeed) -> None:
+    for adapter in adapters:
+        try:
+            await adapter.disconnect()
+        except (Exception, SystemExit, GeneratorExit):
+            # What it must not do; the run is over, and how it ended is what has to be told.
+            continue
