@@ -37,7 +37,12 @@ LIMITS = {**VALUES, "daily_loss": {"reduce": 0.03}}
 
 
 def check(
-    mode: str, feed: str, broker: str, account: str | None = "A1", risk: Mapping[str, Any] | None = None
+    mode: str,
+    feed: str,
+    broker: str,
+    account: str | None = "A1",
+    risk: Mapping[str, Any] | None = None,
+    **sections: Any,
 ) -> RunMode:
     if risk is None:
         risk = LIMITS if mode == "live" else {}
@@ -49,6 +54,8 @@ def check(
             "broker": {"name": broker, "account_id": account},
             "strategy": {"class": "m:S"},
             "risk": risk,
+            "persistence": {"journal": "run.journal"},
+            **sections,
         }
     )
     return check_mode(config, FEEDS[feed], BROKERS[broker])
@@ -157,6 +164,27 @@ def test_live_takes_limits_by_symbol_and_a_drawdown() -> None:
     """A limit of every symbol that may be traded is as good as one of all."""
     own = {"SPY": {"max_order_notional": 10, "max_position_quantity": 5}}
     assert check("live", "both", "real", risk={"symbols": own, "drawdown": {"flatten": 0.1}}) is RunMode.LIVE
+
+
+def test_live_without_a_journal_is_refused() -> None:
+    """What was sent has to be known after a crash."""
+    with pytest.raises(RunRefused, match=r"set persistence\.journal"):
+        check("live", "realtime", "real", persistence={})
+    assert check("paper", "realtime", "real", persistence={}) is RunMode.PAPER
+
+
+@pytest.mark.parametrize(
+    ("asked", "silence", "fits"), [(14.9, None, True), (15, None, False), (20, 21, True)]
+)
+def test_quiet_broker_is_not_taken_for_a_lost_one(asked: float, silence: int | None, fits: bool) -> None:
+    """The question for open orders is the sign of life; it has to come before silence counts."""
+    words = {"risk": {"silence_seconds": silence}, "reconciliation": {"intervals": {"open_orders": asked}}}
+    if fits:
+        assert check("paper", "both", "real", **words) is RunMode.PAPER
+        return
+    with pytest.raises(RunRefused, match=r"lower reconciliation\.intervals\.open_orders, or raise"):
+        check("paper", "both", "real", **words)
+    assert check("replay", "both", "simulated", reconciliation=words["reconciliation"]) is RunMode.REPLAY
 
 
 WRITTEN: dict[str, Any] = {

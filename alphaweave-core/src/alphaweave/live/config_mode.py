@@ -7,6 +7,7 @@ from alphaweave.live.adapters.base import RunMode
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.config_sections import LiveConfig
 from alphaweave.live.datafeed import FeedCapabilities
+from alphaweave.live.risk_settings import SILENCE_SECONDS
 
 __all__ = ["check_mode"]
 
@@ -51,15 +52,32 @@ def check_mode(
             f"run.mode is {mode}, and datafeed {feed!r} has no real-time data; "
             "name one that has, or set run.mode: replay"
         )
+    _check_rhythm(config)
     if chosen is RunMode.LIVE:
-        if broker_capabilities.simulated:
-            raise RunRefused(
-                f"run.mode is live, and broker {broker!r} only simulates; "
-                "name the broker that holds the account, or set run.mode: paper"
-            )
-        if config.broker.account_id is None:
-            raise RunRefused("run.mode is live; set broker.account_id to the account that may be traded")
-        lacking = config.risk.unset_for_live(config.symbols)
-        if lacking:
-            raise RunRefused(f"run.mode is live; it needs limits before it may trade: {', '.join(lacking)}")
+        _check_real_money(config, broker_capabilities)
     return chosen
+
+
+def _check_rhythm(config: LiveConfig) -> None:
+    silence = config.risk.silence_seconds or SILENCE_SECONDS
+    asked = config.reconciliation.intervals.open_orders
+    if asked >= silence:
+        raise RunRefused(
+            f"open orders are asked for every {asked:g} s, and a broker that is silent for {silence} s counts "
+            "as lost: lower reconciliation.intervals.open_orders, or raise risk.silence_seconds"
+        )
+
+
+def _check_real_money(config: LiveConfig, capabilities: Capabilities) -> None:
+    if capabilities.simulated:
+        raise RunRefused(
+            f"run.mode is live, and broker {config.broker.name!r} only simulates; "
+            "name the broker that holds the account, or set run.mode: paper"
+        )
+    if config.broker.account_id is None:
+        raise RunRefused("run.mode is live; set broker.account_id to the account that may be traded")
+    if config.persistence.journal is None:
+        raise RunRefused("run.mode is live, which needs a journal; set persistence.journal")
+    lacking = config.risk.unset_for_live(config.symbols)
+    if lacking:
+        raise RunRefused(f"run.mode is live; it needs limits before it may trade: {', '.join(lacking)}")

@@ -47,6 +47,7 @@ from alphaweave.live.risk_rates import (
 )
 from alphaweave.live.risk_rules import InstrumentValidity
 from alphaweave.live.risk_settings import (
+    SILENCE_SECONDS,
     DailyLimits,
     DataLimits,
     DuplicateLimits,
@@ -172,7 +173,7 @@ class RiskBoard(RiskChain):
         self._ends: dict[str, int] = {}
         self._skew = ClockSkew(settings.clock_skew_ms or 500)
         self._connections = {
-            _ORDERS: ConnectionSilence((_ORDERS,), seconds=settings.silence_seconds or 15),
+            _ORDERS: ConnectionSilence((_ORDERS,), seconds=settings.silence_seconds or SILENCE_SECONDS),
             _DATA: ConnectionSilence((_DATA,), seconds=_NEVER_SILENT),
         }
         rate = settings.order_rate or RateLimits()

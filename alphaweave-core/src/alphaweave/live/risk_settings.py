@@ -15,6 +15,7 @@ from alphaweave.core.money import ZERO, Number, decimal_of, plain
 from alphaweave.live.risk_losses import LossLevels
 
 __all__ = [
+    "SILENCE_SECONDS",
     "BuyingPowerLimits",
     "DailyLimits",
     "DataLimits",
@@ -25,6 +26,10 @@ __all__ = [
     "RiskSettings",
     "SymbolLimits",
 ]
+
+
+SILENCE_SECONDS: Final = 15
+"""How long the link of orders may be silent where the config does not say."""
 
 
 def _limit(value: Number | None) -> Decimal | None:
