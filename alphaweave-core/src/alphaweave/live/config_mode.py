@@ -63,8 +63,8 @@ def _check_rhythm(config: LiveConfig) -> None:
     asked = config.reconciliation.intervals.open_orders
     if asked >= silence:
         raise RunRefused(
-            f"open orders are asked for every {asked:g} s, and a broker silent for {silence} s counts as lost: "
-            "lower reconciliation.intervals.open_orders, or raise risk.silence_seconds"
+            f"open orders are asked for every {asked:g} s, and a broker silent for {silence} s counts as "
+            "lost: lower reconciliation.intervals.open_orders, or raise risk.silence_seconds"
         )
 
 
