@@ -19,7 +19,8 @@ from alphaweave.core.order import GroupKind, OrderRef, OrderStatus, OrderType, S
 from alphaweave.live.actions import Finish, Gate, SendCancel, SendGroup, SendReplace, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.control import Verb
-from alphaweave.live.inputs import OutcomeInput, OutcomeKind, SendOutcome, SliceInput
+from alphaweave.live.datafeed import FeedGap
+from alphaweave.live.inputs import GapInput, OutcomeInput, OutcomeKind, SendOutcome, SliceInput
 from alphaweave.live.journal_records import IntentState, canonical
 from alphaweave.live.kernel_live_state import capture_live
 from alphaweave.live.live_settings import LiveSettings
@@ -507,3 +508,82 @@ def test_an_update_of_nobodys_order_is_told(bench: Any) -> None:
     bench.event(OrderUpdate(OrderRef("theirs", "SPY"), OrderStatus.ACCEPTED, from_ns(bench.now)))
     assert "foreign_order" in bench.alerts()
     assert bench.gates[-1].open
+
+
+def test_a_cancel_that_has_no_effect_is_asked_for_again_after_a_while(bench: Any) -> None:
+    """A halt does not ask all the time, and does not stop asking either."""
+    ready(bench)
+    order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    bench.command(Verb.HALT)
+    asked = []
+    for _ in range(12):
+        asked += bench.deliver()
+        assert bench.core.next_wakeup() > bench.now
+        bench.settle(1)
+    assert len(asked) == 3
+    assert len({action.intent for action in asked}) == 3
+
+
+def test_a_position_that_cannot_be_closed_is_left_to_a_person(bench: Any) -> None:
+    """A flatten whose orders are refused tries a few times, some seconds apart, and then says so."""
+    ready(bench)
+    _, first = order(bench, buy())
+    bench.deliver()
+    bench.event(bench.broker.fill(first.intent, "10", "100", from_ns(bench.now)))
+    bench.command(Verb.FLATTEN)
+    tries = 0
+    for _ in range(40):
+        for sent in bench.sent:
+            tries += 1
+            refused = SendOutcome(OutcomeKind.REJECTED, code="market_closed", text="closed")
+            bench.give(OutcomeInput(bench.now, sent.intent, refused))
+        bench.sent = [each for each in bench.sent if each.intent in bench.core.intents.versions]
+        bench.settle(1)
+    assert tries == 3
+    assert bench.alerts().count("flatten_failed") == 1
+
+
+def test_reduce_only_cancels_what_could_add_exposure(bench: Any) -> None:
+    """An exit goes on working, an entry does not."""
+    ready(bench)
+    _, first = order(bench, buy())
+    bench.deliver()
+    bench.event(bench.broker.fill(first.intent, "10", "100", from_ns(bench.now)))
+    _, entry = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    order(bench, lambda strategy: strategy.order_limit("SPY", -10, 110))
+    bench.deliver()
+    bench.core.intake.wanted.append(Escalation(KillStep.REDUCE_ONLY, "test", "a loss"))
+    bench.at_once(lambda strategy: None)
+    (cancel,) = bench.sent
+    assert cancel.ref.client_order_id == entry.intent
+
+
+def test_a_gap_that_is_told_twice_does_not_name_two_orders_alike(make: Any) -> None:
+    """Each order has a name of its own, whatever its cause is called."""
+
+    class Filler(live.Quiet):  # type: ignore[misc, name-defined]
+        def on_gap(self, gap: Any) -> None:
+            self.order_market("SPY", 1)
+
+    bench = make(make=Filler)
+    ready(bench)
+    now = from_ns(bench.now)
+    for _ in range(2):
+        bench.give(GapInput(bench.now, FeedGap("SPY", "1m", now, now, True)))
+    assert len({sent.intent for sent in bench.sent}) == 2
+
+
+def test_what_was_on_its_way_when_the_run_ended_is_written_down(bench: Any) -> None:
+    """An acknowledgement after the stop is in the journal, so that the next start is in no doubt."""
+    ready(bench)
+    _, sent = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.command(Verb.STOP)
+    bench.deliver()
+    (row,) = bench.journal.recover().open_intents
+    assert (row.intent.client_order_id, row.state) == (sent.intent, IntentState.ACKED)
+    assert not bench.sent
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before

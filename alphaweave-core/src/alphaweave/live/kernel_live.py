@@ -25,7 +25,9 @@ from alphaweave.live.effects import ReplaceOrder, SubmitGroup, SubmitOrder, prep
 from alphaweave.live.kernel import Kernel
 from alphaweave.live.ledger import Booking
 from alphaweave.live.orders import Order, SymbolBook
+from alphaweave.live.proposal import Proposal
 from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
+from alphaweave.live.risk import RiskChain
 from alphaweave.live.rounding import Refused
 from alphaweave.live.slices import Slice
 from alphaweave.monitoring.monitor import Alert
@@ -201,19 +203,28 @@ class LiveKernel(Kernel):
 
     # Orders of the engine's own.
 
-    def place_exit(self, book: SymbolBook) -> Order:
+    def place_exit(self, book: SymbolBook, chain: RiskChain) -> Order:
         """An order at market that closes a position, of which the strategy hears nothing.
 
         Raises:
-            Refused: the adapter cannot express it.
+            Refused: ``chain`` denies it, or the adapter cannot express it.
         """
         side = Side.SELL if book.quantity > 0 else Side.BUY
         request = OrderRequest(book.symbol, side, abs(book.quantity), None, _MARKET, self.desk.usual(book))
+        proposal = Proposal(
+            book.symbol, book.instrument, side, abs(book.quantity), request=request, reduces=True
+        )
+        last = book.last()
+        proposal.price = None if last is None else Decimal(repr(last))
+        proposal.position = proposal.worst_long = proposal.worst_short = book.quantity
+        denial = chain.check(proposal)
+        if denial is not None:
+            raise Refused(denial.code, denial.text)
         trigger = f"exit:{book.symbol}:{self.orders_placed}"
-        ref = OrderRef(self.id_of(trigger, self.now, 0), book.symbol, decided_at=self.when())
+        ref = OrderRef(self.ids.make(trigger, 0), book.symbol, decided_at=self.when())
         if self.settings.prepare is not None:
             (ref,) = prepared(self.settings.prepare, request, (ref,))
-        order = Order(book, ref, request, self.now, book.last())
+        order = Order(book, ref, request, self.now, last)
         self.own.add(order.id)
         self.effects.append(SubmitOrder(ref, request))
         self.admit(order)
@@ -229,12 +240,20 @@ class LiveKernel(Kernel):
                 if order is not None and not order.status.terminal:
                     self.withdraw(order, "callback_failed")
             elif isinstance(effect, ReplaceOrder):
-                order = self.orders.pop(effect.new_ref.client_order_id)
-                order.drop_change("callback_failed")
-                order.reserve()
+                order = self.orders.pop(effect.new_ref.client_order_id, None)
+                if order is not None:
+                    order.drop_change("callback_failed")
+                    order.reserve()
         self.effects.clear()
 
     # What differs from a replay.
+
+    def next_id(self) -> str:
+        # A feed may tell of one gap twice; the orders of the second time are not those of the first.
+        name = super().next_id()
+        while self.order_of(name) is not None:
+            name = super().next_id()
+        return name
 
     def tell_fill(self, order: Order, fill: BrokerFill, booking: Booking, book: SymbolBook) -> None:
         if order.id not in self.own:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from decimal import localcontext
 from typing import Any, Final
 
+from attrs import evolve
+
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import InvariantViolation, StrategyError
 from alphaweave.core.money import CONTEXT
@@ -23,6 +25,7 @@ from alphaweave.live.inputs import (
     BrokerInput,
     CommandInput,
     Input,
+    OutcomeInput,
     SliceInput,
     TimerInput,
 )
@@ -32,7 +35,7 @@ from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_facts import DATA, ORDERS, flow_facts, input_facts, link_facts
 from alphaweave.live.live_intake import Intake
 from alphaweave.live.live_journal import AdapterStore, bar_snapshot, status_document
-from alphaweave.live.live_ladder import Ladder
+from alphaweave.live.live_ladder import Ladder, gate_of
 from alphaweave.live.live_ports import JournalWriter, ReconcilerPort
 from alphaweave.live.live_recovery import Recovery
 from alphaweave.live.live_scribe import Scribe, Standing, Written
@@ -41,7 +44,7 @@ from alphaweave.live.reconcile_findings import Finding, Passed, StartRefused, Wh
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored
 from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.risk_facts import LinkRestored
-from alphaweave.live.trading_state import Escalation, KillStep, TradingState, Transition
+from alphaweave.live.trading_state import Escalation, KillStep, Transition
 from alphaweave.monitoring.monitor import Alert, BarSnapshot
 
 __all__ = ["LiveCore"]
@@ -145,7 +148,7 @@ class LiveCore:
     def handle(self, given: Input) -> tuple[Action, ...]:
         """Decide on an input: commit it, then say what is to be done."""
         if self.finished:
-            return ()
+            return self._after_the_end(given)
         if isinstance(given, SliceInput) and self.closed_to is not None and given.slice.end <= self.closed_to:
             return ()
         if isinstance(given, CommandInput) and given.command.id <= self.commands:
@@ -194,7 +197,8 @@ class LiveCore:
             given.kind,
             given.key,
             at,
-            to_document(given),
+            # What an answer said is in the findings; the rest of it is not news.
+            to_document(evolve(given, answer=None) if isinstance(given, AnswerInput) else given),
             failure=failure,
             transitions=transitions,
             entries=entries,
@@ -206,6 +210,13 @@ class LiveCore:
         if isinstance(given, CommandInput):
             actions = (*actions, Reply(given.command.id, {**wrong, **self._status()}))
         return self._ended(given, findings, actions)
+
+    def _after_the_end(self, given: Input) -> tuple[Action, ...]:
+        """What was on its way when the run ended is still written down, and nothing follows from it."""
+        if self._scribe.failure is not None or not isinstance(given, OutcomeInput | BrokerInput):
+            return ()
+        with localcontext(CONTEXT):
+            return tuple(action for action in self._handle(given) if isinstance(action, Tell))
 
     def _begin(self, at: int) -> None:
         self.kernel.at = at
@@ -306,7 +317,8 @@ class LiveCore:
             text = f"trading is {transition.after.value}: {transition.reason} ({transition.operator})"
             severity, code = ("info", "resumed") if cause is None else ("error", cause.code)
             kernel.alert(severity, code, text, transition.symbol)
-        self._ladder.climb(at, may_send=self.linked and self.reconciled and not kernel.stopped)
+        if not self.finished:
+            self._ladder.climb(at, may_send=self.linked and self.reconciled and not kernel.stopped)
         notes, kernel.notes = tuple(kernel.notes), []
         watermarks = {"reconciler": self.reconciler.snapshot()} if entries or kind == "start" else _NO_STATE
         written = Written(
@@ -364,15 +376,7 @@ class LiveCore:
 
     def _regated(self) -> tuple[Action, ...]:
         """The gate, where it is another than the sender was told."""
-        states = self.board.states
-        shut = frozenset(name for name in states.symbols() if states.state(name) is TradingState.HALTED)
-        refusal = self._refusal(None)
-        if refusal is not None:
-            gate = Gate(False, shut, refusal[1])
-        elif states.state() is TradingState.HALTED:
-            gate = Gate(False, shut, "trading is halted", exits=True)
-        else:
-            gate = Gate(True, shut, exits=True)
+        gate = gate_of(self.board.states, self._refusal(None))
         if gate == self.gate:
             return ()
         self.gate = gate

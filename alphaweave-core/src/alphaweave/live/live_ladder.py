@@ -8,17 +8,18 @@ from __future__ import annotations
 from typing import Final
 
 from alphaweave.core.order import Side
+from alphaweave.live.actions import Gate
 from alphaweave.live.effects import CancelOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.live_intents import Intents
 from alphaweave.live.orders import Order, SymbolBook
 from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.rounding import Refused
-from alphaweave.live.trading_state import Cancel
+from alphaweave.live.trading_state import Cancel, TradingState, TradingStates
 
-__all__ = ["Ladder"]
+__all__ = ["Ladder", "gate_of"]
 
-# A cancel that had no effect is asked for again after so long.
+# What had no effect is asked for again after so long.
 _AGAIN_NS: Final = 5_000_000_000
 
 
@@ -30,7 +31,9 @@ class Ladder:
         self._intents = intents
         self._board = board
         self._tries = tries
-        self._asked: dict[str, int] = {}
+        # When to ask again for what was asked for, by client order id and by symbol.
+        self._cancels: dict[str, int] = {}
+        self._exits: dict[str, int] = {}
         self._tried: dict[str, int] = {}
 
     @property
@@ -40,23 +43,24 @@ class Ladder:
 
     def climb(self, at: int, *, may_send: bool) -> None:
         """Do what is demanded now; ``may_send`` says whether orders that close positions can be sent."""
+        before, self._cancels = self._cancels, {}
         for symbol, book in self._kernel.books.items():
             demanded = self._board.states.actions(symbol)
             if demanded.cancel is not Cancel.NONE:
-                self._cancel(book, at, everything=demanded.cancel is Cancel.ALL)
-            if demanded.flatten and may_send:
-                self._flatten(book)
-            elif not demanded.flatten:
+                self._cancel(book, at, before, everything=demanded.cancel is Cancel.ALL)
+            if demanded.flatten and book.quantity:
+                if may_send and not book.orders and at >= self._exits.get(symbol, at):
+                    # Whatever may still fill would be closed twice.
+                    self._flatten(book, at)
+            else:
+                self._exits.pop(symbol, None)
                 self._tried.pop(symbol, None)
-        if self._asked:
-            orders = self._kernel.orders
-            self._asked = {name: when for name, when in self._asked.items() if name in orders}
 
     def next_due(self) -> int | None:
         """When to climb again although nothing comes in."""
-        return min(self._asked.values()) + _AGAIN_NS if self._asked else None
+        return min((*self._cancels.values(), *self._exits.values()), default=None)
 
-    def _cancel(self, book: SymbolBook, at: int, *, everything: bool) -> None:
+    def _cancel(self, book: SymbolBook, at: int, before: dict[str, int], *, everything: bool) -> None:
         fresh = self._fresh()
         for order in tuple(book.orders.values()):
             if order.id in self._kernel.own or not (everything or _adds(order, book)):
@@ -69,10 +73,13 @@ class Ladder:
             refs = (order.ref,) if order.change_ref is None else (order.ref, order.change_ref)
             for ref in refs:
                 name = ref.client_order_id
-                if self._intents.cancelling(name) or at < self._asked.get(name, at - _AGAIN_NS) + _AGAIN_NS:
+                due = before.get(name, at)
+                if at < due:
+                    self._cancels[name] = due
                     continue
-                self._asked[name] = at
-                self._kernel.effects.append(CancelOrder(ref))
+                self._cancels[name] = at + _AGAIN_NS
+                if not self._intents.cancelling(name):
+                    self._kernel.effects.append(CancelOrder(ref))
 
     def _fresh(self) -> set[str]:
         """The orders that have not left the kernel."""
@@ -84,22 +91,29 @@ class Ladder:
                 ids.update(ref.client_order_id for ref in effect.refs)
         return ids
 
-    def _flatten(self, book: SymbolBook) -> None:
-        if book.orders or not book.quantity:
-            # Whatever may still fill would be closed twice.
-            return
-        tried = self._tried.get(book.symbol, 0)
-        if tried >= self._tries:
-            if tried == self._tries:
-                self._tried[book.symbol] = tried + 1
+    def _flatten(self, book: SymbolBook, at: int) -> None:
+        tried = self._tried[book.symbol] = self._tried.get(book.symbol, 0) + 1
+        if tried > self._tries:
+            self._exits.pop(book.symbol, None)
+            if tried == self._tries + 1:
                 text = f"{book.symbol}: {book.quantity} units could not be closed; close them by hand"
                 self._kernel.alert("error", "flatten_failed", text, book.symbol)
             return
-        self._tried[book.symbol] = tried + 1
+        self._exits[book.symbol] = at + _AGAIN_NS
         try:
-            self._kernel.place_exit(book)
+            self._kernel.place_exit(book, self._board.exits)
         except Refused as refusal:
             self._kernel.alert("error", "flatten_refused", f"{book.symbol}: {refusal.text}", book.symbol)
+
+
+def gate_of(states: TradingStates, refusal: tuple[str, str] | None) -> Gate:
+    """What the sender may let pass; ``refusal`` is why nothing may leave whatever the trading state."""
+    shut = frozenset(name for name in states.symbols() if states.state(name) is TradingState.HALTED)
+    if refusal is not None:
+        return Gate(False, shut, refusal[1])
+    if states.state() is TradingState.HALTED:
+        return Gate(False, shut, "trading is halted", exits=True)
+    return Gate(True, shut, exits=True)
 
 
 def _adds(order: Order, book: SymbolBook) -> bool:
