@@ -35,7 +35,7 @@ from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["first_bar", "first_bar_of_file", "prepare"]
+__all__ = ["first_bar", "first_bar_of_file", "prepare", "prepare_read"]
 
 # Every limit is set, so that every rule judges every order; none is ever reached.
 RISK = RiskSettings(
@@ -118,6 +118,12 @@ def prepare(workload: Workload) -> Run:
     return lambda: run(strategy_of(workload), series)
 
 
+def prepare_read(workload: Workload) -> Run:
+    """The same run, and every record of an order or a fill read after it: a replay makes them only then."""
+    series = series_of(workload)
+    return lambda: run(strategy_of(workload), series, read=True)
+
+
 def first_bar(workload: Workload) -> int:
     """Go as far as the first call of W4's strategy and return that moment, in monotonic nanoseconds."""
     return _first(series_of(workload))
@@ -160,7 +166,9 @@ def series_of(workload: Workload) -> dict[str, Series]:
     return series
 
 
-def run(strategy: Strategy, series: dict[str, Series], until: int | None = None) -> Outcome:
+def run(
+    strategy: Strategy, series: dict[str, Series], until: int | None = None, *, read: bool = False
+) -> Outcome:
     """Replay the strategy at a simulated venue."""
     instruments = {symbol: Instrument(symbol=symbol, venue_symbol=symbol) for symbol in series}
     monitor = InMemoryMonitor()
@@ -183,6 +191,9 @@ def run(strategy: Strategy, series: dict[str, Series], until: int | None = None)
         capabilities=SIM_CAPABILITIES,
         until=until,
     )
+    if read:
+        assert all(trade.order_id for trade in monitor.trades)
+        assert all(order.order_id for order in monitor.orders)
     return Outcome(
         fills=len(monitor.trades),
         equity=monitor.bars.columns.equity[-1],

@@ -128,7 +128,7 @@ def test_report_of_what_is_no_state_is_refused(folder: Path, alphaweave: Callabl
     assert "the state cannot be read: No such file" in alphaweave("report", "absent.json").err
     answer = alphaweave("report", "run.yaml")
     assert answer.code == 2
-    assert "run.yaml: the file is damaged or was cut short" in answer.err
+    assert "run.yaml: this is no state that AlphaWeave saved" in answer.err
 
 
 def test_report_of_a_state_without_a_record_is_refused(folder: Path, alphaweave: Callable[..., Any]) -> None:

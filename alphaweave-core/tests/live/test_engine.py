@@ -418,7 +418,7 @@ def test_monitor_that_raises_is_put_aside_and_the_run_goes_on() -> None:
 
     engine, memory = play(market(60), monitors={"broken": Broken()})
     (failure,) = engine.monitor_failures
-    assert str(failure) == "monitor Broken failed in TradeRecord: OSError: disk full"
+    assert str(failure) == "monitor Broken failed in on_trade: OSError: disk full"
     assert memory.trades == play(market(60))[1].trades
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import random
+import weakref
 from array import array
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +24,7 @@ from alphaweave.live.express import ExpressLane
 from alphaweave.live.risk import RiskSettings
 from alphaweave.live.state import LiveState
 from alphaweave.monitoring.memory import InMemoryMonitor
-from alphaweave.monitoring.monitor import BarColumns
+from alphaweave.monitoring.monitor import BarColumns, OrderRecord, TradeRecord
 from alphaweave.sim.capabilities import SIM_CAPABILITIES
 from alphaweave.sim.costs import FeeModel, SlippageModel
 from alphaweave.sim.settings import VenueSettings
@@ -210,6 +213,7 @@ def play(
     state: LiveState | None = None,
     instrument: Instrument | None = None,
     memory: InMemoryMonitor | None = None,
+    monitors: Sequence[Any] = (),
 ) -> tuple[LiveState, InMemoryMonitor]:
     for column in series.values():
         column.cursor.count = 0
@@ -223,7 +227,7 @@ def play(
             warmup=2,
             risk=RiskSettings(max_order_quantity=900, max_position_notional=25_000),
         ),
-        {"recorder": memory},
+        {"recorder": memory, **{f"monitor {number}": each for number, each in enumerate(monitors)}},
     )
     engine.replay(
         strategy,
@@ -382,7 +386,7 @@ def test_express_books_the_same_whatever_the_terms(instrument: Instrument, fees:
 
 
 def test_express_charges_the_same_below_zero() -> None:
-    """A price below zero makes a share of the notional a rebate, either way."""
+    """A share of the notional is charged on its size: a price below zero pays nobody a fee."""
     series = one(20)
     for column in (series["A"].open, series["A"].high, series["A"].low, series["A"].close):
         column[:] = array("d", (price - 100 for price in column))
@@ -390,7 +394,7 @@ def test_express_charges_the_same_below_zero() -> None:
         history=0, fees=FeeModel(taker_rate=Decimal("0.1"), per_unit=Decimal("0.01")), check_funds=False
     )
     mine = play(Pendulum(), series, SimVenue, venue, instrument=of_a())
-    assert min(trade.fees for trade in mine[1].trades) < 0
+    assert min(trade.price for trade in mine[1].trades) < 0 < min(trade.fees for trade in mine[1].trades)
     assert_same(mine, play(Pendulum(), series, LongWay, venue, instrument=of_a()))
 
 
@@ -445,3 +449,99 @@ def test_record_of_a_run_travels_to_another_process() -> None:
     assert copied == memory.orders
     copy.copy(memory.orders).append(memory.orders[0])
     assert copied == memory.orders
+
+
+class Counted(InMemoryMonitor):
+    """It takes the records itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def on_trade(self, trade: TradeRecord) -> None:
+        self.told.append(trade.order_id)
+        super().on_trade(trade)
+
+    def on_order(self, order: OrderRecord) -> None:
+        self.told.append(order.status)
+        super().on_order(order)
+
+
+class Wrapper:
+    """It passes on whatever it does not have itself, and counts what it has."""
+
+    def __init__(self, inner: InMemoryMonitor) -> None:
+        self.inner = inner
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def on_trade(self, trade: TradeRecord) -> None:
+        self.count += 1
+        self.inner.on_trade(trade)
+
+
+def test_express_tells_monitors_that_take_records_themselves() -> None:
+    """A subclass, a wrapper and a copy each hear of every fill, made for them."""
+    series = one(30)
+    counted, wrapper = Counted(), Wrapper(InMemoryMonitor())
+    template = InMemoryMonitor()
+    copied = copy.deepcopy(template)
+    _, memory = play(Brisk(1, others=0.0), series, SimVenue, PLAIN, monitors=(counted, wrapper, copied))
+    assert len(memory.trades) > 5
+    assert counted.trades == memory.trades == wrapper.inner.trades == copied.trades
+    assert counted.told.count("filled") == wrapper.count == len(memory.trades)
+    assert len(template.trades) == 0
+
+
+def test_express_records_do_not_keep_the_run_alive() -> None:
+    """Who keeps what a run recorded, read or not, keeps neither its kernel nor its strategy."""
+
+    class Kept(Brisk):
+        pass
+
+    strategy = Kept(1, others=0.0)
+    gone = weakref.ref(strategy)
+    _, memory = play(strategy, one(30), SimVenue, PLAIN)
+    del strategy
+    gc.collect()
+    assert gone() is None
+    assert memory.trades[0].order_id.startswith("aw")
+
+
+@pytest.mark.parametrize("venue_class", [SimVenue, LongWay])
+def test_trade_record_is_worth_its_multiplier(venue_class: type[SimVenue]) -> None:
+    """Round trips, turnover and slippage are in money, not in points."""
+
+    class Once(Strategy):
+        def next(self, i: int) -> None:
+            if i == 12:
+                self.order_market("C", 2)
+
+    _, memory = play(Once(), several(30), venue_class, PLAIN)
+    (trade,) = memory.trades
+    assert trade.notional == pytest.approx(trade.price * 2 * 5)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_many_orders_in_answer_to_many_fills_are_no_endless_loop(far: bool) -> None:
+    """A stop and a limit for each of many fills of one slice, whichever way they go."""
+    symbols = [f"S{number}" for number in range(400)]
+
+    class Hedged(Strategy):
+        def next(self, i: int) -> None:
+            if i == 2:
+                if far:
+                    self.order_limit("S0", 1, 1.0, tif="gtc")
+                for symbol in self.symbols:
+                    self.order_market(symbol, 1)
+
+        def on_fill(self, fill: Any) -> None:
+            if fill.size > 0:
+                self.order_stop(fill.symbol, -1, fill.price * 0.5, tif="gtc")
+                self.order_limit(fill.symbol, -1, fill.price * 2, tif="gtc")
+
+    series = {symbol: walk(symbol, list(range(6)), number) for number, symbol in enumerate(symbols)}
+    _, memory = play(Hedged(), series, SimVenue, CARELESS)
+    assert len(memory.trades) == 400

@@ -41,6 +41,7 @@ def run_config(
     until: int | None,
     summary: Path | None,
     as_json: bool,
+    confirm_live: str | None = None,
 ) -> int:
     """Run a config and print how it went; the exit code.
 
@@ -56,14 +57,15 @@ def run_config(
     interrupted: list[int] = []
     try:
         with _stopping_on_signal(runner.request_stop, interrupted):
-            runner.run(until=until, fresh=fresh, also=also)
+            runner.run(until=until, fresh=fresh, also=also, confirm_live=confirm_live)
     except AlphaweaveError as error:
         ended = runner.summary
-        if ended is None or ended.outcome == "failed":
+        if ended is None:
             raise
-        # The run itself went well: what it came to is not lost with its state.
+        # What the run came to is told all the same, and an older summary does not outlive it.
         late = error
-        late.exit_code = FAILED
+        if ended.outcome != "failed":
+            late.exit_code = FAILED
     finally:
         _tell(runner.notices[told:])
     ended = runner.summary
@@ -84,7 +86,7 @@ def run_config(
     text = json.dumps(document, indent=2, allow_nan=False)
     if as_json:
         click.echo(text)
-    else:
+    elif ended.outcome != "failed":
         _print(ended, document, config.run.currency, ZoneInfo(config.datafeed.timezone))
     if summary is not None:
         problem = _write(summary, text)

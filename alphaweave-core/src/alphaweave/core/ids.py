@@ -31,9 +31,10 @@ class ClientIds:
         prefix: what all ids of the run begin with.
     """
 
-    __slots__ = ("_base", "prefix")
+    __slots__ = ("_base", "_interval", "prefix")
 
-    def __init__(self, *, account: str, run_id: str, strategy: str) -> None:
+    def __init__(self, *, account: str, run_id: str, strategy: str, interval: str = "") -> None:
+        self._interval = interval
         self.prefix = f"aw{_base32(blake2b(run_id.encode(), digest_size=14).digest())[:5]}-"
         # \x1f cannot occur in a config's names, so the joined text has one reading only
         self._base = blake2b(f"{account}\x1f{run_id}\x1f{strategy}\x1f".encode(), digest_size=14)
@@ -43,3 +44,7 @@ class ClientIds:
         state = self._base.copy()
         state.update(f"{trigger}\x1f{number}\x1f{version}".encode())
         return self.prefix + _base32(state.digest())
+
+    def of(self, trigger: str | None, decided_at: int, number: int) -> str:
+        """The same; without a trigger the slice that ended at ``decided_at`` (ns) is what decided."""
+        return self.make(trigger or f"bar:{self._interval}:{decided_at}", number)

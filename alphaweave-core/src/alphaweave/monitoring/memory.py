@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
@@ -52,12 +52,22 @@ class InMemoryMonitor:
         self.bars = BarLog()
         self.trades: RecordLog[TradeRecord] = RecordLog()
         self.orders: RecordLog[OrderRecord] = RecordLog()
-        # What a replay has not made yet is kept as it is, until somebody reads it.
-        self.on_trade_draft = self.trades.draft
-        self.on_order_draft = self.orders.draft
         self.alerts: list[Alert] = []
         self.summary: RunSummary | None = None
         self._metrics: dict[str, tuple[array[int], array[float]]] = {}
+
+    # What a replay has not made yet is kept as it is, until somebody reads it; where a subclass takes the
+    # records itself, they are made for it.
+
+    @property
+    def on_trade_draft(self) -> Callable[[object], None] | None:
+        own = type(self).on_trade is InMemoryMonitor.on_trade and isinstance(self.trades, RecordLog)
+        return self.trades.draft if own else None
+
+    @property
+    def on_order_draft(self) -> Callable[[object], None] | None:
+        own = type(self).on_order is InMemoryMonitor.on_order and isinstance(self.orders, RecordLog)
+        return self.orders.draft if own else None
 
     def on_run_start(self, meta: Mapping[str, Any]) -> None:
         self.meta = dict(meta)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from math import fsum
 from typing import Final
 
 from attrs import define, frozen
@@ -178,7 +179,7 @@ def trip_metrics(trips: Iterable[RoundTrip]) -> dict[str, float | None]:
     return {
         "round_trips": len(results),
         "win_rate": len(wins) / len(results) if results else None,
-        "profit_factor": sum(wins) / -sum(losses) if losses else None,
-        "average_win": sum(wins) / len(wins) if wins else None,
-        "average_loss": sum(losses) / len(losses) if losses else None,
+        "profit_factor": fsum(wins) / -fsum(losses) if losses else None,
+        "average_win": fsum(wins) / len(wins) if wins else None,
+        "average_loss": fsum(losses) / len(losses) if losses else None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import datetime
-from math import isfinite
+from math import fsum, isfinite
 from typing import TYPE_CHECKING, Any
 
 from alphaweave.core.clock import to_ns
@@ -130,8 +130,8 @@ class RunMonitor:
         exposure = self._over_equity(self._column("gross"))
         turnover = _mean(self._over_equity(self._per_row(_notional)))
         trades = self.memory.trades
-        fees = sum(trade.fees for trade in trades)
-        slippage = sum(_slippage(trade) for trade in trades)
+        fees = fsum(trade.fees for trade in trades)
+        slippage = fsum(_slippage(trade) for trade in trades)
         known = {
             "bars": len(equity),
             "periods_per_year": per_year,

@@ -67,6 +67,9 @@ class Executor:
         request = order.request
         instrument = self._instruments[request.symbol]
         price, place, maker, slips = match
+        if order.quote_left is not None and price <= ZERO:
+            self._give_up(order, bar, "no_price", "an amount buys nothing at a price that is not above zero")
+            return
         if self._unbounded and order.quote_left is None and not request.reduce_only:
             assert order.quantity is not None
             whole = size = _subtract(order.quantity, order.filled) if order.filled else order.quantity
@@ -171,10 +174,12 @@ class Executor:
                 order.quantity = order.filled
         if bar.capacity is not None:
             bar.capacity = _subtract(bar.capacity, size)
+        # A price below zero is no reason to be paid a fee.
+        charged = notional.copy_abs()
         if self._rates is not None:
-            fee = _multiply(notional, self._rates[maker])
+            fee = _multiply(charged, self._rates[maker])
         else:
-            fee = ZERO if self._fees is None else self._fee(self._fees, order, size, notional, maker)
+            fee = ZERO if self._fees is None else self._fee(self._fees, order, size, charged, maker)
         self._account.book(instrument, order.buy, size, notional, price, fee)
         self.executions += 1
         ref = order.ref

@@ -178,11 +178,11 @@ class Express:
         if not lot.plain:
             notional = _multiply(notional, instrument.multiplier)
         if self._rates is not None:
-            fee = _multiply(notional, self._rates[0])
+            fee = _multiply(notional.copy_abs(), self._rates[0])
         elif self._free:
             fee = ZERO
         else:
-            fee = self._fees.charge(units, notional, maker=False)
+            fee = self._fees.charge(units, notional.copy_abs(), maker=False)
             if self._fees.minimum:
                 fee = max(fee, self._fees.minimum)
         held = lot.held
