@@ -98,7 +98,7 @@ class Bookkeeper:
         order = self._order_of(fill)
         if order is None:
             self.alert("warning", "foreign_fill", f"{_words(fill)} is of no order of this run", fill.symbol)
-            self.notes.append(trade_record(fill, booking, None, book.units, self.row))
+            self.notes.append(trade_record(fill, booking, None, book, self.row))
             return
         before = order.status
         if order.change_ref is not None:
@@ -107,7 +107,7 @@ class Bookkeeper:
         quantity = order.quantity
         if before.terminal or (quantity is not None and order.filled > quantity):
             self._watch(order, before)
-        self.notes.append(trade_record(fill, booking, order, book.units, self.row))
+        self.notes.append(trade_record(fill, booking, order, book, self.row))
         if order.status is not before:
             self.changed(order)
         order.reserve()

@@ -7,8 +7,6 @@ on that way is a DENIED handle with a reason; nothing is raised into the strateg
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from alphaweave.core.errors import Unsupported
 from alphaweave.core.money import ZERO, Number, decimal_of
 from alphaweave.core.order import (
@@ -34,9 +32,6 @@ from alphaweave.live.rounding import (
     whole_where_needed,
 )
 from alphaweave.strategy.events import GroupHandle, OrderHandle
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["TradingDesk"]
 

@@ -144,6 +144,11 @@ class LiveEngine:
     ) -> RunSummary:
         self._check(series, instruments)
         timeline = Timeline(tuple(series.values()))
+        if timeline.ends and self.settings.warmup >= len(timeline):
+            raise RunRefused(
+                f"run.warmup is {self.settings.warmup} slices and the data have {len(timeline)}: nothing "
+                "would ever be decided; shorten the warm-up, or load more data"
+            )
         kernel = self._kernel(strategy, series, instruments, capabilities)
         venue.board = series
         driver = ReplayDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)

@@ -142,7 +142,8 @@ class ExpressLane:
             self.recorder.settle(row)
             for order, dealing in dealt:
                 self._book(order, dealing, end)
-        if released or (kernel.effects and not self.take()):
+        if released or kernel.effects:
+            # What is decided here meets the prices of bars that are not visible yet: the long way knows them.
             self._catch_up(row)
             # The driver knows what to do with orders that wait for more than the next open.
             kernel.breaks.append("not all orders go the straight way")

@@ -9,10 +9,10 @@ long way makes.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Protocol
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.drafts import drafted
+from alphaweave.core.ids import ClientIds
 from alphaweave.core.money import ZERO, Money
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.ledger_entries import Execution
@@ -20,24 +20,12 @@ from alphaweave.live.orders import Order, SymbolBook
 from alphaweave.live.reports import BrokerFill
 from alphaweave.monitoring.monitor import OrderRecord, TradeRecord
 
-__all__ = ["AcceptedNote", "ExpressFill", "ExpressOrder", "FilledNote", "Namer", "TradeNote"]
+__all__ = ["AcceptedNote", "ExpressFill", "ExpressOrder", "FilledNote", "TradeNote"]
 
 _PENDING = OrderStatus.PENDING
 _BUY, _MARKET = Side.BUY, OrderType.MARKET
 _OrderRecord = drafted(OrderRecord)
 _TradeRecord = drafted(TradeRecord)
-
-
-class Namer(Protocol):
-    """Who names orders: the kernel.
-
-    Attributes:
-        trigger: what orders are decided on at present; None: on a slice.
-    """
-
-    trigger: str | None
-
-    def id_of(self, trigger: str | None, decided_at: int, number: int) -> str: ...
 
 
 class ExpressOrder(Order):
@@ -54,7 +42,7 @@ class ExpressOrder(Order):
 
     __slots__ = (
         "_id",
-        "_namer",
+        "_ids",
         "_ref",
         "_request",
         "_trigger",
@@ -74,13 +62,14 @@ class ExpressOrder(Order):
         tif: TimeInForce,
         decided_at: int,
         reference: float | None,
-        namer: Namer,
+        ids: ClientIds,
+        trigger: str | None,
     ) -> None:
         self._id: str | None = None
         self._ref: OrderRef | None = None
         self._request: OrderRequest | None = None
-        self._namer = namer
-        self._trigger = namer.trigger
+        self._ids = ids
+        self._trigger = trigger
         self.number = 0
         self.place = 0
         self.submitted = 0
@@ -112,7 +101,7 @@ class ExpressOrder(Order):
     def id(self) -> str:
         own = self._id
         if own is None:
-            own = self._id = self._namer.id_of(self._trigger, self.decided_at, self.number)
+            own = self._id = self._ids.of(self._trigger, self.decided_at, self.number)
         return own
 
     @id.setter  # noqa: A003 - the name of every order's id
@@ -278,6 +267,7 @@ class TradeNote(tuple[ExpressFill, Decimal | None, float, int]):
             None if profit is None else float(profit),
             None,
             index,
+            order.book.worth(float(order.units), price),
         )
 
 

@@ -25,6 +25,17 @@ from alphaweave.monitoring.monitor import (
 __all__ = ["Fanout", "MonitorFailure"]
 
 
+_CALLBACKS: Mapping[type, str] = {
+    TradeRecord: "on_trade",
+    TradeNote: "on_trade",
+    OrderRecord: "on_order",
+    AcceptedNote: "on_order",
+    FilledNote: "on_order",
+    MetricRecord: "on_metric",
+    Alert: "on_alert",
+}
+
+
 @frozen(eq=False)
 class MonitorFailure:
     """A monitor raised; it was told nothing more."""
@@ -83,7 +94,7 @@ class Fanout:
                 try:
                     tell(note)
                 except (Exception, SystemExit, GeneratorExit) as error:  # as above
-                    self._put_aside(monitor, type(note).__name__, error)
+                    self._put_aside(monitor, _CALLBACKS[type(note)], error)
                     hearers = self._hearers
 
     def state_of(self, monitor: Monitor) -> Any:
@@ -132,7 +143,10 @@ def _metric_teller(monitor: Monitor) -> Callable[[MetricRecord], None]:
 
 def _drafts(monitor: Monitor, name: str, tell: Callable[[Any], None]) -> Callable[[RecordDraft[Any]], None]:
     """How a monitor takes what is not made yet: as it is, or made for it."""
-    own: Callable[[RecordDraft[Any]], None] | None = getattr(monitor, name, None)
+    # Of its class, for a wrapper may pass on to another monitor whatever it does not have itself.
+    own: Callable[[RecordDraft[Any]], None] | None = None
+    if hasattr(type(monitor), name):
+        own = getattr(monitor, name)
     return own or (lambda draft: tell(draft.record()))
 
 

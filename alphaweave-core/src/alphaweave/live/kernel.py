@@ -108,7 +108,12 @@ class Kernel(Bookkeeper):
         self.settings = settings
         self.chain = chain
         self.capabilities = capabilities
-        self.ids = ClientIds(account=settings.account, run_id=settings.run_id, strategy=settings.strategy)
+        self.ids = ClientIds(
+            account=settings.account,
+            run_id=settings.run_id,
+            strategy=settings.strategy,
+            interval=settings.interval,
+        )
         self.warming = settings.warmup > 0
         self.stopped = False
         self.effects: list[Effect] = []
@@ -227,11 +232,7 @@ class Kernel(Bookkeeper):
 
     def next_id(self) -> str:
         """The client id of the next order of this decision."""
-        return self.id_of(self.trigger, self.now, self.next_number())
-
-    def id_of(self, trigger: str | None, decided_at: int, number: int) -> str:
-        """The client id of an order; without a trigger the slice of ``decided_at`` is it."""
-        return self.ids.make(trigger or f"bar:{self.settings.interval}:{decided_at}", number)
+        return self.ids.of(self.trigger, self.now, self.next_number())
 
     def next_number(self) -> int:
         """Which order of this decision is the next one."""

@@ -8,7 +8,7 @@ from alphaweave.core.drafts import drafted
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderStatus, OrderType
 from alphaweave.live.ledger import Booking
-from alphaweave.live.orders import DeniedOrder, Order
+from alphaweave.live.orders import DeniedOrder, Order, SymbolBook
 from alphaweave.live.reports import BrokerFill
 from alphaweave.monitoring.monitor import OrderRecord, TradeRecord
 
@@ -59,7 +59,7 @@ def denial_record(order: DeniedOrder, kind: OrderType, when: datetime) -> OrderR
 
 
 def trade_record(
-    fill: BrokerFill, booking: Booking, order: Order | None, position: float, index: int
+    fill: BrokerFill, booking: Booking, order: Order | None, book: SymbolBook, index: int
 ) -> TradeRecord:
     """A fill as the ledger booked it, with what it slipped against the price it was decided on."""
     price = float(fill.price)
@@ -75,9 +75,10 @@ def trade_record(
         float(booking.fees),
         order.id if order is not None else (fill.client_order_id or fill.broker_order_id),
         fill.execution_key,
-        position,
+        book.units,
         slippage,
         None if booking.realised is None else float(booking.realised),
         None,
         index,
+        book.worth(float(fill.size), price),
     )

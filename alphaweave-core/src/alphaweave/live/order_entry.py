@@ -209,7 +209,7 @@ class OrderEntry(MarketView, ABC):
         """
         kernel = self._kernel
         now = kernel.now
-        order = ExpressOrder(book, side, quantity, tif, now, last, kernel)
+        order = ExpressOrder(book, side, quantity, tif, now, last, kernel.ids, kernel.trigger)
         price = Decimal(repr(last)) if last is not None and last > 0.0 else None
         proposal = self._propose(book, side, quantity, price, book.quantity)
         proposal.source = order

@@ -93,6 +93,10 @@ class SymbolBook:
         self.market_tif: TimeInForce | None = None
         self.whole = str(instrument.size_step) == "1"
 
+    def worth(self, size: float, price: float) -> float | None:
+        """What a fill is worth in the run's currency; None where it is just ``size * price``."""
+        return None if self.multiplier == 1.0 else size * price * self.multiplier
+
     def last(self) -> float | None:
         """The last known close, or None before the first bar."""
         count = self.cursor.count

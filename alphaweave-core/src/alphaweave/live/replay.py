@@ -33,7 +33,9 @@ from alphaweave.sim.venue import SimVenue
 __all__ = ["ReplayDriver"]
 
 _CHUNK = 4096
-_MOST_EVENTS_IN_A_SLICE = 1_000
+# Whoever answers what it hears with orders is heard again, and has to come to an end some time.
+_MOST_ROUNDS = 1_000
+_MOST_EVENTS = 100_000
 _COLLECT_EVERY = 50_000
 
 
@@ -56,6 +58,8 @@ class ReplayDriver:
         self._recorder = Recorder(kernel)
         self._row = 0
         self._express = venue.express()
+        if self._express is not None and kernel.ledger.account not in {"", self._express.account_id}:
+            self._express = None  # the ledger refuses what this venue reports, and shall be asked
         self._lane: ExpressLane | None = None
         lanes = {id(group): kernel.lanes[id(group.cursor)] for group in timeline.groups}
         if timeline.groups_at is None:
@@ -181,11 +185,10 @@ class ReplayDriver:
         """Tell the kernel what the venue reported, and hand on what it then decides, until all is quiet."""
         kernel = self.kernel
         venue = self.venue
-        heard = 0
+        heard = rounds = 0
         events = venue.take()
-        # A slice in which much was decided is answered much.
-        most = _MOST_EVENTS_IN_A_SLICE + 10 * len(events)
         while events:
+            rounds += 1
             for event in events:
                 if isinstance(event, BrokerFill):
                     self._recorder.settle(self._row)
@@ -193,7 +196,7 @@ class ReplayDriver:
                 else:
                     kernel.on_update(event)
                 heard += 1
-            if heard > most:
+            if rounds > _MOST_ROUNDS or heard > _MOST_EVENTS:
                 name = type(kernel.strategy).__qualname__
                 raise StrategyError(
                     f"{name} keeps trading from on_fill or on_order: {heard} events in one slice; "

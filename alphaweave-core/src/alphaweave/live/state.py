@@ -175,8 +175,8 @@ def _opened(text: str, source: Path) -> dict[str, Any]:
         envelope = json.loads(text)
     except ValueError as error:
         raise StateCorrupt(
-            f"the file is damaged or was cut short ({error}); restore it from a copy, or remove it to "
-            "start anew",
+            f"this is no state that AlphaWeave saved, or it was damaged or cut short since ({error}); give "
+            "the path of persistence.state_path, or restore the file from a copy",
             source,
         ) from error
     if not isinstance(envelope, dict) or type(envelope.get("alphaweave_state")) is not int:
