@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from math import isfinite
 from typing import Final
 
 from alphaweave.core.clock import to_ns
 from alphaweave.core.market import Bar
+from alphaweave.live.actions import TimeQuery
 from alphaweave.live.inputs import (
     AnswerInput,
     BrokerInput,
@@ -24,6 +26,7 @@ from alphaweave.live.risk_facts import (
     AccountSeen,
     BarSeen,
     CashMoved,
+    ClocksCompared,
     LinkHeard,
     LinkLost,
     LinkRestored,
@@ -66,6 +69,8 @@ def input_facts(given: Input, currency: str) -> tuple[RiskFact, ...]:
         case AnswerInput(answer=BrokerAccountState() as account):
             power = account.buying_power if account.base_currency == currency else None
             return (AccountSeen(power, to_ns(account.balances_as_of or account.as_of)),)
+        case AnswerInput(query=TimeQuery() as query, answer=datetime() as told):
+            return (ClocksCompared(to_ns(told), query.asked_at, given.at),)
     return ()
 
 
