@@ -83,6 +83,16 @@ class LiveDesk(TradingDesk):
             return self._deny(self._book(symbol), _MARKET, *refusal)
         return super().place_target(symbol, target, tif)
 
+    def replace(
+        self, order_id: str, size: Number | None, limit_price: Number | None, stop_price: Number | None
+    ) -> bool:
+        done = super().replace(order_id, size, limit_price, stop_price)
+        order = self._kernel.orders.get(order_id)
+        if not done and order is not None:
+            # All that is left of a request that was refused here: a restart has to know of it.
+            self._kernel.texts[order.id] = order.text
+        return done
+
     def usual(self, book: SymbolBook) -> TimeInForce:
         """What a market order of a symbol gets that names no time in force."""
         return book.market_tif or self._market_tif(book)
@@ -106,6 +116,7 @@ class LiveKernel(Kernel):
         facts: what was booked; the core takes and clears it.
         own: ids of orders that the engine placed.
         flows: keys of the cash flows that are booked.
+        texts: what refused replacements left on their orders, by order id; the core takes and clears it.
     """
 
     desk: LiveDesk
@@ -120,6 +131,7 @@ class LiveKernel(Kernel):
         self.facts: list[Fact] = []
         self.own: set[str] = set()
         self.flows: set[str] = set()
+        self.texts: dict[str, str] = {}
         self.desk = LiveDesk(self)
         for book in self.books.values():
             # What history gave before the run is known.

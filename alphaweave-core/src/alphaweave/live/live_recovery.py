@@ -97,6 +97,11 @@ class Recovery:
         for entry in decision.entries:
             if entry.kind == "counts":
                 kernel.orders_placed, kernel.denials, kernel.chain.evaluations = entry.data["counts"]
+            if entry.kind == "texts":
+                for name, text in entry.data["texts"].items():
+                    order = kernel.order_of(name)
+                    if order is not None:
+                        order.text = text
         for fact in kernel.facts:
             self._books.changed(fact, decision.at_ns)
         for heap in (kernel.facts, kernel.effects, kernel.notes, kernel.breaks, self._intake.wanted):

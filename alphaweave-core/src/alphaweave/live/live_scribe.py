@@ -120,6 +120,9 @@ class Scribe:
         counts = [kernel.orders_placed, kernel.denials, kernel.chain.evaluations]
         if counts != self._counts:
             entries.append(Entry("counts", {"counts": counts}))
+        if kernel.texts:
+            entries.append(Entry("texts", {"texts": dict(kernel.texts)}))
+            kernel.texts.clear()
         decision = Decision(
             input_kind=written.kind,
             input_key=written.key if written.kind in ONCE else f"{seq}:{written.key}",
