@@ -119,7 +119,8 @@ def prepare(workload: Workload) -> Run:
 
 
 def prepare_read(workload: Workload) -> Run:
-    """The same run, and every record of an order or a fill read after it: a replay makes them only then."""
+    """The same run, and all that was recorded read after it: of much, a replay keeps only what it is made
+    from until then."""
     series = series_of(workload)
     return lambda: run(strategy_of(workload), series, read=True)
 
@@ -196,7 +197,7 @@ def run(
         assert all(order.order_id for order in monitor.orders)
     return Outcome(
         fills=len(monitor.trades),
-        equity=monitor.bars.columns.equity[-1],
+        equity=monitor.bars.columns.equity[-1] if read else summary.equity,
         marks=len(monitor.bars),
         denials=summary.denials + sum(alert.code == "order_rejected" for alert in monitor.alerts),
         rules=summary.rule_evaluations,
