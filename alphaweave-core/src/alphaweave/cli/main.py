@@ -74,12 +74,18 @@ def cli(debug: bool) -> None:
 @_FRESH
 @_UNTIL
 @_SUMMARY
+@click.option(
+    "--confirm-live",
+    metavar="ACCOUNT",
+    help="Trade real money in ACCOUNT; without it a run.mode of live is refused.",
+)
 @_JSON
 def run(config: Path, as_json: bool, **options: Any) -> int:
     """Run the strategy of CONFIG at its broker, on its datafeed.
 
-    Goes on from the state that persistence.state_path holds, if there is one. Ctrl-C stops after the
-    present bar and saves the state; a second one breaks off at once.
+    Goes on from the state that persistence.state_path holds, if there is one; a paper or live run from its
+    persistence.journal. Ctrl-C stops after the present bar and saves the state; a second one breaks off at
+    once.
     """
     from alphaweave.cli.running import run_config
 
