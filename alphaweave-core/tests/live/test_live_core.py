@@ -587,3 +587,30 @@ def test_what_was_on_its_way_when_the_run_ended_is_written_down(bench: Any) -> N
     before = books(bench)
     bench.crash()
     assert books(bench) == before
+
+
+def test_a_leg_that_is_over_is_one_order_after_a_restart(make: Any) -> None:
+    """A late word on a filled entry reaches the group that its exits belong to."""
+    bench = make(settings=LiveSettings(snapshot_every=1))
+    ready(bench)
+    bench.bar(script=lambda strategy: strategy.order_bracket("SPY", 3, take_profit=120, stop_loss=80))
+    bench.deliver()
+    entry, profit, _ = bench.broker.arrived
+    fill = bench.broker.fill(entry, "3", "100", from_ns(bench.now))
+    bench.event(fill)
+    bench.crash()
+    assert bench.kernel.ended[entry] is bench.kernel.orders[profit].group.entry
+    assert str(bench.kernel.books["SPY"].open_sell) == "3"
+    bench.event(FillCorrection("DU1", fill.execution_key, 1, None, fill.received_at))
+    assert str(bench.kernel.books["SPY"].open_sell) == "0"
+
+
+def test_what_the_books_began_with_is_in_the_journal(bench: Any) -> None:
+    """A restart does not take today's balance at the broker for the opening one."""
+    ready(bench)
+    _, sent = order(bench, buy())
+    bench.deliver()
+    bench.event(bench.broker.fill(sent.intent, "10", "100", from_ns(bench.now)))
+    bench._cash = "9000"
+    bench.crash()
+    assert bench.kernel.ledger.cash == 9000.0
