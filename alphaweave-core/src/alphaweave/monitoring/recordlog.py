@@ -42,6 +42,9 @@ class RecordLog(Sequence[_Record], Generic[_Record]):
     def __iter__(self) -> Iterator[_Record]:
         return iter(self._records())
 
+    def __add__(self, more: Iterable[_Record]) -> list[_Record]:
+        return [*self._records(), *more]
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, RecordLog):
             return self._records() == other._records()
