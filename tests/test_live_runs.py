@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from alphaweave.core.clock import ManualClock, from_ns
+from alphaweave.core.errors import BrokerUnavailable, JournalLocked, RunRefused
 from alphaweave.core.market import Bar
 from alphaweave.data.loaders import load_bars
 from alphaweave.data.series import Series
 from alphaweave.live.config import LiveConfig, parse_live_config
+from alphaweave.live.control import ControlStore
 from alphaweave.live.datafeed import FeedCapabilities, FeedEvent, FeedKind, ReplayDataFeed, Watermark
+from alphaweave.live.journal import Journal, RunIdentity
+from alphaweave.live.journal_reader import JournalReader
+from alphaweave.live.journal_report import recorded_run
 from alphaweave.live.plugins import DatafeedPlugin
 from alphaweave.live.registry import Registry
+from alphaweave.live.risk import RiskSettings
 from alphaweave.live.runner import LiveRunner
+from alphaweave.monitoring.monitor import TradeRecord
 from alphaweave.strategy.strategy import Strategy
+from alphaweave_broker_mock import PaperBrokerAdapter
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 REALTIME = FeedCapabilities(kinds=frozenset({FeedKind.BAR}), historical=True, realtime=True)
@@ -31,22 +42,21 @@ class LiveFeed(ReplayDataFeed):
 
     capabilities = REALTIME
 
-    def __init__(self, series: Mapping[str, Series], clock: ManualClock, first: int) -> None:
+    def __init__(
+        self, series: Mapping[str, Series], clock: ManualClock, begin: int, open_end: bool = False
+    ) -> None:
         super().__init__(series)
-        self.clock, self.first = clock, first
+        self.clock, self.begin, self.open_end = clock, from_ns(begin), open_end
 
     async def stream(self) -> AsyncIterator[FeedEvent]:
-        ends = sorted({end for one in self.series.values() for end in one.end})
-        start = from_ns(
-            ends[self.first - 1] if self.first else min(one.start[0] for one in self.series.values())
-        )
-        self.clock.set(max(start, self.clock.now()))
-        yield Watermark(tuple(self.series), "1d", start)
+        yield Watermark(tuple(self.series), "1d", self.begin)
         async for event in super().stream():
-            if event.end > start:
-                if isinstance(event, Bar):
-                    self.clock.set(max(event.end, self.clock.now()))
+            assert isinstance(event, Bar | Watermark)
+            if event.end > self.begin:
+                self.clock.set(max(event.end, self.clock.now()))
                 yield event
+        if self.open_end:
+            await asyncio.Event().wait()
 
 
 def config(folder: Path, broker: str = "paper", **sections: Any) -> LiveConfig:
@@ -95,12 +105,13 @@ class Busy(Strategy):
 BARS = 90
 
 
-def bars() -> dict[str, Series]:
+def bars(count: int = BARS) -> dict[str, Series]:
+    """The last days of some symbols; of them the first ``count``."""
     found = {}
     for symbol in SYMBOLS:
         whole = load_bars(EXAMPLES / "data" / f"{symbol}.csv", symbol)[symbol]
         part = Series(symbol, "1d")
-        for row in range(len(whole) - BARS, len(whole)):
+        for row in range(len(whole) - BARS, len(whole) - BARS + count):
             part.append(
                 whole.start[row],
                 whole.end[row],
@@ -114,47 +125,153 @@ def bars() -> dict[str, Series]:
     return found
 
 
-def feed_plugin(realtime: bool, clock: ManualClock, first: int = 0) -> DatafeedPlugin:
-    if not realtime:
-        return DatafeedPlugin(
-            name="replay",
-            create=lambda options, services: ReplayDataFeed(bars()),
-            capabilities=ReplayDataFeed.capabilities,
-        )
-    return DatafeedPlugin(
-        name="replay", create=lambda options, services: LiveFeed(bars(), clock, first), capabilities=REALTIME
-    )
-
-
-def ran(config: LiveConfig, *, first: int = 0) -> LiveRunner:
-    clock = ManualClock(from_ns(min(one.start[0] for one in bars().values())))
-    realtime = config.run.mode == "paper"
-    runner = LiveRunner(
-        config,
-        broker=Registry().broker(config.broker.name),
-        datafeed=feed_plugin(realtime, clock, first),
-        clock=clock,
-    )
+def ran(config: LiveConfig, *, first: int = 0, count: int = BARS, open_end: bool = False) -> LiveRunner:
+    """A run over the days from number ``first`` on, which are the last ones of ``count``."""
+    runner = prepared(config, first=first, count=count, open_end=open_end)
     runner.run()
     return runner
 
 
-def as_replay(config: LiveConfig) -> LiveConfig:
-    from alphaweave.live.risk import RiskSettings
+def prepared(config: LiveConfig, *, first: int = 0, count: int = BARS, open_end: bool = False) -> LiveRunner:
+    series = bars(count)
+    ends = sorted({end for one in series.values() for end in one.end})
+    begin = ends[first - 1] if first else min(one.start[0] for one in series.values())
+    clock = ManualClock(from_ns(begin))
+    feed = ReplayDataFeed(series) if config.run.mode == "replay" else LiveFeed(series, clock, begin, open_end)
+    return LiveRunner(
+        config,
+        broker=Registry().broker(config.broker.name),
+        datafeed=DatafeedPlugin(
+            name="replay", create=lambda options, services: feed, capabilities=feed.capabilities
+        ),
+        clock=clock,
+    )
 
-    return evolve(config, run=evolve(config.run, mode="replay"), risk=RiskSettings())
+
+def as_replay(config: LiveConfig) -> LiveConfig:
+    """The same, without what only a paper or live run has."""
+    return evolve(
+        config,
+        run=evolve(config.run, mode="replay"),
+        risk=RiskSettings(),
+        persistence=evolve(config.persistence, journal=None),
+    )
+
+
+def told(runner: LiveRunner) -> list[TradeRecord]:
+    """The trades, without the number of the slice: where the venue fills before a slice is seen, a paper
+    run calls it the one before."""
+    return [evolve(each, index=0) for each in runner.memory.trades]
 
 
 @pytest.mark.parametrize("broker", ["mock", "paper"])
 def test_paper_run_trades_as_the_replay(tmp_path: Path, broker: str) -> None:
+    """Every order, every change of it and every fill, ids and digits included."""
     wanted = config(tmp_path, broker)
     replayed, live = ran(as_replay(wanted)), ran(wanted)
     assert len(replayed.memory.trades) > 30
     assert [alert for alert in live.memory.alerts if alert.severity == "error"] == []
     assert list(live.memory.orders) == list(replayed.memory.orders)
-    # The number of the slice is that of the one before, where the venue filled before the slice was seen.
-    assert [evolve(each, index=0) for each in live.memory.trades] == [
-        evolve(each, index=0) for each in replayed.memory.trades
-    ]
+    assert told(live) == told(replayed)
     if broker == "paper":  # mock fills within the slice, after its record was made
         assert live.memory.bars_df().equals(replayed.memory.bars_df())
+
+
+@pytest.mark.parametrize("stopped", [1, 37])
+def test_paper_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, stopped: int) -> None:
+    """Books, strategy, orders at the broker, and the broker's own account."""
+    wanted = config(tmp_path, persistence={"journal": str(tmp_path / "run.db")})
+    replayed = ran(as_replay(wanted))
+    before = ran(wanted, count=stopped)
+    after = ran(wanted, first=stopped)
+    assert [*told(before), *told(after)] == told(replayed)
+    assert [*before.memory.orders, *after.memory.orders] == list(replayed.memory.orders)
+    assert after.summary is not None
+    assert replayed.summary is not None
+    assert after.summary.equity == replayed.summary.equity
+    assert (after.summary.slices, after.summary.orders) == (BARS, replayed.summary.orders)
+    drawn = recorded_run(JournalReader(tmp_path / "run.db"))
+    assert drawn.bars_df().equals(replayed.memory.bars_df())
+    assert [evolve(each, index=0) for each in drawn.trades] == told(replayed)
+
+
+def test_operators_are_heard_while_the_run_is_up_and_a_halt_outlives_it(tmp_path: Path) -> None:
+    """Each answer within a second; the next start begins halted, until somebody resumes."""
+    path = tmp_path / "run.db"
+    wanted = config(tmp_path, persistence={"journal": str(path)})
+    runner = prepared(wanted, count=20, open_end=True)
+    answers: list[Any] = []
+    pause = Event()
+
+    def operate() -> None:
+        while len(runner.memory.bars) < 20:
+            pause.wait(0.01)
+        control = ControlStore.beside(path)
+        for verb in ("status", "halt", "stop"):
+            number = control.post(verb, operator="eva", reason="a test", at_ns=1)
+            tries = [0.01] * 100
+            command = control.wait(number, poll=partial(again, tries))
+            answers.append(None if command is None else command.answer)
+
+    def again(tries: list[float]) -> bool:
+        return bool(tries) and not pause.wait(tries.pop())
+
+    operator = Thread(target=operate)
+    operator.start()
+    runner.run()
+    operator.join()
+    assert [answer["state"] for answer in answers] == ["active", "halted", "halted"]
+    assert runner.summary is not None
+    assert runner.summary.outcome == "stopped"
+    assert "operator" in {alert.code for alert in runner.memory.alerts}
+
+    halted = ran(wanted, first=20, count=40)
+    assert list(halted.memory.trades) == []
+    assert {order.reason for order in halted.memory.orders if order.status == "denied"} == {"trading_halted"}
+    ControlStore.beside(path).post("resume", operator="eva", reason="seen", at_ns=1)
+    assert len(ran(wanted, first=40).memory.trades) > 5
+
+
+def test_another_account_than_the_configs_is_refused(tmp_path: Path) -> None:
+    wanted = config(tmp_path)
+    other = evolve(wanted, broker=evolve(wanted.broker, account_id="DU1"))
+    assert ran(other, count=2).summary is not None  # a simulated account has the name that it is given
+    with pytest.raises(RunRefused, match="--until and --fresh are for replays"):
+        prepared(wanted).run(until=3)
+
+
+def test_two_runs_on_one_journal_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    run = RunIdentity(
+        run_id="twice",
+        broker="paper",
+        account="sim",
+        strategy=f"{__name__}:Busy",
+        mode="paper",
+        config_digest="",
+    )
+    first = Journal.open(path, run=run, clock_ns=lambda: 1)
+    try:
+        with pytest.raises(JournalLocked):
+            ran(config(tmp_path, persistence={"journal": str(path)}), count=2)
+    finally:
+        first.close()
+
+
+def test_broker_that_is_down_ends_the_run_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And everything that was opened is closed."""
+    closed: list[str] = []
+
+    async def down(self: PaperBrokerAdapter) -> None:
+        raise BrokerUnavailable("nobody answers")
+
+    async def note(self: PaperBrokerAdapter) -> None:
+        closed.append(self.name)
+
+    monkeypatch.setattr(PaperBrokerAdapter, "connect", down)
+    monkeypatch.setattr(PaperBrokerAdapter, "disconnect", note)
+    with pytest.raises(BrokerUnavailable, match="nobody answers"):
+        ran(config(tmp_path))
+    assert closed == ["paper"]

@@ -39,6 +39,7 @@ from alphaweave.live.broker import (
 )
 from alphaweave.live.config_options import parse_options
 from alphaweave.sim.capabilities import SIM_CAPABILITIES
+from alphaweave_broker_mock.account_file import AccountFile
 from alphaweave_broker_mock.options import MockOptions, PaperOptions, VenueOptions
 from alphaweave_broker_mock.venue import make_venue
 
@@ -86,6 +87,8 @@ class SimulatedBroker:
         self._board: dict[str, Series] = {}
         self._venue.board = self._board
         self._market_time: int | None = None
+        path = self._services.account_path
+        self._file = None if path is None else AccountFile(path)
         self._connected = False
         self._taken = False
         self._events: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
@@ -101,10 +104,11 @@ class SimulatedBroker:
         return cls(options, services)
 
     async def connect(self) -> None:
-        """Nothing to connect to; refuses a run for real money.
+        """Nothing to connect to; refuses a run for real money, and takes up the account that was kept.
 
         Raises:
             AuthenticationFailed: the run's mode is ``live``.
+            StateError: the account that was kept cannot be read.
         """
         if self._services.mode is RunMode.LIVE:
             raise AuthenticationFailed(
@@ -113,6 +117,8 @@ class SimulatedBroker:
                 code="simulated_broker",
                 details={"broker": self.name, "mode": self._services.mode.value},
             )
+        if self._file is not None and not self._board:
+            self._market_time = self._file.load(self._venue, self._board)
         self._connected = True
 
     async def disconnect(self) -> None:
@@ -272,6 +278,9 @@ class SimulatedBroker:
             )
 
     def _publish(self) -> None:
+        # Before anybody hears of it: what a broker has said it knows, whatever happens to it.
+        if self._file is not None:
+            self._file.save(self._venue, self._board, self._market_time)
         for event in self._venue.take():
             self._events.put_nowait(event)
 

@@ -75,6 +75,7 @@ class Core:
     def __init__(self, answers: Callable[[Input], Sequence[Action]] = lambda given: ()) -> None:
         self.answers = answers
         self.begin: Sequence[Action] = (OPEN,)
+        self.reconciled = True
         self.given: list[Input] = []
         self.threads: set[int] = set()
         self.wakeup: int | None = None
@@ -228,8 +229,14 @@ async def test_slice_waits_for_all_that_came_of_the_one_before() -> None:
 
 @played
 async def test_no_slice_before_the_books_are_known_to_be_right() -> None:
-    """The gate opens, and only then the first slice is decided on."""
-    core = Core(lambda given: (OPEN,) if isinstance(given, AnswerInput) else ())
+    """They are compared, and only then the first slice is decided on."""
+    core = Core()
+
+    def agree(given: Input) -> Sequence[Action]:
+        core.reconciled = core.reconciled or isinstance(given, AnswerInput)
+        return ()
+
+    core.answers, core.reconciled = agree, False
     core.begin = (Ask(OpenOrdersQuery(1)),)
     stage = Stage(core)
     await stage.run()

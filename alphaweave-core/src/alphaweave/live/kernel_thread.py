@@ -24,7 +24,12 @@ _T = TypeVar("_T")
 
 
 class Core(Protocol):
-    """What is driven (`alphaweave.live.live_core.LiveCore`). All of it is called on one thread."""
+    """What is driven (`alphaweave.live.live_core.LiveCore`). All of its methods are called on one thread."""
+
+    @property
+    def reconciled(self) -> bool:
+        """The books agree with the broker's, as far as anybody knows."""
+        ...
 
     def start(self, recovered: Recovered | None, at: int) -> Sequence[Action]: ...
     def handle(self, given: Input) -> Sequence[Action]: ...

@@ -173,7 +173,7 @@ class LiveDriver:
 
     @property
     def opened(self) -> bool:
-        """Whether the gate was ever open: the run has been allowed to trade."""
+        """Whether start-up reconciliation has passed."""
         return self._opened.is_set()
 
     def request_stop(self, reason: str) -> None:
@@ -302,14 +302,14 @@ class LiveDriver:
     def _deliver(self, actions: Sequence[Action], wakeup: int | None) -> None:
         self._wakeup = wakeup
         self._rescheduled.set()
+        if self._core.reconciled:
+            self._opened.set()
         for action in actions:
             if isinstance(action, SendSubmit | SendGroup | SendReplace | SendCancel):
                 self.sender.put(action)
             elif isinstance(action, Gate):
                 self.sender.set_gate(action)
                 self._monitors.gate(action)
-                if action.open:
-                    self._opened.set()
             elif isinstance(action, Ask):
                 task = self._loop.create_task(self._ask(action.query))
                 self._asking.add(task)

@@ -130,7 +130,14 @@ class LiveRun:
     def _services(self, store: AdapterStore) -> Services:
         plan = self._plan
         rules = instrument_rules(plan.config, plan.broker.name, {})
-        return evolve(plan.services(plan.broker.name), store=store, instruments=rules.instruments)
+        journal = plan.config.persistence.journal
+        kept = None if journal is None else journal.with_name(f"{journal.name}.account")
+        return evolve(
+            plan.services(plan.broker.name),
+            store=store,
+            instruments=rules.instruments,
+            account_path=kept if plan.broker.capabilities.simulated else None,
+        )
 
     async def _run_connected(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from enum import Enum
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 from attrs import Factory, field, frozen
@@ -60,6 +61,8 @@ class Services:
         seed: for adapters that draw random numbers (simulated ones).
         instruments: trading rules by symbol as far as the run knows them without a broker, for one that has
             none of its own (simulated ones).
+        account_path: the file in which a simulated broker keeps its account from one start to the next; None
+            keeps nothing.
     """
 
     clock: Clock = Factory(SystemClock)
@@ -75,6 +78,7 @@ class Services:
     capital: str | None = None
     seed: int = 0
     instruments: Mapping[str, Instrument] = field(factory=dict)
+    account_path: Path | None = None
 
 
 @frozen
