@@ -134,6 +134,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.live_run",
         "alphaweave.live.live_wiring",
         "alphaweave.live.party",
+        "alphaweave.live.plugin_parts",
         "alphaweave.live.resume",
         "alphaweave.live.run_files",
         "alphaweave.live.runner",

@@ -107,7 +107,7 @@ def test_every_config_key_is_documented_with_its_default() -> None:
 
 
 def known() -> set[str]:
-    return {*json_schema()["properties"], "instruments[]", "monitors[]"}
+    return {*json_schema()["properties"], "instruments[]", "monitors[]", "risk_rules[]"}
 
 
 def default_of(options: object, path: str) -> str:

@@ -112,7 +112,7 @@ def test_override_may_mend_what_the_file_has_wrong() -> None:
             "brokr.name=x",
             (
                 "--set brokr: no config has this key; a config takes run, instruments, datafeed, broker, "
-                "strategy, monitors, persistence, risk, reconciliation. Did you mean 'broker'?"
+                "strategy, monitors, persistence, risk, risk_rules, reconciliation. Did you mean 'broker'?"
             ),
         ),
         (

@@ -36,6 +36,7 @@ from alphaweave.live.config_sections import (
     PersistenceSection,
     ReconciliationIntervals,
     ReconciliationSection,
+    RiskRuleSection,
     RunSection,
     StrategySection,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "PersistenceSection",
     "ReconciliationIntervals",
     "ReconciliationSection",
+    "RiskRuleSection",
     "RunSection",
     "StrategySection",
     "apply_overrides",
@@ -65,7 +67,7 @@ __all__ = [
     "resolve",
 ]
 
-_OPTIONS: Final = re.compile(r"(broker|datafeed|monitors\[[0-9]+\])\.options")
+_OPTIONS: Final = re.compile(r"(broker|datafeed|(?:monitors|risk_rules)\[[0-9]+\])\.options")
 
 
 def load_live_config(path: str | Path, *, overrides: Sequence[str] = ()) -> LiveConfig:

@@ -27,7 +27,7 @@ from alphaweave.live.config_fields import (
     keys_of,
     optional_of,
 )
-from alphaweave.live.config_sections import InstrumentConfig, LiveConfig, MonitorSection
+from alphaweave.live.config_sections import InstrumentConfig, LiveConfig, MonitorSection, RiskRuleSection
 from alphaweave.live.config_values import NUMBER
 from alphaweave.live.secrets import REFERENCE_PATTERN
 
@@ -49,7 +49,7 @@ _SCALARS: Final[Mapping[type, _Schema]] = MappingProxyType(
 )
 # Entries that may be written as the bare value of one of their keys.
 _SHORTHANDS: Final[Mapping[type, str]] = MappingProxyType(
-    {InstrumentConfig: "symbol", MonitorSection: "name"}
+    {InstrumentConfig: "symbol", MonitorSection: "name", RiskRuleSection: "name"}
 )
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "PersistenceSection",
     "ReconciliationIntervals",
     "ReconciliationSection",
+    "RiskRuleSection",
     "RunSection",
     "StrategySection",
     "expand_shorthand",
@@ -271,6 +272,15 @@ class MonitorSection(AdapterSection):
 
 
 @frozen(kw_only=True)
+class RiskRuleSection(AdapterSection):
+    """A risk rule of a plugin, asked after all others: it can only deny.
+
+    Attributes:
+        name: which rule.
+    """
+
+
+@frozen(kw_only=True)
 class PersistenceSection:
     """What survives the process.
 
@@ -330,6 +340,8 @@ class LiveConfig:
         monitors: who watches; a plain name stands for an entry with only that.
         persistence: what survives the process.
         risk: limits that every order has to pass; a limit left out is off.
+        risk_rules: rules of plugins, in the order they are asked; a plain name stands for an entry with only
+            that.
         reconciliation: what happens when the books and the broker's differ.
         base_dir: the config file's folder, where relative paths start.
         source: the file it was read from, if there was one.
@@ -345,6 +357,7 @@ class LiveConfig:
     monitors: tuple[MonitorSection, ...] = ()
     persistence: PersistenceSection = Factory(PersistenceSection)
     risk: RiskSettings = Factory(RiskSettings)
+    risk_rules: tuple[RiskRuleSection, ...] = ()
     reconciliation: ReconciliationSection = Factory(ReconciliationSection)
     base_dir: Path = field(factory=Path.cwd, metadata={INTERNAL: True})
     source: Path | None = field(default=None, metadata={INTERNAL: True})
@@ -363,7 +376,7 @@ class LiveConfig:
 
 def expand_shorthand(raw: dict[str, Any]) -> None:
     """Write the entries that stand as a plain symbol or name out, in place."""
-    for section, key in (("instruments", "symbol"), ("monitors", "name")):
+    for section, key in (("instruments", "symbol"), ("monitors", "name"), ("risk_rules", "name")):
         entries = raw.get(section)
         if isinstance(entries, list):
             raw[section] = [{key: entry} if isinstance(entry, str) else entry for entry in entries]

@@ -30,6 +30,7 @@ from alphaweave.live.live_settings import LiveSettings
 from alphaweave.live.orders import SymbolBook
 from alphaweave.live.party import Party
 from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin
+from alphaweave.live.proposal import RiskRule
 from alphaweave.live.reconcile import Reconciler
 from alphaweave.live.reports import BrokerAccountState
 from alphaweave.live.terms import run_terms
@@ -47,6 +48,7 @@ class LivePlan:
         monitors: those of the config and the recorder, by name, behind the scrubber.
         services: what an adapter of that name gets; the run adds its store.
         confirmed: the account that the operator confirmed to be traded with real money.
+        rules: risk rules of plugins.
         notices: what the operator should read; the run adds to it.
     """
 
@@ -64,6 +66,7 @@ class LivePlan:
     clock: Clock
     scrubber: Scrubber
     notices: list[str]
+    rules: tuple[RiskRule, ...] = ()
     confirmed: str | None = None
     settings: DriverSettings = field(factory=DriverSettings)
 
@@ -151,7 +154,7 @@ def built_core(
     currency = config.run.currency
     ledger = Ledger(currency=currency, cash=account.balances[currency].total, account=account.account_id)
     capabilities = plan.broker.capabilities
-    board = risk_board(config, books, ledger, capabilities)
+    board = risk_board(config, books, ledger, capabilities, extra=plan.rules)
     kernel = LiveKernel(
         strategy=plan.strategy,
         settings=KernelSettings(

@@ -35,7 +35,8 @@ from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.fanout import MonitorFailure
 from alphaweave.live.instrument_rules import instrument_rules
 from alphaweave.live.party import FAILURES, Party
-from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin, MonitorPlugin
+from alphaweave.live.plugin_parts import PartMaker
+from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin, MonitorPlugin, RiskRulePlugin
 from alphaweave.live.registry import Registry
 from alphaweave.live.reports import BrokerAccountState
 from alphaweave.live.resume import state_to_resume
@@ -43,7 +44,6 @@ from alphaweave.live.run_files import check_files, state_lock
 from alphaweave.live.state import LiveState, save_live_state
 from alphaweave.live.strategy_loader import load_strategy
 from alphaweave.live.terms import run_terms
-from alphaweave.monitoring.dashboard import DashboardMonitor
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Monitor, RunSummary
 from alphaweave.monitoring.run import RunMonitor
@@ -77,6 +77,7 @@ class LiveRunner:
         broker: BrokerPlugin,
         datafeed: DatafeedPlugin,
         monitors: Sequence[MonitorPlugin] = (),
+        risk_rules: Sequence[RiskRulePlugin] = (),
         watchers: Sequence[Monitor] = (),
         clock: Clock | None = None,
         origin: Callable[[object], str | None] = lambda record: None,
@@ -88,7 +89,7 @@ class LiveRunner:
         Raises:
             ConfigError: an options block or the risk section is wrong.
             RunRefused: mode, feed and broker do not go together.
-            AdapterFailed: a monitor's plugin raised.
+            AdapterFailed: the plugin of a monitor or of a risk rule raised.
         """
         self.scrubber = Scrubber()
         self.config = config
@@ -119,19 +120,12 @@ class LiveRunner:
         # Before the others, so that a progress line counts the run and not the writing of a page.
         for number, watcher in enumerate(watchers):
             named[f"watcher-{number}"] = watcher
-        self._monitor_options: list[object] = []
-        self._monitor_parties: list[tuple[Monitor, Party]] = []
-        for number, (plugin, section) in enumerate(zip(monitors, config.monitors, strict=True)):
-            path = f"monitors[{number}].options.{plugin.name}"
-            options = self._parsed(plugin.options, section.block, path)
-            self._monitor_options.append(options)
-            party = Party("monitor", plugin.name, origin(plugin))
-            services = self._services(section.name)
-            made = discreetly(self.scrubber, party.ask, "create", Monitor, plugin.create, options, services)
-            # The run is recorded anyway; a page needs no record of its own.
-            made = made.of(self.memory) if isinstance(made, DashboardMonitor) else made
-            named[f"{plugin.name}-{number}"] = made
-            self._monitor_parties.append((made, party))
+        maker = PartMaker(self._parsed, self._services, self.scrubber, origin)
+        self._rules = maker.rules(risk_rules, config.risk_rules)
+        parts = maker.monitors(monitors, config.monitors, self.memory)
+        named |= {f"{part.party.name}-{number}": part.made for number, part in enumerate(parts)}
+        self._monitor_options = [part.options for part in parts]
+        self._monitor_parties = [(part.made, part.party) for part in parts]
         self.monitors: Mapping[str, Monitor] = named
         self.engine: LiveEngine | None = None
         self.live: LiveRun | None = None
@@ -167,6 +161,9 @@ class LiveRunner:
             datafeed=found.datafeed(parsed.datafeed.name, distribution=parsed.datafeed.distribution),
             monitors=[
                 found.monitor(section.name, distribution=section.distribution) for section in parsed.monitors
+            ],
+            risk_rules=[
+                found.risk_rule(one.name, distribution=one.distribution) for one in parsed.risk_rules
             ],
             watchers=watchers,
             clock=clock,
@@ -301,6 +298,7 @@ class LiveRunner:
                 clock=self._clock,
                 scrubber=self.scrubber,
                 notices=self.notices,
+                rules=self._rules,
                 confirmed=confirm_live,
             ),
             until=until,

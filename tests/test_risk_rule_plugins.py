@@ -1,0 +1,126 @@
+"""Risk rules of plugins: found by name, asked in a paper run after all others, and refused in a replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve, frozen
+from test_live_runs import LiveFeed, as_replay, bars, config
+
+from alphaweave.core.clock import ManualClock, from_ns
+from alphaweave.core.errors import AdapterFailed, ConfigError, RunRefused, UnknownAdapter
+from alphaweave.live.config import LiveConfig
+from alphaweave.live.hookspecs import hookimpl
+from alphaweave.live.plugins import DatafeedPlugin, RiskRulePlugin
+from alphaweave.live.proposal import Proposal
+from alphaweave.live.registry import Registry
+from alphaweave.live.runner import LiveRunner
+
+RULES = [{"name": "no-symbol", "options": {"no-symbol": {"symbol": "MSFT"}}}]
+
+
+@frozen
+class Options:
+    symbol: str
+
+
+class NoSymbol:
+    """Nothing in one symbol."""
+
+    code = "no_symbol"
+    applies_to_reductions = True
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+
+    def check(self, proposal: Proposal) -> str | None:
+        return "not this one" if proposal.symbol == self.symbol else None
+
+
+class Plugin:
+    """Offers the rule, or what a test wants in its place."""
+
+    def __init__(self, made: Any = None) -> None:
+        self.made = made
+
+    @hookimpl
+    def alphaweave_risk_rules(self) -> list[RiskRulePlugin]:
+        def create(options: Options, services: Any) -> Any:
+            if isinstance(self.made, Exception):
+                raise self.made
+            return self.made or NoSymbol(options.symbol)
+
+        return [RiskRulePlugin(name="no-symbol", create=create, options=Options)]
+
+
+def prepared(wanted: LiveConfig, plugin: Plugin | None = None) -> LiveRunner:
+    registry = Registry()
+    registry.register(plugin or Plugin())
+    series = bars(40)
+    begin = min(one.start[0] for one in series.values())
+    clock = ManualClock(from_ns(begin))
+    feed = LiveFeed(series, clock, begin)
+    return LiveRunner(
+        wanted,
+        broker=registry.broker(wanted.broker.name),
+        datafeed=DatafeedPlugin(
+            name="replay", create=lambda options, services: feed, capabilities=feed.capabilities
+        ),
+        risk_rules=[registry.risk_rule(section.name) for section in wanted.risk_rules],
+        clock=clock,
+    )
+
+
+def test_rule_of_a_plugin_denies_in_a_paper_run(tmp_path: Path) -> None:
+    """What all other rules let pass is denied under its code; everything else trades."""
+    runner = prepared(config(tmp_path, risk_rules=RULES))
+    runner.run()
+    orders = list(runner.memory.orders)
+    denied = {order.symbol for order in orders if order.reason == "no_symbol"}
+    assert denied == {"MSFT"}
+    assert {order.status for order in orders if order.symbol == "MSFT"} == {"denied"}
+    assert "IBM" in {trade.symbol for trade in runner.memory.trades}
+
+
+def test_replay_with_a_rule_is_refused(tmp_path: Path) -> None:
+    """It would trade past it."""
+    wanted = config(tmp_path, risk_rules=RULES)
+    with pytest.raises(RunRefused, match="a replay does not judge risk_rules"):
+        prepared(evolve(as_replay(wanted), run=evolve(wanted.run, mode="replay")))
+
+
+def test_unknown_rule_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    """A rule that is misspelt is no rule, and no run."""
+    with pytest.raises(UnknownAdapter, match="no risk rule named 'no-smybol'"):
+        prepared(config(tmp_path, risk_rules=["no-smybol"]))
+
+
+@pytest.mark.parametrize(
+    ("made", "complaint"),
+    [
+        (ValueError("bad luck"), "raised ValueError in create: bad luck"),
+        (object(), "raised TypeError in create: a rule has a code"),
+        (
+            type("NoCheck", (), {"code": "x", "applies_to_reductions": False})(),
+            "is no RiskRule: it has no check",
+        ),
+    ],
+)
+def test_plugin_that_makes_no_rule_is_told_by_name(tmp_path: Path, made: Any, complaint: str) -> None:
+    """The run does not start without a rule that the config names."""
+    with pytest.raises(AdapterFailed, match=complaint) as caught:
+        prepared(config(tmp_path, risk_rules=RULES), Plugin(made))
+    assert (caught.value.kind, caught.value.name) == ("risk_rule", "no-symbol")
+
+
+def test_options_of_a_rule_are_checked_with_their_path(tmp_path: Path) -> None:
+    """As those of every adapter."""
+    wrong = [{"name": "no-symbol", "options": {"no-symbol": {"symbl": "MSFT"}}}]
+    with pytest.raises(ConfigError) as caught:
+        prepared(config(tmp_path, risk_rules=wrong))
+    assert {problem.path for problem in caught.value.problems} == {
+        "risk_rules[0].options.no-symbol.symbl",
+        "risk_rules[0].options.no-symbol.symbol",
+    }
