@@ -13,7 +13,13 @@ import pytest
 from attrs import evolve
 
 from alphaweave.core.clock import ManualClock, from_ns
-from alphaweave.core.errors import BrokerUnavailable, JournalLocked, RunRefused
+from alphaweave.core.errors import (
+    AdapterFailed,
+    BrokerUnavailable,
+    JournalLocked,
+    RunRefused,
+    StrategyError,
+)
 from alphaweave.core.market import Bar
 from alphaweave.data.loaders import load_bars
 from alphaweave.data.series import Series
@@ -102,7 +108,7 @@ class Busy(Strategy):
         self.seen = state["seen"]
 
 
-BARS = 90
+BARS = 60
 
 
 def bars(count: int = BARS) -> dict[str, Series]:
@@ -232,6 +238,36 @@ def test_operators_are_heard_while_the_run_is_up_and_a_halt_outlives_it(tmp_path
     assert len(ran(wanted, first=40).memory.trades) > 5
 
 
+def test_flatten_closes_what_is_held_and_then_nothing_trades(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    wanted = config(tmp_path, "mock", persistence={"journal": str(path)})
+    runner = prepared(wanted, count=20, open_end=True)
+    pause = Event()
+    held: list[Any] = []
+
+    def operate() -> None:
+        while len(runner.memory.bars) < 20:
+            pause.wait(0.01)
+        control = ControlStore.beside(path)
+        control.post("flatten", operator="eva", reason="a test", at_ns=1)
+        for _ in range(200):
+            number = control.post("status", operator="eva", at_ns=1)
+            command = control.wait(number, poll=lambda: not pause.wait(0.005))
+            held.append(command and command.answer and command.answer["positions"])
+            if not held[-1]:
+                break
+        control.post("stop", operator="eva", at_ns=1)
+
+    operator = Thread(target=operate)
+    operator.start()
+    runner.run()
+    operator.join()
+    assert held[-1] == {}
+    exits = [order for order in runner.memory.orders if order.status == "filled"][-2:]
+    assert {order.type for order in exits} == {"market"}
+    assert "not_sent" not in {order.reason for order in runner.memory.orders}
+
+
 def test_another_account_than_the_configs_is_refused(tmp_path: Path) -> None:
     wanted = config(tmp_path)
     other = evolve(wanted, broker=evolve(wanted.broker, account_id="DU1"))
@@ -256,6 +292,63 @@ def test_two_runs_on_one_journal_are_refused(tmp_path: Path) -> None:
             ran(config(tmp_path, persistence={"journal": str(path)}), count=2)
     finally:
         first.close()
+
+
+def test_adapter_that_raises_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: PaperBrokerAdapter) -> None:
+        raise KeyError("token")
+
+    monkeypatch.setattr(PaperBrokerAdapter, "connect", broken)
+    with pytest.raises(AdapterFailed, match="broker plugin 'paper' raised KeyError in connect"):
+        ran(config(tmp_path))
+
+
+class Failing(Busy):
+    """Raises in the middle."""
+
+    def next(self, i: int) -> None:
+        if i == 9:
+            raise ValueError("what a strategy must not do")
+        super().next(i)
+
+
+def test_strategy_that_raises_halts_the_run_and_what_fills_is_still_booked(tmp_path: Path) -> None:
+    """It goes on, for its positions have to be looked after; the halt is latched."""
+    path = tmp_path / "run.db"
+    failing = config(tmp_path, strategy={"class": f"{__name__}:Failing"}, persistence={"journal": str(path)})
+    runner = ran(failing, count=20)
+    assert runner.summary is not None
+    assert (runner.summary.outcome, runner.summary.slices) == ("finished", 20)
+    assert "strategy_failed" in {alert.code for alert in runner.memory.alerts}
+    assert max(order.timestamp for order in runner.memory.orders if order.status == "accepted") < max(
+        bar for bar in runner.memory.bars_df().index
+    )
+    again = ran(failing, first=20, count=30)
+    assert {order.status for order in again.memory.orders} <= {"denied"}
+
+
+def test_strategy_whose_init_raises_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Busy) -> None:
+        raise ValueError("no such file")
+
+    monkeypatch.setattr(Busy, "init", broken)
+    path = tmp_path / "run.db"
+    runner = prepared(config(tmp_path, persistence={"journal": str(path)}))
+    with pytest.raises(StrategyError, match="no such file"):
+        runner.run()
+    assert runner.summary is not None
+    assert runner.summary.outcome == "failed"
+    # Let go of, so that the next start can have it.
+    monkeypatch.undo()
+    assert ran(config(tmp_path, persistence={"journal": str(path)}), count=3).summary is not None
+
+
+def test_stop_that_was_asked_for_before_the_start_ends_before_the_first_slice(tmp_path: Path) -> None:
+    runner = prepared(config(tmp_path))
+    runner.request_stop()
+    runner.run()
+    assert runner.summary is not None
+    assert (runner.summary.outcome, runner.summary.slices) == ("stopped", 0)
 
 
 def test_broker_that_is_down_ends_the_run_before_it_begins(

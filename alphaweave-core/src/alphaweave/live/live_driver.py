@@ -151,6 +151,7 @@ class LiveDriver:
         self._rescheduled = asyncio.Event()
         self._opened = asyncio.Event()
         self._ending = asyncio.Event()
+        self._started = False
         self._stopping: str | None = None
         self._failure: BaseException | None = None
         self._post: CommandPost | None = None
@@ -180,8 +181,12 @@ class LiveDriver:
         """End the run in good order; a second call changes nothing. On the loop's thread only."""
         if self._stopping is None:
             self._stopping = reason
-            at = self.now()
-            self.thread.put(self._core, lambda: self._core.stop(reason, at), self._deliver)
+            if self._started:
+                self._stop(reason)
+
+    def _stop(self, reason: str) -> None:
+        at = self.now()
+        self.thread.put(self._core, lambda: self._core.stop(reason, at), self._deliver)
 
     async def run(self, recovered: Recovered | None) -> Finish:
         """Drive the run to its end.
@@ -191,6 +196,9 @@ class LiveDriver:
         """
         at = self.now()
         self.thread.put(self._core, lambda: self._core.start(recovered, at), self._deliver)
+        self._started = True
+        if self._stopping is not None:
+            self._stop(self._stopping)
         try:
             if self._post is not None:
                 # Before anything else is decided: a run that was halted while it was down begins halted.
@@ -304,12 +312,15 @@ class LiveDriver:
         self._rescheduled.set()
         if self._core.reconciled:
             self._opened.set()
+        # What the same decision wants sent has to pass the gate as that decision left it.
+        for gate in (action for action in actions if isinstance(action, Gate)):
+            self.sender.set_gate(gate)
+            self._monitors.gate(gate)
         for action in actions:
+            if isinstance(action, Gate):
+                continue
             if isinstance(action, SendSubmit | SendGroup | SendReplace | SendCancel):
                 self.sender.put(action)
-            elif isinstance(action, Gate):
-                self.sender.set_gate(action)
-                self._monitors.gate(action)
             elif isinstance(action, Ask):
                 task = self._loop.create_task(self._ask(action.query))
                 self._asking.add(task)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import ExitStack
 from decimal import localcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
@@ -33,15 +33,18 @@ from alphaweave.live.live_core import LiveCore
 from alphaweave.live.live_driver import LiveDriver
 from alphaweave.live.live_journal import AdapterStore
 from alphaweave.live.live_monitors import LiveMonitors
+from alphaweave.live.live_ports import JournalWriter
 from alphaweave.live.live_wiring import LivePlan, built_core, found_instruments, opened_journal
 from alphaweave.live.monitor_queue import MonitorQueues
-from alphaweave.live.reports import BrokerAccountState
+from alphaweave.live.party import FAILURES, Party
+from alphaweave.live.reports import BrokerAccountState, BrokerEvent
 from alphaweave.live.run_lock import RunLock, account_lock_name
 from alphaweave.monitoring.monitor import RunSummary
 
 __all__ = ["LiveRun"]
 
 _GRACE: Final = 5.0
+_T = TypeVar("_T")
 
 
 class LiveRun:
@@ -115,15 +118,24 @@ class LiveRun:
             plan.feed_options,
             plan.services(plan.datafeed.name),
         )
-        events = broker.events()
+        events = plan.broker_party.ask("events", AsyncIterator, broker.events)
         with ExitStack() as held:
             try:
-                await broker.connect()
-                await feed.connect()
-                account = await broker.get_account_state()
+                await _asked(plan.broker_party, "connect", broker.connect())
+                await _asked(plan.feed_party, "connect", feed.connect())
+                account = await _asked(plan.broker_party, "get_account_state", broker.get_account_state())
                 self._check_account(account)
                 held.callback(self._account_lock(account).release)
-                return await self._run_connected(broker, events, feed, account, store)
+                instruments = await _asked(
+                    plan.broker_party, "get_instruments", found_instruments(plan, broker)
+                )
+                journal, recovered = opened_journal(plan, account, instruments)
+                held.callback(self._close, journal)
+                core = built_core(
+                    plan, broker, account=account, instruments=instruments, journal=journal, store=store
+                )
+                meta = self._meta(account, recovered)
+                return await self._drive(core, broker, events, feed, meta, recovered)
             finally:
                 await _let_go(broker, feed)
 
@@ -139,24 +151,20 @@ class LiveRun:
             account_path=kept if plan.broker.capabilities.simulated else None,
         )
 
-    async def _run_connected(
+    async def _drive(  # noqa: PLR0917 - the parts of a run
         self,
+        core: LiveCore,
         broker: BrokerAdapter,
-        events: Any,
+        events: AsyncIterator[BrokerEvent],
         feed: DataFeed,
-        account: BrokerAccountState,
-        store: AdapterStore,
+        meta: Mapping[str, Any],
+        recovered: Recovered | None,
     ) -> RunSummary:
         plan, config = self._plan, self._plan.config
         path = config.persistence.journal
-        instruments = await found_instruments(plan, broker)
-        journal, recovered = opened_journal(plan, account, instruments)
-        core = built_core(
-            plan, broker, account=account, instruments=instruments, journal=journal, store=store
-        )
         queues = MonitorQueues(tuple(plan.monitors.items()), clock=plan.clock)
         monitors = LiveMonitors(queues, state=lambda: core.board.states.state().value, now=plan.clock.now)
-        queues.start(self._meta(account, recovered))
+        queues.start(meta)
         timer = LoopTimer(plan.clock)
         driver = self._driver = LiveDriver(
             core,
@@ -197,12 +205,14 @@ class LiveRun:
                 MonitorFailure(plan.monitors[one.monitor], one.code, one.error or TimeoutError(one.text))
                 for one in troubles
             )
-            # A strategy that never came back still has the core, and with it the journal.
-            if isinstance(journal, Journal) and driver.ended:
-                journal.close()
         if error is not None:
             raise AlphaweaveError(error) if driver.opened else RunRefused(error)
         return self.summary
+
+    def _close(self, journal: JournalWriter) -> None:
+        # A strategy that never came back still has the core, and with it the journal.
+        if isinstance(journal, Journal) and (self._driver is None or self._driver.ended):
+            journal.close()
 
     # The parts.
 
@@ -286,3 +296,13 @@ async def _let_go(*adapters: BrokerAdapter | DataFeed) -> None:
         except (Exception, SystemExit, GeneratorExit):
             # What it must not do; the run is over, and how it ended is what has to be told.
             continue
+
+
+async def _asked(party: Party, callback: str, waiting: Awaitable[_T]) -> _T:
+    """What an adapter answers; what it must not raise is told in its name."""
+    try:
+        return await waiting
+    except AlphaweaveError:
+        raise
+    except FAILURES as error:
+        raise party.failed(callback, error) from error
