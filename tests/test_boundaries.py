@@ -101,6 +101,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.live_intents",
         "alphaweave.live.live_journal",
         "alphaweave.live.live_ladder",
+        "alphaweave.live.live_missing",
         "alphaweave.live.live_ports",
         "alphaweave.live.live_recovery",
         "alphaweave.live.live_scribe",

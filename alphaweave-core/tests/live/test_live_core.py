@@ -614,3 +614,43 @@ def test_what_the_books_began_with_is_in_the_journal(bench: Any) -> None:
     bench._cash = "9000"
     bench.crash()
     assert bench.kernel.ledger.cash == 9000.0
+
+
+def test_an_order_whose_executions_nobody_has_ends_with_those_that_there_are(bench: Any) -> None:
+    """A broker that counts what it took back does not hold an order open for ever."""
+    ready(bench)
+    handle, sent = order(bench, buy())
+    bench.deliver()
+    now = from_ns(bench.now)
+    bench.event(bench.broker.fill(sent.intent, "4", "100", now))
+    bench.event(OrderUpdate(bench.kernel.orders[sent.intent].ref, OrderStatus.FILLED, now, D(10)))
+    bench.broker.end(sent.intent, OrderStatus.FILLED, now)
+    bench.broker.orders[sent.intent] = evolve(bench.broker.orders[sent.intent], filled=D(10))
+    bench.settle(15)
+    assert handle.status is OrderStatus.PARTIALLY_FILLED, "they may still come"
+    bench.settle(90)
+    assert (handle.status, handle.reason) == (OrderStatus.CANCELLED, "executions_missing")
+    assert not bench.journal.recover().open_intents
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before
+    late = bench.broker.execute(sent.intent, "SPY", Side.BUY, "6", "100", now, "B1")
+    bench.event(late)
+    assert bench.kernel.books["SPY"].units == 10.0
+
+
+def test_a_replacement_that_a_failed_callback_asked_for_was_never_made(bench: Any) -> None:
+    """Its order works on as it was, in memory and in the journal."""
+    ready(bench)
+    handle, sent = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+
+    def fail(strategy: Any) -> None:
+        handle.replace(limit_price=91)
+        raise ZeroDivisionError("oh")
+
+    bench.bar(script=fail)
+    assert bench.kernel.orders[sent.intent].version == 0
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before

@@ -254,11 +254,22 @@ class LiveKernel(Kernel):
             elif isinstance(effect, ReplaceOrder):
                 order = self.orders.pop(effect.new_ref.client_order_id, None)
                 if order is not None:
-                    order.drop_change("callback_failed")
+                    order.version -= 1
+                    order.drop_change(order.text)
                     order.reserve()
         self.effects.clear()
 
     # What differs from a replay.
+
+    def _failed(self, callback: str, error: BaseException, mark: int) -> StrategyError:
+        # A replacement that is dropped was never made: neither its number nor a word of it stays.
+        replaced = [effect for effect in self.effects[mark:] if isinstance(effect, ReplaceOrder)]
+        orders = [(order, order.text) for each in replaced if (order := self._named_by(each)) is not None]
+        failure = super()._failed(callback, error, mark)
+        for order, text in orders:
+            order.version -= 1
+            order.text = text
+        return failure
 
     def next_id(self) -> str:
         # A feed may tell of one gap twice; the orders of the second time are not those of the first.
@@ -298,6 +309,9 @@ class LiveKernel(Kernel):
         )
 
     # Within.
+
+    def _named_by(self, effect: ReplaceOrder) -> Order | None:
+        return self.orders.get(effect.new_ref.client_order_id)
 
     def _call(self, name: str, callback: Callable[..., None], *arguments: Any) -> None:
         self.callbacks += 1

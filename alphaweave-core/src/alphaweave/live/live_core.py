@@ -36,6 +36,7 @@ from alphaweave.live.live_facts import DATA, ORDERS, flow_facts, input_facts, li
 from alphaweave.live.live_intake import Intake
 from alphaweave.live.live_journal import AdapterStore, bar_snapshot, status_document
 from alphaweave.live.live_ladder import Ladder, gate_of
+from alphaweave.live.live_missing import MissingFills
 from alphaweave.live.live_ports import JournalWriter, ReconcilerPort
 from alphaweave.live.live_recovery import Recovery
 from alphaweave.live.live_scribe import Scribe, Standing, Written
@@ -100,6 +101,7 @@ class LiveCore:
         self.finished = False
         self.commands = 0
         self.closed_to: int | None = None
+        self._missing = MissingFills(kernel)
         self._ladder = Ladder(kernel, books.intents, risk, settings.flatten_tries)
         self._scribe = Scribe(
             books,
@@ -253,6 +255,7 @@ class LiveCore:
             found = self.reconciler.failed(given.query, given.error, given.at)
         else:
             found = self.reconciler.answered(given.query, given.answer, given.at)
+            found += self._missing.given_up(given)
         if self.linked and any(isinstance(finding, Passed) for finding in found):
             self.reconciled = True
             self.board.heard(LinkRestored(ORDERS, given.at))

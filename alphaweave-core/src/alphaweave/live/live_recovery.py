@@ -118,11 +118,12 @@ class Recovery:
         elif "r" in decision.payload:
             given = from_document(decision.payload)
             found = [entry.data["found"] for entry in decision.entries if entry.kind == "findings"]
-            self._intake.enter(given, from_document(found[0]) if found else ())
+            # Also where a callback failed then, the input was decided.
             if isinstance(given, SliceInput):
                 self.closed_to = given.slice.end
             if isinstance(given, CommandInput):
                 self.commands = given.command.id
+            self._intake.enter(given, from_document(found[0]) if found else ())
 
     def _restore_strategy(self, recovered: Recovered) -> None:
         self.state = recovered.state
