@@ -643,13 +643,13 @@ def test_nameless_fill_waits_while_its_symbol_is_in_doubt() -> None:
     assert told == ForeignFill(fill, halt=True)
 
 
-def test_nameless_fill_keeps_its_symbols_doubts_open() -> None:
-    """What may be the missing order's own execution is no proof that it never arrived."""
+def test_nameless_fill_and_missing_order_do_not_wait_for_each_other() -> None:
+    """A lookup goes by all names of an order; once it is final that there is none, the fill is somebody's."""
     venue = Venue(ReconcileSettings(not_found_is_final_after=5))
     venue.now += SECOND
     venue.books.version("a1", decided_at=venue.now, quiet_since=venue.now)
-    venue.fill("x1", None)
-    assert venue.run(300) == []
+    fill = venue.fill("x1", None)
+    assert venue.run(10) == [Settled("a1", Settlement.NEVER_ARRIVED, "SPY"), ForeignFill(fill, halt=True)]
 
 
 def test_gap_is_told_and_the_positions_compared() -> None:

@@ -25,7 +25,14 @@ from alphaweave.live.actions import (
 from alphaweave.live.reconcile_account import AccountComparison
 from alphaweave.live.reconcile_books import BooksView, OpenVersion, ReconcileSettings
 from alphaweave.live.reconcile_fills import FillWatch
-from alphaweave.live.reconcile_findings import Finding, Passed, StartRefused, Unanswered, Why
+from alphaweave.live.reconcile_findings import (
+    Finding,
+    Passed,
+    Settled,
+    StartRefused,
+    Unanswered,
+    Why,
+)
 from alphaweave.live.reconcile_orders import FILLS, OPEN, OrderDoubts
 from alphaweave.live.reports import BrokerAccountState, BrokerOrder, FillReport
 
@@ -167,6 +174,8 @@ class Reconciler:
             findings = self._on_account(_of(BrokerAccountState, answer), asked, at)
         if asked.answered:
             asked.failures = 0
+        if self.passed and self._fills.held() and any(isinstance(each, Settled) for each in findings):
+            self._rounds[_FILLS].ask(at)
         if self._doubts.behind:
             self._doubts.behind = False
             if self.passed:
@@ -249,8 +258,9 @@ class Reconciler:
             findings += self._again(asked, f"the answer leaves out {', '.join(missing)}", at)
         elif self.passed:
             self._rounds[_ACCOUNT].ask(at)
-        unclear = {*missing, *self._fills.held()}
-        whole = {symbol: since for symbol, since in self._fills.whole_from.items() if symbol not in unclear}
+        # What is held back bears no name of ours. It is no reason to doubt for ever: were it of an order that
+        # is missed, the lookup, which goes by all its names, would have found that.
+        whole = {symbol: since for symbol, since in self._fills.whole_from.items() if symbol not in missing}
         seen = {fill.client_order_id for fill in report.fills if fill.client_order_id is not None}
         return [*findings, *self._doubts.executions_asked(whole, seen, asked.asked_at)]
 
