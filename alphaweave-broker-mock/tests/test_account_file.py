@@ -59,6 +59,9 @@ def test_account_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (state.positions, state.balances) == (known.positions, known.balances)  # type: ignore[attr-defined]
         assert state.positions == {"A": Decimal(2)}
         assert [each.client_order_id for each in await second.get_open_orders()] == ["aw-2"]
+        # A program that was killed shows again what it had not yet taken in itself.
+        second.on_market([bar(1, 8.0)])
+        assert [each.client_order_id for each in await second.get_open_orders()] == ["aw-2"]
         second.on_market([bar(2, 8.0)])
         assert await second.get_open_orders() == []
         report = await second.get_fills(FillQuery(START))

@@ -89,6 +89,7 @@ class SimulatedBroker:
         self._market_time: int | None = None
         path = self._services.account_path
         self._file = None if path is None else AccountFile(path)
+        self._kept_to: int | None = None
         self._connected = False
         self._taken = False
         self._events: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
@@ -118,7 +119,7 @@ class SimulatedBroker:
                 details={"broker": self.name, "mode": self._services.mode.value},
             )
         if self._file is not None and not self._board:
-            self._market_time = self._file.load(self._venue, self._board)
+            self._market_time = self._kept_to = self._file.load(self._venue, self._board)
         self._connected = True
 
     async def disconnect(self) -> None:
@@ -163,6 +164,8 @@ class SimulatedBroker:
         if len(ends) != 1:
             raise ValueError(f"a slice holds the bars of one instant, not of {len(ends)}")
         (end,) = ends
+        if self._kept_to is not None and end <= self._kept_to:
+            return  # it was matched before the program that showed it ended, which did not get to know
         for bar in bars:
             series = self._board.get(bar.symbol)
             if series is None:
