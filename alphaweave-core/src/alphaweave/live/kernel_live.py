@@ -80,7 +80,7 @@ class LiveDesk(TradingDesk):
     ) -> OrderHandle:
         refusal = self._kernel.refusal
         if refusal is not None:
-            return self._deny(self._book(symbol), _MARKET, *refusal)
+            return self._deny(self._book(symbol), _MARKET, refusal.reason, refusal.text)
         return super().place_target(symbol, target, tif)
 
     def replace(
@@ -101,7 +101,7 @@ class LiveDesk(TradingDesk):
         super()._may_trade()
         refusal = self._kernel.refusal
         if refusal is not None:
-            raise Refused(*refusal)
+            raise Refused(refusal.reason, refusal.text)
 
 
 class LiveKernel(Kernel):
@@ -109,7 +109,7 @@ class LiveKernel(Kernel):
 
     Attributes:
         at: when the present input was taken in, epoch nanoseconds UTC: what alerts are stamped with.
-        refusal: code and text with which every order is refused at present; None: they are judged.
+        refusal: why every order is refused at present; None: they are judged.
         muted: callbacks are counted and not called.
         callbacks: how many callbacks the present input came to.
         fails_at: which of them is to fail; that one failed when it was called.
@@ -124,7 +124,7 @@ class LiveKernel(Kernel):
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
         self.at = 0
-        self.refusal: tuple[str, str] | None = None
+        self.refusal: Refused | None = None
         self.muted = False
         self.callbacks = 0
         self.fails_at: int | None = None

@@ -45,6 +45,7 @@ from alphaweave.live.reconcile_findings import Finding, Passed, StartRefused, Wh
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored
 from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.risk_facts import LinkRestored
+from alphaweave.live.rounding import Refused
 from alphaweave.live.trading_state import Escalation, KillStep, Transition
 from alphaweave.monitoring.monitor import Alert, BarSnapshot
 
@@ -261,17 +262,17 @@ class LiveCore:
             self.board.heard(LinkRestored(ORDERS, given.at))
         return found
 
-    def _refusal(self, given: Input | None) -> tuple[str, str] | None:
+    def _refusal(self, given: Input | None) -> Refused | None:
         """Why no order is taken from the strategy now."""
         if not self.linked:
-            return "connection_lost", "the connection to the broker is lost"
+            return Refused("connection_lost", "the connection to the broker is lost")
         if not self.reconciled:
-            return "not_reconciled", "the books are not reconciled with the broker's yet"
+            return Refused("not_reconciled", "the books are not reconciled with the broker's yet")
         oldest = self.settings.max_slice_age
         if isinstance(given, SliceInput) and oldest is not None:
             age = (given.at - given.slice.end) / _SECOND_NS
             if age > oldest:
-                return "stale_slice", f"the slice is {age:.1f} s old when it comes in"
+                return Refused("stale_slice", f"the slice is {age:.1f} s old when it comes in")
         return None
 
     def _command(self, command: Command, transitions: list[Transition]) -> dict[str, Any]:

@@ -106,11 +106,11 @@ class Ladder:
             self._kernel.alert("error", "flatten_refused", f"{book.symbol}: {refusal.text}", book.symbol)
 
 
-def gate_of(states: TradingStates, refusal: tuple[str, str] | None) -> Gate:
+def gate_of(states: TradingStates, refusal: Refused | None) -> Gate:
     """What the sender may let pass; ``refusal`` is why nothing may leave whatever the trading state."""
     shut = frozenset(name for name in states.symbols() if states.state(name) is TradingState.HALTED)
     if refusal is not None:
-        return Gate(False, shut, refusal[1])
+        return Gate(False, shut, refusal.text)
     if states.state() is TradingState.HALTED:
         return Gate(False, shut, "trading is halted", exits=True)
     return Gate(True, shut, exits=True)
