@@ -1,6 +1,7 @@
 # Everything runs from a virtual environment that these targets build by themselves; a second call is instant.
 #
 #   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
+#   make simulate DAYS=1000 SEED=0  days of a live run on a virtual clock, with everything that can go wrong
 #   make test PYTHON=python3.12     another interpreter, in an environment of its own (.venv-python3.12)
 
 ifeq ($(origin PYTHON),undefined)
@@ -15,10 +16,12 @@ DISTS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard alphaweave-*/pyproject.
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO  := examples/demo.yaml
+DAYS  ?= 1000
+SEED  ?= 0
 # A test compares what differs, and reaches what a type rules out, on purpose.
 LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores --no-warn-return-any
 
-.PHONY: demo test lint types bench docs wheels format coverage clean
+.PHONY: demo test lint types bench simulate docs wheels format coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -39,6 +42,9 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+simulate: $(STAMP)
+	cd tests && $(abspath $(BIN))/python -m simulation --days $(DAYS) --seed $(SEED) $(ARGS)
 
 docs: $(STAMP)
 	$(BIN)/python tools/check_docs.py

@@ -28,6 +28,7 @@ from alphaweave.live.actions import (
     SendGroup,
     SendReplace,
     SendSubmit,
+    TimeQuery,
 )
 from alphaweave.live.inputs import Answer, OutcomeKind, SendOutcome
 from alphaweave.live.reports import (
@@ -282,7 +283,10 @@ class ScriptedBroker:
                 self._executed(self._told(event))
             else:
                 name = event.ref.client_order_id
-                self._emit(evolve(event, ref=evolve(event.ref, client_order_id=self._names.get(name, name))))
+                told = evolve(event, ref=evolve(event.ref, client_order_id=self._names.get(name, name)))
+                if not self.script.counts:
+                    told = evolve(told, cumulative=None, average_price=None)
+                self._emit(told)
 
     def _told(self, fill: BrokerFill) -> BrokerFill:
         name = fill.client_order_id or ""
@@ -374,6 +378,8 @@ class ScriptedBroker:
             return tuple(self.open_orders())
         if isinstance(query, FillsQuery):
             return self._fills(query)
+        if isinstance(query, TimeQuery):
+            return from_ns(self.agenda.now + self.script.skew)
         if isinstance(query, InstrumentsQuery):
             return {s: self.instruments[s] for s in query.symbols if s in self.instruments}
         assert isinstance(query, AccountQuery)

@@ -71,7 +71,8 @@ class LocalBooks:
 
     Attributes:
         executions: by key, those that are booked and not taken back; two keys of one execution count once.
-        positions, cash: as its ledger says; ``flows``: the sum of the cash flows it has booked.
+        positions, cash: as its ledger says; fees of a fill are those that are booked; ``flows``: keys of the
+            cash flows that are booked.
         orders: open ones and those that it still remembers.
         open_buy, open_sell: units that it counts as what open orders could still trade, by symbol.
     """
@@ -111,8 +112,8 @@ class Sent:
         value: at the last price, in quote currency; None for a replacement.
         journaled: its intent could be read from the journal's file when it was handed out.
         halted: trading in its symbol was halted before the input that it was decided on.
-        doubted: an order in its symbol was UNKNOWN before that input.
-        ended: the run had ended, or its journal was broken.
+        doubted: an order in its symbol was UNKNOWN before that input, and is.
+        ended: the run had ended, its journal was broken, or its strategy had failed.
         times: how often an intent of this name was handed out.
         exit: an order of the engine's own that closes a position.
     """
@@ -138,8 +139,8 @@ def at_most_one_order(truth: Truth) -> Iterator[str]:
 
 
 def nothing_invented(truth: Truth, local: LocalBooks) -> Iterator[tuple[str, str]]:
-    """Parts of I2 and I3 that hold at any moment: what is booked was executed, once, and sums up to the
-    position; what an order says it filled is what was booked of it."""
+    """Parts of I2, I3 and I4 that hold at any moment: what is booked was executed, once, and sums up to
+    position and cash; what an order says it filled is what was booked of it."""
     seen: set[str] = set()
     for key, fill in local.executions.items():
         own = truth.aliases.get(key, key)
@@ -154,6 +155,11 @@ def nothing_invented(truth: Truth, local: LocalBooks) -> Iterator[tuple[str, str
         total = _units(fill for fill in local.executions.values() if fill.symbol == symbol)
         if units != total:
             yield "I3", f"{symbol}: the position is {units}, what is booked sums up to {total}"
+    cash = truth.opening + sum((truth.flows[key].amount.amount for key in local.flows), ZERO)
+    for fill in local.executions.values():
+        cash -= fill.side.sign * fill.size * fill.price + sum((fee.amount for fee in fill.fees or ()), ZERO)
+    if cash != local.cash:
+        yield "I4", f"cash is {local.cash}, what is booked sums up to {cash}"
     for order in local.orders:
         booked = sum((f.size for f in local.executions.values() if f.client_order_id in order.names), ZERO)
         if order.filled != booked:
@@ -229,7 +235,7 @@ def sending_allowed(sent: Sent) -> Iterator[tuple[str, str]]:
     if sent.halted and not sent.exit:
         yield "I7", f"{sent.name} was handed out while trading in {sent.symbol} was halted"
     if sent.ended:
-        yield "I7", f"{sent.name} was handed out after the run had ended or its journal was broken"
+        yield "I7", f"{sent.name} was handed out after the run, its journal or its strategy had ended"
 
 
 def same_state(before: str, after: str) -> Iterator[str]:

@@ -116,6 +116,7 @@ class Script:
         skew: what the broker's clock is ahead, nanoseconds.
         unique_ids: the broker refuses an order id that was used before; otherwise only while it is open.
         fills_at_once: market orders fill at once, and not at the next open.
+        counts: updates of orders say how much is filled; else only executions do.
         halts: the script names a halt, so that the run need not end ACTIVE.
     """
 
@@ -132,6 +133,7 @@ class Script:
     skew: int
     unique_ids: bool
     fills_at_once: bool
+    counts: bool
     halts: bool
     fates: Random = field(eq=False, repr=False)
 
@@ -188,10 +190,7 @@ def draw(seed: int) -> Script:
                 random.choice((0, random.randrange(3 * SECOND))),
             )
         )
-    crashes = tuple(
-        (random.choice(_CRASHES), random.randrange(1, 12), random.randrange(100 * MILLISECOND, 6 * SECOND))
-        for _ in range(random.choice((0, 1, 1, 2, 3)))
-    )
+    crashes = tuple(_crash(random) for _ in range(random.choice((0, 1, 1, 2, 3))))
     happenings = [
         (random.randrange(OPENS_AT + 3 * _BAR, calm_from), kind)
         for kind, chance in (
@@ -205,11 +204,11 @@ def draw(seed: int) -> Script:
     ]
     named = random.random()
     halts = True
-    if named < 0.05:
+    if named < 0.08:
         happenings.append((random.randrange(ends[4], ends[-8]), FaultKind.OPERATOR_HALT))
-    elif named < 0.08:
+    elif named < 0.13:
         happenings.append((random.randrange(ends[4], ends[-8]), FaultKind.CALLBACK_RAISES))
-    elif named < 0.1:
+    elif named < 0.16:
         happenings.append((random.randrange(ends[4], ends[-8]), FaultKind.DISK_ERROR))
     else:
         halts = False
@@ -227,9 +226,17 @@ def draw(seed: int) -> Script:
         skew=random.choice((0, 0, random.randrange(-400 * MILLISECOND, 400 * MILLISECOND))),
         unique_ids=random.random() < 0.5,
         fills_at_once=random.random() < 0.5,
+        counts=random.random() < 0.7,
         halts=halts,
         fates=Random(f"fates {seed}"),
     )
+
+
+def _crash(random: Random) -> tuple[FaultKind, int, int]:
+    kind = random.choice(_CRASHES)
+    # A day has some two hundred inputs and commits, and a dozen sends.
+    often = 12 if kind in {FaultKind.CRASH_BEFORE_SEND, FaultKind.CRASH_AFTER_SEND} else 120
+    return kind, random.randrange(1, often), random.randrange(100 * MILLISECOND, 6 * SECOND)
 
 
 def _walk(random: Random) -> tuple[tuple[float, float, float, float, float], ...]:

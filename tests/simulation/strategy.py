@@ -56,11 +56,14 @@ class Busy(Strategy):
         price = self.close(symbol)
         near = round(price * (1 - 0.003 * (1 if size > 0 else -1)), 2)
         act = random.choice(
-            ("market", "market", "limit", "limit", "stop", "bracket", "cancel", "replace", "target")
+            ("market", "ioc", "limit", "limit", "stop", "bracket", "cancel", "replace", "target")
         )
         self.ordered += 1
         if act == "market":
             self.order_market(symbol, size)
+        elif act == "ioc":
+            # Ends in the very bar that fills a part of it, so that its end overtakes its fill.
+            self.order_market(symbol, size, tif="ioc")
         elif act == "limit":
             self.order_limit(symbol, size, near)
         elif act == "stop":

@@ -104,9 +104,16 @@ def test_one_intent_with_two_orders_is_told(truth: Truth) -> None:
         ({"k1": fill(), "k2": fill("k2")}, 20, "I2"),
         ({"k1": fill(revision=1)}, 10, "I2"),
         ({"k1": fill()}, 11, "I3"),
+        ({"k1": fill(price="99")}, 10, "I4"),
         ({}, 0, "I2"),
     ],
-    ids=["unknown_key", "revision_to_come", "position_not_the_sum", "order_counts_what_is_not_booked"],
+    ids=[
+        "unknown_key",
+        "revision_to_come",
+        "position_not_the_sum",
+        "cash_not_the_sum",
+        "order_counts_what_is_not_booked",
+    ],
 )
 def test_what_nobody_executed_is_told(
     truth: Truth, local: LocalBooks, booked: dict[str, BrokerFill], position: int, told: str
@@ -123,6 +130,7 @@ def test_one_execution_booked_under_both_its_keys_is_told(truth: Truth, local: L
         local,
         executions={"k1": fill(), "stream:k1": fill("stream:k1")},
         positions={"ABC": Decimal(20)},
+        cash=Decimal(2_998),
         orders=(),
     )
     assert list(invariants.nothing_invented(truth, twice)) == [("I2", "execution k1 is booked twice")]

@@ -1,0 +1,198 @@
+"""A live core, put together as a process has it, and how its inside is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from attrs import evolve
+
+from alphaweave.core.instrument import Instrument
+from alphaweave.data.series import Series
+from alphaweave.live.journal_records import Recovered
+from alphaweave.live.kernel import KernelSettings
+from alphaweave.live.kernel_live import LiveKernel
+from alphaweave.live.kernel_live_state import capture_live
+from alphaweave.live.ledger import Ledger
+from alphaweave.live.live_books import LiveBooks
+from alphaweave.live.live_core import LiveCore
+from alphaweave.live.live_ports import JournalWriter
+from alphaweave.live.live_recovery import Recovery
+from alphaweave.live.live_settings import LiveSettings
+from alphaweave.live.orders import Order, SymbolBook
+from alphaweave.live.reconcile import Reconciler, ReconcileSettings
+from alphaweave.live.risk import RiskSettings
+from alphaweave.live.risk_board import RiskBoard
+from alphaweave.live.risk_losses import LossLevels
+from alphaweave.live.risk_settings import (
+    DailyLimits,
+    DuplicateLimits,
+    ExecutionLimits,
+    RateLimits,
+    RejectLimits,
+    SymbolLimits,
+)
+from alphaweave.live.trading_state import TradingState, TradingStates
+from alphaweave.sim.capabilities import SIM_CAPABILITIES
+from simulation.broker import ACCOUNT, CASH
+from simulation.clock import SECOND
+from simulation.invariants import Limits, LocalBooks, LocalOrder
+from simulation.script import SYMBOLS
+from simulation.strategy import Busy
+
+__all__ = ["FINAL_AFTER", "LIMITS", "Live", "build"]
+
+LIMITS = Limits(position=Decimal(150), order_value=Decimal(5_000))
+FINAL_AFTER = 10.0
+_CAPABILITIES = evolve(SIM_CAPABILITIES, not_found_is_final_after=FINAL_AFTER)
+_RISK = RiskSettings(
+    max_order_notional=LIMITS.order_value,
+    symbols={symbol: SymbolLimits(max_position_quantity=LIMITS.position) for symbol in SYMBOLS},
+    drawdown=LossLevels(warn=Decimal("0.5"), flatten=Decimal("0.9")),
+    # Rates are tested elsewhere; a block by them would end the day.
+    order_rate=RateLimits(per_second=1_000, per_minute=10_000),
+    daily_counts=DailyLimits(orders=100_000, fills=100_000),
+    duplicates=DuplicateLimits(count=1_000, seconds=1),
+    rejects=RejectLimits(rejects=10_000, seconds=1),
+    repeated_executions=ExecutionLimits(fills=100_000, round_trips=100_000, seconds=1),
+    silence_seconds=10_000,
+)
+
+
+class Live:
+    """A core, and a look inside it that changes nothing."""
+
+    def __init__(self, core: LiveCore, kernel: LiveKernel, states: RiskBoard) -> None:
+        self.core = core
+        self._kernel = kernel
+        self._board = states
+
+    @property
+    def states(self) -> TradingStates:
+        return self._board.states
+
+    def orders(self) -> Iterator[Order]:
+        """Every order that the kernel remembers, each once."""
+        seen: set[int] = set()
+        for order in (*self._kernel.orders.values(), *self._kernel.ended.values()):
+            if id(order) not in seen:
+                seen.add(id(order))
+                yield order
+
+    def open_orders(self) -> Iterator[Order]:
+        """Those that are not over."""
+        return (order for order in self.orders() if not order.status.terminal)
+
+    def order(self, client_order_id: str) -> Order | None:
+        """The order with a version of that name."""
+        return self._kernel.order_of(client_order_id)
+
+    def last(self, symbol: str) -> float:
+        """The last close, as the kernel knows it."""
+        return self._kernel.books[symbol].last() or 0.0
+
+    def books(self) -> LocalBooks:
+        """What the run believes."""
+        kernel = self._kernel
+        names: dict[int, list[str]] = {}
+        for register in (kernel.orders, kernel.ended):
+            for name, order in register.items():
+                names.setdefault(id(order), []).append(name)
+        ledger = kernel.ledger
+        executions = {}
+        entered: set[int] = set()
+        for key, execution in ledger.executions.items():
+            if execution.fill is not None and not execution.busted and id(execution) not in entered:
+                entered.add(id(execution))
+                executions[key] = evolve(execution.booked, fees=execution.fees)
+        return LocalBooks(
+            executions=executions,
+            positions={symbol: position.quantity for symbol, position in ledger.positions.items()},
+            cash=ledger.balances["USD"],
+            flows=frozenset(ledger._flows),
+            orders=[
+                LocalOrder(
+                    tuple(names[id(order)]),
+                    order.symbol,
+                    order.side,
+                    order.status,
+                    order.filled,
+                    order.quantity,
+                )
+                for order in self.orders()
+            ],
+            open_buy={symbol: book.open_buy for symbol, book in kernel.books.items()},
+            open_sell={symbol: book.open_sell for symbol, book in kernel.books.items()},
+        )
+
+    def halted(self) -> Mapping[str, str]:
+        """What is not ACTIVE, and why."""
+        states = self.states
+        scopes: dict[str, str | None] = {"": None, **{symbol: symbol for symbol in self._kernel.books}}
+        return {
+            name: "; ".join(f"{cause.code}: {cause.reason}" for cause in states.causes(scope))
+            or "by the account"
+            for name, scope in scopes.items()
+            if states.state(scope) is not TradingState.ACTIVE
+        }
+
+    def recover(self, recovered: Recovered) -> None:
+        """Take up what a journal has, and go no further: nothing is in doubt yet, and nobody is asked."""
+        self._kernel.start()
+        Recovery(self.core.books, self.core.intake).run(recovered)
+        if recovered.risk_state is not None:
+            self._board.restore(recovered.risk_state)
+
+    def state(self) -> str:
+        """All that a journal has to give back, as one text."""
+        captured: dict[str, Any] = capture_live(self._kernel, 50)
+        for order in (*captured["orders"], *captured["ended"]):
+            # The words of a change that was refused here are told to the strategy and to nobody else; and of
+            # orders decided on by several executions in one answer the journal has the time of the last.
+            for name in (order, order["ref"], order["change_ref"] or {}):
+                name.pop("text", None)
+                name.pop("decided_at", None)
+        return json.dumps({"kernel": captured, "risk": self._board.snapshot()}, sort_keys=True, default=str)
+
+
+def build(
+    instruments: Mapping[str, Instrument], journal: JournalWriter, *, seed: int, raises_at: int = -1
+) -> Live:
+    """A core that knows nothing yet."""
+    strategy = Busy()
+    strategy.seed, strategy.raises_at = seed, raises_at
+    books = {
+        symbol: SymbolBook(instrument, Series(symbol, "10s")) for symbol, instrument in instruments.items()
+    }
+    ledger = Ledger(currency="USD", cash=CASH, account=ACCOUNT)
+    board = RiskBoard(_RISK, books=books, ledger=ledger, capabilities=_CAPABILITIES, interval_ns=10 * SECOND)
+    kernel = LiveKernel(
+        strategy=strategy,
+        settings=KernelSettings(run_id="day", strategy="Busy", account=ACCOUNT, interval="10s", warmup=2),
+        books=books,
+        ledger=ledger,
+        chain=board,
+        capabilities=_CAPABILITIES,
+    )
+    view = LiveBooks(kernel)
+    reconciler = Reconciler(
+        ReconcileSettings(
+            live=True,
+            account=ACCOUNT,
+            first_start="adopt",
+            foreign="adopt",
+            not_found_is_final_after=FINAL_AFTER,
+        ),
+        view,
+    )
+    core = LiveCore(
+        kernel,
+        journal=journal,
+        risk=board,
+        reconciler=reconciler,
+        settings=LiveSettings(adopt_foreign=True, snapshot_every=50, history=50),
+        books=view,
+    )
+    return Live(core, kernel, board)

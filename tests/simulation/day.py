@@ -1,0 +1,414 @@
+"""One day: a script, a broker, a run that dies and comes back, and the invariants after each event."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from sqlite3 import connect
+
+from attrs import define, field, frozen
+
+from alphaweave.core.clock import from_ns
+from alphaweave.core.errors import InvariantViolation, JournalError, StateError
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.market import Bar, BarSource
+from alphaweave.core.money import ZERO
+from alphaweave.core.order import OrderRequest, OrderStatus, Side
+from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
+from alphaweave.live.control import Command, Verb
+from alphaweave.live.inputs import CommandInput, Input, SliceInput
+from alphaweave.live.journal_records import RunIdentity
+from alphaweave.live.live_ports import JournalWriter, NullJournal
+from alphaweave.live.slices import Slice
+from alphaweave.live.trading_state import TradingState
+from simulation import invariants
+from simulation.broker import ACCOUNT, ScriptedBroker
+from simulation.build import LIMITS, Live, build
+from simulation.clock import SECOND, Agenda
+from simulation.invariants import LocalBooks, Need, Sent, Violation
+from simulation.process import Crash, Process, Send, journal_of
+from simulation.script import OPENS_AT, FaultKind, Script
+
+__all__ = ["Day", "DayReport", "Violated", "live_a_day"]
+
+_SETTLING = 60 * SECOND
+# Of so many days without a crash one is decided on again, from its inputs alone.
+_DECIDED_AGAIN = 3
+
+
+class Violated(Exception):
+    """An invariant does not hold: the day is over."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.text)
+        self.violation = violation
+
+
+@define
+class DayReport:
+    """What a day came to."""
+
+    seed: int
+    violation: Violation | None = None
+    faults: Counter[FaultKind] = field(factory=Counter)
+    orders: int = 0
+    fills: int = 0
+    crashes: int = 0
+    events: int = 0
+    outcomes: tuple[int, int] = (0, 0)
+
+
+@frozen
+class _Seen:
+    """What was so before an input."""
+
+    halted: frozenset[str]
+    doubted: frozenset[str]
+
+
+class Day:
+    """The stage: everything that outlives the run's process, and the checks.
+
+    Attributes:
+        disk_fails: every commit from now on does.
+    """
+
+    def __init__(self, script: Script, folder: Path) -> None:
+        self.script = script
+        self.folder = folder
+        self.agenda = Agenda(OPENS_AT - 5 * SECOND)
+        self.instruments = {symbol: Instrument(symbol=symbol, venue_symbol=symbol) for symbol in script.bars}
+        self.broker = ScriptedBroker(script, self.agenda, self.instruments)
+        self.identity = RunIdentity(
+            run_id="day", broker="sim", account=ACCOUNT, strategy="Busy", mode="live", config_digest="1"
+        )
+        self.report = DayReport(script.seed)
+        self.disk_fails = False
+        self._process: Process | None = None
+        self._crashes = list(script.crashes)
+        self._given: Counter[str] = Counter()
+        self._bars = 0
+        self._seen = _Seen(frozenset(), frozenset())
+        self._exits: set[str] = set()
+        self._tape: list[Input] = []
+        self._decided: list[Action] = []
+        self._events = 0
+        self._started = 0
+
+    def run(self) -> DayReport:
+        """Live it."""
+        try:
+            self._live()
+        except Violated as error:
+            self.report.violation = error.violation
+        except (InvariantViolation, StateError, JournalError) as error:
+            self.report.violation = Violation("I8", f"{type(error).__name__}: {error}", self.agenda.now)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(where.filename).name}:{where.lineno}"
+            text = f"the run ends with {type(error).__name__} at {place}: {error}"
+            self.report.violation = Violation("progress", text, self.agenda.now)
+        finally:
+            if self._process is not None and self._process.alive:
+                self._process.die()
+        self.report.faults = self.broker.struck
+        self.report.fills = len(self.broker.truth.executions)
+        self.report.orders = sum(self.broker.truth.accepted.values())
+        return self.report
+
+    def build(self, journal: JournalWriter) -> Live:
+        """A core as a new process has it."""
+        raising = [number for number, kind in self._scheduled() if kind is FaultKind.CALLBACK_RAISES]
+        return build(
+            self.instruments, journal, seed=self.script.seed, raises_at=raising[0] if raising else -1
+        )
+
+    # What the process tells the stage.
+
+    def boundary(self, kind: FaultKind) -> None:
+        """A place where a process may die.
+
+        Raises:
+            Crash: it dies here.
+        """
+        if not self._crashes or self.agenda.now >= self.script.calm_from:
+            return
+        wanted, left, away = self._crashes[0]
+        if wanted is not kind:
+            return
+        if left > 1:
+            self._crashes[0] = (wanted, left - 1, away)
+            return
+        self.broker.struck[kind] += 1
+        raise Crash
+
+    def crashed(self, process: Process) -> None:
+        """It died; another one starts a while later."""
+        kind, _, away = self._crashes.pop(0)
+        self.report.crashes += 1
+        amid = kind in {FaultKind.CRASH_BEFORE_COMMIT, FaultKind.CRASH_AFTER_COMMIT}
+        lost = None if amid or self.disk_fails else process.live.state()
+        process.die()
+        if lost is not None:
+            self._recovers(lost)
+        self.agenda.after(away, self._start)
+
+    def before(self, process: Process, given: Input) -> None:
+        """An input is about to be decided."""
+        self._tape.append(given)
+        self._events += 1
+        states = process.live.states
+        self._seen = _Seen(
+            frozenset(s for s in self.instruments if states.state(s) is TradingState.HALTED),
+            _doubted(process),
+        )
+
+    def decided(self, actions: tuple[Action, ...]) -> None:
+        """This is what the core wants done."""
+        self._decided.extend(actions)
+
+    def after(self, process: Process) -> None:
+        """An input is decided, and its actions are under way: safety."""
+        truth, local = self.broker.truth, process.live.books()
+        self._check("I1", invariants.at_most_one_order(truth))
+        for name, text in invariants.nothing_invented(truth, local):
+            self._violated(name, text)
+        self._check("I6", invariants.exposure_counted(local, self._need(process, local)))
+
+    def handed_out(self, process: Process, action: Send) -> None:
+        """A submit or a replacement leaves the core."""
+        self._given[action.intent] += 1
+        request, symbol, change = _terms(action)
+        if isinstance(action, SendGroup):
+            self._exits.update(ref.client_order_id for ref in action.refs[-2:])
+        elif isinstance(action, SendReplace) and action.ref.client_order_id in self._exits:
+            self._exits.add(action.new_ref.client_order_id)
+        local = process.live.books()
+        need = self._need(process, local)
+        held = local.positions.get(symbol, ZERO)
+        order = process.live.order(action.intent)
+        side = request.side if request is not None else (Side.BUY if order is None else order.side)
+        if side is Side.BUY:
+            worst, reduces = held + need.buy.get(symbol, ZERO), held + need.buy.get(symbol, ZERO) <= 0
+        else:
+            worst, reduces = need.sell.get(symbol, ZERO) - held, need.sell.get(symbol, ZERO) <= held
+        value = None
+        if request is not None and request.quantity is not None:
+            price = request.limit_price or request.stop_price
+            price = price or Decimal(repr(process.live.last(symbol)))
+            value = price * request.quantity
+        exits = isinstance(action, SendSubmit) and action.exit
+        sent = Sent(
+            name=action.intent,
+            symbol=symbol,
+            worst=worst,
+            reduces=reduces or change,
+            value=value,
+            journaled=self._journaled(action),
+            halted=symbol in self._seen.halted,
+            # Where this very input says what became of the order, there is no doubt any more.
+            doubted=symbol in self._seen.doubted and symbol in _doubted(process),
+            ended=process.finished is not None or self.disk_fails or process.live.core.failed,
+            times=self._given[action.intent],
+            exit=exits,
+        )
+        for name, text in invariants.sending_allowed(sent):
+            self._violated(name, text)
+        self._check("I6", invariants.within_limits(sent, LIMITS))
+
+    # The day.
+
+    def _live(self) -> None:
+        script, agenda = self.script, self.agenda
+        agenda.at(agenda.now + SECOND, self._start)
+        for number, end in enumerate(script.ends):
+            agenda.at(end, partial(self._bar, number))
+        for when, kind in script.happenings:
+            agenda.at(when, partial(self._happen, kind))
+        while agenda.step(script.ends[-1] + _SETTLING):
+            pass
+        self.report.events = self._events
+        self._converged()
+        if not self.report.crashes and not self.disk_fails and script.seed % _DECIDED_AGAIN == 0:
+            self._decides_again()
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.finished is not None:
+            return
+        self._process = process = Process(self)
+        self._started = self.agenda.now
+        process.start()
+        if not process.alive:
+            return
+        # What the feed's history has for the time it was away, and a little more.
+        for number in range(max(self._bars - 6, 0), self._bars):
+            process.take(partial(self._slice_input, number, BarSource.BACKFILL))
+
+    def _bar(self, number: int) -> None:
+        self._bars = number + 1
+        self.broker.on_bar(number)
+        process = self._process
+        if process is not None:
+            process.take(partial(self._slice_input, number, BarSource.LIVE))
+
+    def _slice_input(self, number: int, source: BarSource, at: int) -> SliceInput:
+        end = self.script.ends[number]
+        start, until = from_ns(end - 10 * SECOND), from_ns(end)
+        bars = self.script.bars.items()
+        made = tuple(Bar(symbol, "10s", start, until, *rows[number], source) for symbol, rows in bars)
+        return SliceInput(at, Slice(end, made))
+
+    def _happen(self, kind: FaultKind) -> None:
+        if kind is FaultKind.CALLBACK_RAISES:
+            self.broker.struck[kind] += 1
+        elif kind is FaultKind.DISK_ERROR:
+            self.broker.struck[kind] += 1
+            self.disk_fails = True
+        elif kind is FaultKind.OPERATOR_HALT:
+            self.broker.struck[kind] += 1
+            self._halt()
+        else:
+            self.broker.happen(kind)
+
+    def _halt(self) -> None:
+        process = self._process
+        if process is None or not process.alive:
+            self.agenda.after(SECOND, self._halt)
+            return
+        process.take(
+            lambda at: CommandInput(at, Command(1, Verb.HALT, "", "eva", "odd fills", at, at, None, None))
+        )
+
+    def _scheduled(self) -> Iterator[tuple[int, FaultKind]]:
+        """Which slice each happening comes before."""
+        for when, kind in self.script.happenings:
+            yield sum(end <= when for end in self.script.ends), kind
+
+    # What holds at the end.
+
+    def _converged(self) -> None:
+        process = self._process
+        if process is None or not process.alive or process.finished is not None:
+            if not self.script.halts:
+                self._violated("progress", "the run is over, and its script names no halt")
+            return
+        truth, local = self.broker.truth, process.live.books()
+        self._check("I2", invariants.executions_equal(truth, local))
+        self._check("I3", invariants.positions_equal(truth, local))
+        self._check("I4", invariants.cash_equal(truth, local))
+        self._check("I5", invariants.no_doubt(local))
+        named = self.script.halts or self.broker.excused
+        self._check("progress", invariants.ends_active(process.live.halted(), named=named))
+        if not named and not process.gate.open:
+            self._violated("progress", f"the gate is shut at the end: {process.gate.reason}")
+        ends = {}
+        for order in local.orders:
+            for name in order.names:
+                found = self.broker.order(name)
+                if found is not None:
+                    ends[name] = found.status
+        self.report.outcomes = invariants.orders_come_out(local, ends)
+
+    # Within.
+
+    def _recovers(self, lost: str) -> None:
+        """I8: what was in memory when the process died is what its journal gives."""
+        journal = journal_of(self)
+        try:
+            shadow = self.build(NullJournal())
+            shadow.recover(journal.recover())
+        finally:
+            journal.close()
+        self._check("I8", invariants.same_state(lost, shadow.state()))
+
+    def _decides_again(self) -> None:
+        """I9: another process decides the same on the same inputs."""
+        other = self.build(NullJournal())
+        again = list(other.core.start(None, self._started))
+        for given in self._tape:
+            again.extend(other.core.handle(given))
+        self._check("I9", invariants.same_decisions([*map(str, self._decided)], [*map(str, again)]))
+
+    def _need(self, process: Process, local: LocalBooks) -> Need:
+        """What the broker could still trade for this run, by what is so and not by what the run knows."""
+        buy: dict[str, Decimal] = {}
+        sell: dict[str, Decimal] = {}
+
+        def add(symbol: str, side: Side, units: Decimal) -> None:
+            book = buy if side is Side.BUY else sell
+            book[symbol] = book.get(symbol, ZERO) + units
+
+        truth = self.broker.truth
+        working: dict[str, Decimal] = {}
+        for order in self.broker.open_orders():
+            name = order.client_order_id or ""
+            if name not in self._exits and order.quantity is not None:
+                working[name] = order.quantity
+                add(order.ref.symbol, order.side, order.quantity - order.filled)
+        booked = {truth.aliases.get(key, key) for key in local.executions}
+        for key, fill in truth.executions.items():
+            placed = fill.client_order_id
+            mine = placed is not None and placed not in self._exits
+            if mine and not self.script.counts:
+                # An end that does not say how much was filled leaves nothing to count on.
+                known = process.live.order(placed or "")
+                mine = known is None or not known.status.terminal
+            if mine and key not in booked:
+                add(fill.symbol, fill.side, fill.size)
+        waiting: dict[str, Send] = {q.action.intent: q.action for q in process.queue.values()}
+        for action in {**self.broker.on_the_way, **waiting}.values():
+            if isinstance(action, SendCancel):
+                continue
+            request, symbol, _ = _terms(action)
+            if request is not None and request.quantity is not None:
+                add(symbol, request.side, request.quantity)
+            elif isinstance(action, SendReplace) and action.ref.client_order_id in working:
+                more = (action.change.quantity or ZERO) - working[action.ref.client_order_id]
+                changed = process.live.order(action.intent)
+                if changed is not None and more > 0 and action.ref.client_order_id not in self._exits:
+                    add(symbol, changed.side, more)
+        return Need(buy, sell)
+
+    def _journaled(self, action: Send) -> bool:
+        names = (
+            [ref.client_order_id for ref in action.refs] if isinstance(action, SendGroup) else [action.intent]
+        )
+        path = self.folder / f"day-{self.script.seed}.db"
+        with connect(f"file:{path}?mode=ro", uri=True) as reader:
+            found = [
+                reader.execute("SELECT 1 FROM intents WHERE client_order_id = ?", (name,)).fetchone()
+                for name in names
+            ]
+        reader.close()
+        return all(found)
+
+    def _check(self, name: str, texts: Iterator[str]) -> None:
+        for text in texts:
+            self._violated(name, text)
+
+    def _violated(self, name: str, text: str) -> None:
+        raise Violated(Violation(name, text, self.agenda.now))
+
+
+def live_a_day(script: Script, folder: Path) -> DayReport:
+    """One day, from its script."""
+    return Day(script, folder).run()
+
+
+def _doubted(process: Process) -> frozenset[str]:
+    """Symbols with an order whose outcome nobody knows."""
+    return frozenset(o.symbol for o in process.live.open_orders() if o.status is OrderStatus.UNKNOWN)
+
+
+def _terms(action: Send) -> tuple[OrderRequest | None, str, bool]:
+    """An entry's or order's request, the symbol, and whether it changes an order that exists."""
+    if isinstance(action, SendGroup):
+        entry = action.group.entry
+        return entry, action.refs[0].symbol, False
+    if isinstance(action, SendSubmit):
+        return action.request, action.ref.symbol, False
+    return None, action.ref.symbol, isinstance(action, SendReplace)
