@@ -212,3 +212,39 @@ def test_slice_that_waits_closes_after_the_grace() -> None:
         return out
 
     assert ends(asyncio.run(asyncio.wait_for(scene(), 5))) == [10]
+
+
+def test_slice_waits_while_the_connection_is_lost() -> None:
+    """For however long: what is missing will be fetched, and belongs to it."""
+    clock = ManualClock(at(10))
+
+    class Lost(Feed):
+        async def stream(self) -> AsyncIterator[FeedEvent]:
+            yield Watermark(("A", "B"), "1m", at(9))
+            yield bar(10)
+            yield ConnectionLost(at(10), "reset")
+            clock.advance(600)
+            yield Watermark(("A",), "1m", at(10))
+            yield bar(10, "B")
+            yield ConnectionRestored(at(20))
+
+    async def scene() -> list[Pumped]:
+        out: list[Pumped] = []
+
+        async def give(one: Pumped) -> None:
+            out.append(one)
+
+        pump = FeedPump(
+            Lost(),  # type: ignore[arg-type]
+            symbols=("A", "B"),
+            interval="1m",
+            grace=2.0,
+            warmup=0,
+            timer=ManualTimer(clock),
+            now=lambda: to_ns(clock.now()),
+        )
+        await pump.run(give)
+        return out
+
+    (one,) = (each for each in asyncio.run(scene()) if isinstance(each, Slice))
+    assert [each.symbol for each in one.bars] == ["A", "B"]
