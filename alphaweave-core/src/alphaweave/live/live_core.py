@@ -310,8 +310,8 @@ class LiveCore:
         entries = list(entries)
         state = None
         if failure is not None:
-            code = "strategy_failed" if isinstance(failure, StrategyError) else "books_contradicted"
-            self._fail(code, str(failure), kernel.callbacks, entries)
+            why = "strategy_failed" if isinstance(failure, StrategyError) else "books_contradicted"
+            self._fail(why, str(failure), kernel.callbacks, entries)
         elif kernel.callbacks and not self.failed:
             state = self._strategy_state(entries)
         self._account(at, valued=bool(bars))
