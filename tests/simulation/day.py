@@ -151,7 +151,8 @@ class Day:
         kind, _, away = self._crashes.pop(0)
         self.report.crashes += 1
         amid = kind in {FaultKind.CRASH_BEFORE_COMMIT, FaultKind.CRASH_AFTER_COMMIT}
-        lost = None if amid or self.disk_fails else process.live.state()
+        broken = self.disk_fails or process.journal.broken
+        lost = None if amid or broken else process.live.state()
         process.die()
         if lost is not None:
             self._recovers(lost)
