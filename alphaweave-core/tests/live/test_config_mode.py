@@ -178,7 +178,10 @@ def test_live_without_a_journal_is_refused() -> None:
 )
 def test_quiet_broker_is_not_taken_for_a_lost_one(asked: float, silence: int | None, fits: bool) -> None:
     """The question for open orders is the sign of life; it has to come before silence counts."""
-    words = {"risk": {"silence_seconds": silence}, "reconciliation": {"intervals": {"open_orders": asked}}}
+    words: dict[str, Any] = {
+        "risk": {"silence_seconds": silence},
+        "reconciliation": {"intervals": {"open_orders": asked}},
+    }
     if fits:
         assert check("paper", "both", "real", **words) is RunMode.PAPER
         return

@@ -8,7 +8,7 @@ import pickle
 import random
 import weakref
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -114,7 +114,7 @@ class Brisk(Strategy):
     def get_state(self) -> dict[str, Any]:
         return {"rolls": self.rolls, "heard": self.heard}
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, Any]) -> None:
         self.dice = random.Random(self.seed)
         for _ in range(state["rolls"]):
             self.dice.random()

@@ -30,6 +30,7 @@ from alphaweave.monitoring.dashboard_data import page_data
 from alphaweave.monitoring.dates import BarDates
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Alert, BarColumns
+from alphaweave.monitoring.recordlog import RecordLog
 from alphaweave.monitoring.run import RunMonitor
 
 NOON = datetime(2024, 3, 4, 12, tzinfo=UTC)
@@ -260,7 +261,7 @@ def _trade(**facts: Any) -> Any:
 
 def test_long_tables_are_cut_and_say_so(memory: InMemoryMonitor) -> None:
     """The latest fills are carried, with the number of all."""
-    memory.trades = [_trade(index=row % 300) for row in range(30_010)]
+    memory.trades = RecordLog(_trade(index=row % 300) for row in range(30_010))
     fills = data_of(memory)["fills"]
     assert fills["total"] == 30_010
     assert len(fills["row"]) == len(fills["price"]) == 30_000
