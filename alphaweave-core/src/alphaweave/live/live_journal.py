@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import reduce
+from operator import add
 from typing import Any
 
 from attrs import asdict
@@ -95,8 +97,9 @@ def bar_snapshot(kernel: LiveKernel, end: datetime) -> BarSnapshot:
         prices={symbol: price for symbol, price in prices if price is not None},
         equity=kernel.equity(),
         cash=kernel.ledger.cash,
-        gross=sum((abs(value) for value in held.values()), 0.0),
-        net=sum(held.values(), 0.0),
+        # One after the other, as a replay adds them: from Python 3.12 on `sum` rounds floats otherwise.
+        gross=reduce(add, map(abs, held.values()), 0.0),
+        net=reduce(add, held.values(), 0.0),
         positions={book.symbol: book.units for book in kernel.held},
     )
 
