@@ -142,7 +142,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.terms",
         "alphaweave.live.strategy_loader",
     ),
-    ("alphaweave.__main__", "alphaweave.cli", "alphaweave.cli.*"),
+    (
+        "alphaweave.__main__",
+        "alphaweave.cli",
+        "alphaweave.cli.*",
+        "alphaweave.testing",
+        "alphaweave.testing.*",
+    ),
 )
 # Every import of a module in it runs a package's own code; this package has modules on most floors.
 HOLLOW = ("alphaweave.live",)
