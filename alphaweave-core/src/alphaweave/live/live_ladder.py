@@ -49,9 +49,12 @@ class Ladder:
             if demanded.cancel is not Cancel.NONE:
                 self._cancel(book, at, before, everything=demanded.cancel is Cancel.ALL)
             if demanded.flatten and book.quantity:
-                if may_send and not book.orders and at >= self._exits.get(symbol, at):
+                if at >= self._exits.get(symbol, at):
+                    # Over: what it waits for from here on wakes it by coming in.
+                    self._exits.pop(symbol, None)
                     # Whatever may still fill would be closed twice.
-                    self._flatten(book, at)
+                    if may_send and not book.orders:
+                        self._flatten(book, at)
             else:
                 self._exits.pop(symbol, None)
                 self._tried.pop(symbol, None)
