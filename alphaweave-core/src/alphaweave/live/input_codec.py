@@ -31,7 +31,7 @@ from alphaweave.core.order import (
     TimeInForce,
     Trail,
 )
-from alphaweave.live import actions, inputs, reports
+from alphaweave.live import actions, inputs, reports, risk_facts
 from alphaweave.live import reconcile_findings as findings
 from alphaweave.live.control import Command, Verb
 from alphaweave.live.datafeed import FeedGap
@@ -88,6 +88,9 @@ _RECORDS: Final[dict[str, type]] = {
         reports.OrderAck,
         reports.OrderUpdate,
         reports.PositionChange,
+        risk_facts.AccountSeen,
+        risk_facts.ClocksCompared,
+        risk_facts.LinkHeard,
         Bar,
         BarCorrection,
         Command,

@@ -146,7 +146,7 @@ class LiveCore:
             kernel.refusal = self._refusal(None)
             failure = self._guarded(lambda: self.intake.doubt(self.intents.orphan(at), at))
             self.reconciler.begin(at, Why.START)
-            return self._decide("start", "", at, {}, failure=failure)
+            return self._decide("start", "", at, dict(self.settings.opening), failure=failure)
 
     def handle(self, given: Input) -> tuple[Action, ...]:
         """Decide on an input: commit it, then say what is to be done."""
@@ -206,7 +206,7 @@ class LiveCore:
             transitions=transitions,
             entries=entries,
             bars=bars,
-            always=not isinstance(given, TimerInput | AnswerInput),
+            always=self._ladder.due(at) or not isinstance(given, TimerInput | AnswerInput),
         )
         if self.finished:
             return actions

@@ -63,6 +63,11 @@ class Ladder:
         """When to climb again although nothing comes in."""
         return min((*self._cancels.values(), *self._exits.values()), default=None)
 
+    def due(self, at: int) -> bool:
+        """Whether that time has come."""
+        due = self.next_due()
+        return due is not None and due <= at
+
     def _cancel(self, book: SymbolBook, at: int, before: dict[str, int], *, everything: bool) -> None:
         fresh = self._fresh()
         for order in tuple(book.orders.values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from alphaweave.core.errors import InvariantViolation, JournalError
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
@@ -138,6 +138,11 @@ class Scribe:
         )
         if not (written.always or entries or intents or outcomes or decision.store or decision.risk):
             return ()
+        heard = [fact for fact in self._board.news() if getattr(fact, "at_ns", None) != written.at]
+        if heard:
+            # What came in between and was no decision of its own: a re-run has to know it as well.
+            entry = Entry("heard", {"facts": to_document(tuple(heard))})
+            decision = evolve(decision, entries=(*decision.entries, entry))
         try:
             self._journal.commit(decision)
             self._counts = counts

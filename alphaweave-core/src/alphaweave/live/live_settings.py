@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -27,6 +28,7 @@ class LiveSettings:
         adopt_foreign: a fill that no order of this run explains is booked, and halts nothing.
         snapshot_every: decisions between two snapshots in the journal.
         history: rows of each series that a snapshot keeps, for a strategy to look back on after a restart.
+        opening: what the run begins with, as JSON values: the journal keeps it with each start.
         flatten_tries: how often closing one position is tried before it is left to a person.
     """
 
@@ -35,4 +37,5 @@ class LiveSettings:
     adopt_foreign: bool = False
     snapshot_every: int = field(default=1000, validator=gt(0))
     history: int = field(default=500, validator=ge(1))
+    opening: Mapping[str, Any] = field(factory=dict)
     flatten_tries: int = field(default=3, validator=ge(1))

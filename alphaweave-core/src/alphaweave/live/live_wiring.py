@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from hashlib import blake2b
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -14,8 +16,11 @@ from alphaweave.core.interval import parse_interval
 from alphaweave.core.scrubber import Scrubber
 from alphaweave.data.series import Series
 from alphaweave.live.adapters.base import BrokerAdapter, RunMode, Services
+from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.config import LiveConfig
 from alphaweave.live.config_live import reconcile_settings, risk_board
+from alphaweave.live.effects import Prepare
+from alphaweave.live.input_codec import to_document
 from alphaweave.live.journal import Journal, RunIdentity
 from alphaweave.live.journal_records import Recovered, canonical
 from alphaweave.live.kernel import KernelSettings
@@ -25,7 +30,7 @@ from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_core import LiveCore
 from alphaweave.live.live_driver import DriverSettings
 from alphaweave.live.live_journal import AdapterStore
-from alphaweave.live.live_ports import JournalWriter, NullJournal
+from alphaweave.live.live_ports import JournalWriter, NullJournal, ReconcilerPort
 from alphaweave.live.live_settings import LiveSettings
 from alphaweave.live.orders import SymbolBook
 from alphaweave.live.party import Party
@@ -37,7 +42,7 @@ from alphaweave.live.terms import run_terms
 from alphaweave.monitoring.monitor import Monitor
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["LivePlan", "built_core", "found_instruments", "opened_journal"]
+__all__ = ["LivePlan", "assembled_core", "built_core", "found_instruments", "opened_journal"]
 
 
 @frozen(kw_only=True)
@@ -110,8 +115,7 @@ def opened_journal(
         JournalError: it cannot be used.
     """
     config = plan.config
-    terms = run_terms(config, broker_options=plan.broker_options, instruments=instruments)
-    digest = blake2b(canonical(plan.scrubber.tree(terms)).encode(), digest_size=16).hexdigest()
+    digest = blake2b(canonical(_terms(plan, instruments)).encode(), digest_size=16).hexdigest()
     path = config.persistence.journal
     if path is None:
         plan.notices.append(
@@ -149,22 +153,62 @@ def built_core(
 ) -> LiveCore:
     """The core, with everything that it looks at."""
     config = plan.config
+    cash = account.balances[config.run.currency].total
+    opening = {
+        "account": account.account_id,
+        "cash": str(cash),
+        "instruments": to_document(instruments),
+        "terms": _terms(plan, instruments),
+    }
+    capabilities = plan.broker.capabilities
+    reconciling = reconcile_settings(config, plan.mode, capabilities, account.account_id)
+    return assembled_core(
+        config,
+        strategy=plan.strategy,
+        account=account.account_id,
+        cash=cash,
+        instruments=instruments,
+        capabilities=capabilities,
+        prepare=broker.prepare,
+        rules=plan.rules,
+        journal=journal,
+        reconciler=lambda view: Reconciler(reconciling, view),
+        opening=opening,
+        store=store,
+    )
+
+
+def assembled_core(
+    config: LiveConfig,
+    *,
+    strategy: Strategy,
+    account: str,
+    cash: Decimal,
+    instruments: Mapping[str, Instrument],
+    capabilities: Capabilities,
+    prepare: Prepare,
+    rules: Sequence[RiskRule],
+    journal: JournalWriter,
+    reconciler: Callable[[LiveBooks], ReconcilerPort],
+    opening: Mapping[str, Any],
+    store: AdapterStore | None = None,
+) -> LiveCore:
+    """A core of a config's settings, for an account that holds so much cash; ``opening`` goes into its
+    journal."""
     interval = parse_interval(config.datafeed.interval)
     books = {symbol: SymbolBook(one, Series(symbol, interval.text)) for symbol, one in instruments.items()}
-    currency = config.run.currency
-    ledger = Ledger(currency=currency, cash=account.balances[currency].total, account=account.account_id)
-    capabilities = plan.broker.capabilities
-    board = risk_board(config, books, ledger, capabilities, extra=plan.rules)
+    ledger = Ledger(currency=config.run.currency, cash=cash, account=account)
+    board = risk_board(config, books, ledger, capabilities, extra=rules)
     kernel = LiveKernel(
-        strategy=plan.strategy,
+        strategy=strategy,
         settings=KernelSettings(
             run_id=config.run.id,
             strategy=config.strategy.class_path,
-            account=account.account_id,
+            account=account,
             interval=interval.text,
             warmup=config.run.warmup,
             capital=None if config.run.capital is None else float(config.run.capital),
-            prepare=broker.prepare,
+            prepare=prepare,
         ),
         books=books,
         ledger=ledger,
@@ -172,17 +216,22 @@ def built_core(
         capabilities=capabilities,
     )
     view = LiveBooks(kernel)
-    reconciling = reconcile_settings(config, plan.mode, capabilities, account.account_id)
     return LiveCore(
         kernel,
         journal=journal,
         risk=board,
-        reconciler=Reconciler(reconciling, view),
+        reconciler=reconciler(view),
         books=view,
         settings=LiveSettings(
             adopt_foreign=config.reconciliation.foreign == "adopt",
             # What is older is history: it is taken in after an outage, and not traded on.
             max_slice_age=None if interval.seconds is None else max(30.0, 1.5 * interval.seconds),
+            opening=opening,
         ),
         store=store,
     )
+
+
+def _terms(plan: LivePlan, instruments: Mapping[str, Instrument]) -> Any:
+    terms = run_terms(plan.config, broker_options=plan.broker_options, instruments=instruments)
+    return plan.scrubber.tree(terms)

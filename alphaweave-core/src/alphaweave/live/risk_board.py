@@ -113,6 +113,7 @@ class RiskBoard(RiskChain):
         "_daily",
         "_ends",
         "_interval",
+        "_news",
         "_rejects",
         "_remembered",
         "_repeated",
@@ -170,6 +171,7 @@ class RiskBoard(RiskChain):
             next_open=None if not calendars else _opening(calendars),
         )
         self._interval = interval_ns
+        self._news: dict[tuple[type, str], RiskFact] = {}
         self._ends: dict[str, int] = {}
         self._skew = ClockSkew(settings.clock_skew_ms or 500)
         self._connections = {
@@ -229,6 +231,7 @@ class RiskBoard(RiskChain):
 
     def heard(self, fact: RiskFact) -> None:
         """Something happened that is no order."""
+        self._note(fact)
         match fact:
             case BarSeen():
                 self._stale.bar(fact.symbol, fact.end_ns)
@@ -318,6 +321,12 @@ class RiskBoard(RiskChain):
         """The links that are not up."""
         return tuple(link for rule in self._connections.values() for link in rule.down())
 
+    def news(self) -> tuple[RiskFact, ...]:
+        """The newest word of each link, clock and account since the last call, in the order they came: what
+        the inputs of a journal alone do not tell."""
+        news, self._news = tuple(self._news.values()), {}
+        return news
+
     # Memory.
 
     def snapshot(self) -> dict[str, Any]:
@@ -346,6 +355,15 @@ class RiskBoard(RiskChain):
             if rule.code in rules:
                 rule.restore(rules[rule.code])
         self.states.take_over(restored)
+
+    def _note(self, fact: RiskFact) -> None:
+        if isinstance(fact, LinkHeard):
+            self._news[LinkHeard, fact.link] = fact
+        elif isinstance(fact, AccountSeen):
+            if fact.as_of_ns >= self.account.power_at:
+                self._news[AccountSeen, ""] = fact
+        elif isinstance(fact, ClocksCompared) and self._skew.proves(fact.sent_ns, fact.received_ns):
+            self._news[ClocksCompared, ""] = fact
 
     def _link(self, link: str) -> ConnectionSilence:
         rule = self._connections.get(link)

@@ -169,8 +169,12 @@ class ClockSkew(Timed):
 
     def compared(self, broker_ns: int, sent_ns: int, received_ns: int) -> None:
         """The broker's time, asked for at ``sent_ns`` and answered at ``received_ns`` of this clock."""
-        if 0 <= received_ns - sent_ns <= 2 * self._limit:
+        if self.proves(sent_ns, received_ns):
             self._skew = broker_ns - (sent_ns + received_ns) // 2
+
+    def proves(self, sent_ns: int, received_ns: int) -> bool:
+        """Whether an answer came soon enough to tell."""
+        return 0 <= received_ns - sent_ns <= 2 * self._limit
 
     @property
     def skew_ns(self) -> int | None:

@@ -23,20 +23,23 @@ class BooksAccount:
     """`alphaweave.live.risk_account.AccountView` over books and ledger.
 
     The broker's buying power is what `told` said last; before that, and after a restart, it is not known.
+
+    Attributes:
+        power_at: the instant of that figure, epoch nanoseconds UTC.
     """
 
     def __init__(self, books: Mapping[str, SymbolBook], ledger: Ledger) -> None:
         self._books = books
         self._ledger = ledger
         self._power: Decimal | None = None
-        self._power_at = 0
+        self.power_at = 0
         self._sent: list[tuple[int, Decimal | None]] = []
 
     def told(self, buying_power: Decimal | None, as_of_ns: int) -> None:
         """The broker's figure, and the instant that it is certainly not older than."""
-        if as_of_ns < self._power_at:
+        if as_of_ns < self.power_at:
             return
-        self._power, self._power_at = buying_power, as_of_ns
+        self._power, self.power_at = buying_power, as_of_ns
         self._sent = [(at, value) for at, value in self._sent if at >= as_of_ns]
 
     def sent(self, proposal: Proposal, now_ns: int) -> None:
@@ -84,7 +87,7 @@ class BooksAccount:
         for book in self._books.values():
             for order in book.orders.values():
                 # Later ones are among those that were sent since.
-                if order.status in _UNSEEN and order.decided_at < self._power_at and order.reserved:
+                if order.status in _UNSEEN and order.decided_at < self.power_at and order.reserved:
                     price = _price(book)
                     if price is None:
                         return None
