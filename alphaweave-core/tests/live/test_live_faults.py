@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from alphaweave.core.clock import from_ns
-from alphaweave.core.order import OrderStatus, OrderType, TimeInForce
+from alphaweave.core.order import OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.actions import SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.control import Verb
-from alphaweave.live.reports import ConnectionLost
+from alphaweave.live.inputs import TimerInput
+from alphaweave.live.reports import BrokerFill, ConnectionLost, FillCorrection
+from alphaweave.live.trading_state import TradingState
 
 
 def _module(name: str) -> ModuleType:
@@ -68,3 +73,57 @@ def test_an_exit_that_has_to_wait_wakes_nobody_meanwhile(bench: Any, why: str) -
     due = bench.core.next_wakeup()
     assert due is None or due > bench.now
     assert not bench.sent
+
+
+def test_a_fill_that_is_restated_before_its_order_is_known_is_its_orders(bench: Any) -> None:
+    """The correction takes the place of the fill that waits, and is booked once the names are there."""
+    handle = bench.bar(script=lambda strategy: strategy.order_market("SPY", 10))
+    (sent,) = bench.sent
+    at = from_ns(bench.now)
+    first = nameless(at, "9")
+    bench.event(first)
+    restated = evolve(first, size=Decimal(10), revision=1)
+    bench.event(FillCorrection("DU1", "x", 1, restated, at))
+    assert bench.kernel.books["SPY"].units == 0.0
+    assert "foreign_fill" not in bench.alerts()
+    bench.deliver()
+    assert (handle.status, handle.filled) == (OrderStatus.FILLED, Decimal(10))
+    assert bench.kernel.books["SPY"].units == 10.0
+    assert bench.board.states.state("SPY") is TradingState.ACTIVE
+    assert sent.intent in bench.broker.arrived
+
+
+def test_a_bust_of_a_fill_that_waits_takes_it_back(bench: Any) -> None:
+    bench.bar(script=lambda strategy: strategy.order_market("SPY", 10))
+    at = from_ns(bench.now)
+    bench.event(nameless(at, "10"))
+    bench.event(FillCorrection("DU1", "x", 1, None, at))
+    bench.deliver()
+    assert bench.kernel.books["SPY"].units == 0.0
+    assert not bench.core.intake.held
+
+
+def test_a_fill_of_nobodys_order_halts_its_symbol_also_if_only_its_correction_comes(bench: Any) -> None:
+    at = from_ns(bench.now)
+    bench.event(FillCorrection("DU1", "x", 1, evolve(nameless(at, "3"), revision=1), at))
+    assert bench.kernel.books["SPY"].units == 3.0
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+
+
+def nameless(at: datetime, size: str) -> BrokerFill:
+    """A fill that bears the broker's name of the first order only."""
+    return BrokerFill("DU1", "x", "B1", None, "SPY", Side.BUY, Decimal(size), Decimal(100), at, at, fees=())
+
+
+def test_an_answer_that_comes_after_the_connection_was_lost_opens_nothing(bench: Any) -> None:
+    """What was asked before the loss says nothing of the books after it."""
+    bench.settle()
+    bench.now = bench.core.next_wakeup()
+    bench.give(TimerInput(bench.now))
+    assert bench.reconciler.passed
+    assert bench.asked
+    bench.event(ConnectionLost(from_ns(bench.now), "cut"))
+    bench.told.clear()
+    bench.answer()
+    assert "reconciled" not in bench.alerts()
+    assert not bench.reconciler.passed

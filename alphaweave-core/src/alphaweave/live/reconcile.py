@@ -301,7 +301,7 @@ class Reconciler:
 
     def _proceed(self, at: int) -> tuple[Finding, ...]:
         """What a start or a reconnection asks for next, or that it has passed."""
-        if self.passed or self.refused or self._why is None:
+        if self.passed or self.refused or not self._active or self._why is None:
             return ()
         orders, fills, account = (self._rounds[name] for name in (_ORDERS, _FILLS, _ACCOUNT))
         if not orders.answered or self._first & self._doubts.versions().keys():
