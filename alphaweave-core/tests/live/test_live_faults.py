@@ -7,6 +7,7 @@ import sys
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,7 @@ from alphaweave.live.actions import SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.control import Verb
 from alphaweave.live.inputs import TimerInput
+from alphaweave.live.live_journal import AdapterStore
 from alphaweave.live.reports import BrokerFill, ConnectionLost, FillCorrection
 from alphaweave.live.trading_state import TradingState
 
@@ -127,3 +129,26 @@ def test_an_answer_that_comes_after_the_connection_was_lost_opens_nothing(bench:
     bench.answer()
     assert "reconciled" not in bench.alerts()
     assert not bench.reconciler.passed
+
+
+def test_what_an_adapter_keeps_while_the_journal_takes_it_is_not_lost() -> None:
+    """The adapter writes on the loop's thread, the journal takes on the core's: each change is taken once."""
+    store = AdapterStore()
+    taken: list[dict[str, str | None]] = []
+    taking = Thread(target=lambda: taken.append(store.take()))
+
+    class Key(str):
+        """The journal comes along when this is looked up for the second time: among what changed."""
+
+        __slots__ = ("looked_up",)
+
+        def __hash__(self) -> int:
+            self.looked_up = getattr(self, "looked_up", 0) + 1
+            if self.looked_up == 2:
+                taking.start()
+                taking.join(0.05)
+            return str.__hash__(self)
+
+    store[Key("cursor")] = "7"
+    taking.join()
+    assert [*taken, store.take()] in ([{"cursor": "7"}, {}], [{}, {"cursor": "7"}])

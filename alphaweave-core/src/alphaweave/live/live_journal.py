@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import reduce
 from operator import add
+from threading import Lock
 from typing import Any
 
 from attrs import asdict
@@ -39,26 +40,33 @@ _KINDS: Mapping[type, str] = {
 
 
 class AdapterStore(MutableMapping[str, str]):
-    """An adapter's durable key-values (``Services.store``), which knows what changed since it was asked."""
+    """An adapter's durable key-values (``Services.store``), which knows what changed since it was asked.
+
+    The adapter has it on the event loop, and in ``prepare`` on the core's thread, where changes are taken.
+    """
 
     def __init__(self, saved: Mapping[str, str] | None = None) -> None:
         self._values = dict(saved or {})
         self._changes: dict[str, str | None] = {}
+        self._lock = Lock()
 
     def take(self) -> dict[str, str | None]:
         """What changed since the last call; None is gone."""
-        changes, self._changes = self._changes, {}
+        with self._lock:
+            changes, self._changes = self._changes, {}
         return changes
 
     def __getitem__(self, key: str) -> str:
         return self._values[key]
 
     def __setitem__(self, key: str, value: str) -> None:
-        self._values[key] = self._changes[key] = value
+        with self._lock:
+            self._values[key] = self._changes[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del self._values[key]
-        self._changes[key] = None
+        with self._lock:
+            del self._values[key]
+            self._changes[key] = None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
