@@ -135,7 +135,7 @@ def test_what_an_adapter_keeps_while_the_journal_takes_it_is_not_lost() -> None:
     """The adapter writes on the loop's thread, the journal takes on the core's: each change is taken once."""
     store = AdapterStore()
     taken: list[dict[str, str | None]] = []
-    taking = Thread(target=lambda: taken.append(store.take()))
+    taking = Thread(target=lambda: taken.append(dict(store.take())))
 
     class Key(str):
         """The journal comes along when this is looked up for the second time: among what changed."""
