@@ -15,18 +15,28 @@ from attrs import evolve
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import JournalFailed, StrategyError
+from alphaweave.core.market import Bar, BarCorrection, BarSource
 from alphaweave.core.order import GroupKind, OrderRef, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.actions import Finish, Gate, SendCancel, SendGroup, SendReplace, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.control import Verb
 from alphaweave.live.datafeed import FeedGap
-from alphaweave.live.inputs import GapInput, OutcomeInput, OutcomeKind, SendOutcome, SliceInput
+from alphaweave.live.inputs import (
+    CorrectionInput,
+    GapInput,
+    LateBarInput,
+    OutcomeInput,
+    OutcomeKind,
+    SendOutcome,
+    SliceInput,
+)
 from alphaweave.live.journal_records import IntentState, canonical
 from alphaweave.live.kernel_live_state import capture_live
 from alphaweave.live.live_settings import LiveSettings
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored, FillCorrection, OrderUpdate
-from alphaweave.live.slices import Slice
+from alphaweave.live.slices import LateBar, Slice
 from alphaweave.live.trading_state import Escalation, KillStep
+from alphaweave.monitoring.monitor import TradeRecord
 
 
 def _module(name: str) -> ModuleType:
@@ -654,3 +664,91 @@ def test_a_replacement_that_a_failed_callback_asked_for_was_never_made(bench: An
     before = books(bench)
     bench.crash()
     assert books(bench) == before
+
+
+def test_a_flatten_larger_than_one_order_may_be_is_split(bench: Any) -> None:
+    """Each part is sent once the one before is over, and nothing is left that is too small to trade."""
+    ready(bench)
+    _, first = order(bench, buy(25))
+    bench.deliver()
+    bench.event(bench.broker.fill(first.intent, "25", "100", from_ns(bench.now)))
+    book = bench.kernel.books["SPY"]
+    book.instrument = evolve(book.instrument, market_max_size=D(8), min_size=D(2))
+    bench.command(Verb.FLATTEN)
+    sizes = []
+    while bench.sent:
+        (part,) = bench.deliver()
+        sizes.append(str(part.request.quantity))
+        bench.event(bench.broker.fill(part.intent, sizes[-1], "100", from_ns(bench.now)))
+    assert sizes == ["8", "8", "7", "2"]
+    assert book.quantity == 0
+    assert "flatten_failed" not in bench.alerts()
+
+
+def test_a_flatten_that_cannot_be_expressed_is_an_alert(make: Any) -> None:
+    """The run goes on, halted, whatever the venue lacks or its adapter does."""
+    bench = make()
+    ready(bench)
+    _, first = order(bench, buy())
+    bench.deliver()
+    bench.event(bench.broker.fill(first.intent, "10", "100", from_ns(bench.now)))
+
+    def broken(*arguments: Any) -> Any:
+        raise KeyError("conid")
+
+    bench.kernel.settings = evolve(bench.kernel.settings, prepare=broken)
+    bench.command(Verb.FLATTEN)
+    assert (bench.sent, bench.finish) == ([], None)
+    assert bench.alerts().count("flatten_refused") == 1
+    bench.kernel.settings = evolve(bench.kernel.settings, prepare=None)
+    book = bench.kernel.books["SPY"]
+    book.instrument = evolve(book.instrument, order_types=frozenset({(OrderType.LIMIT, TimeInForce.DAY)}))
+    bench.settle(6)
+    assert (bench.sent, bench.finish) == ([], None)
+    assert bench.alerts().count("flatten_refused") == 2
+
+
+def test_a_late_bar_joins_its_series_where_it_belongs(make: Any) -> None:
+    """It is marked late, runs `next` never again, and is there after a restart."""
+    bench = make(symbols=("SPY", "QQQ"))
+    ready(bench)
+    for close in (101.0, 102.0):
+        bench.bar(close)
+    series, seen = bench.kernel.books["SPY"].series, bench.strategy.seen
+    end = series.end[0] - live.MINUTE
+    early = Bar(
+        "SPY", "1m", from_ns(end - live.MINUTE), from_ns(end), 90.0, 90.0, 90.0, 90.0, 1.0, BarSource.BACKFILL
+    )
+    bench.give(LateBarInput(bench.now, LateBar(early)))
+    middle = evolve(early, start=early.end, end=from_ns(end + live.MINUTE // 2), close=95.0)
+    bench.give(LateBarInput(bench.now, LateBar(middle)))
+    bench.give(LateBarInput(bench.now, LateBar(middle)))
+    assert list(series.close) == [90.0, 95.0, 100.0, 101.0, 102.0]
+    assert series.cursor.count == 5
+    assert bench.kernel.books["SPY"].last() == 102.0
+    assert bench.strategy.seen == seen
+    assert bench.alerts().count("late_bar") == 3
+    assert bench.alerts().count("bad_bar") == 1
+    restated = evolve(middle, close=96.0)
+    bench.give(CorrectionInput(bench.now, BarCorrection(restated)))
+    unknown = evolve(middle, end=from_ns(end + live.MINUTE // 3))
+    bench.give(CorrectionInput(bench.now, BarCorrection(unknown)))
+    assert list(series.close) == [90.0, 96.0, 100.0, 101.0, 102.0]
+    assert bench.alerts().count("bar_corrected") == 1
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before
+    assert list(bench.kernel.books["SPY"].series.close) == [90.0, 96.0, 100.0, 101.0, 102.0]
+
+
+def test_a_fill_bears_the_number_of_the_last_slice(bench: Any) -> None:
+    """Between two slices it is booked in the one that is past, also after a restart."""
+    ready(bench)
+    _, first = order(bench, buy())
+    bench.deliver()
+    bench.event(bench.broker.fill(first.intent, "4", "100", from_ns(bench.now)))
+    bench.crash()
+    bench.settle(3)
+    bench.event(bench.broker.fill(first.intent, "6", "100", from_ns(bench.now)))
+    trades = [note for note in bench.told if isinstance(note, TradeRecord)]
+    assert [trade.index for trade in trades] == [1, 1]

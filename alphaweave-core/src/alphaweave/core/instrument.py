@@ -97,6 +97,24 @@ class Instrument:
         # Always with the digits of the step: equal sizes are written alike, however they came about.
         return CONTEXT.multiply(CONTEXT.divide_int(size, step), step)
 
+    def market_part(self, size: Decimal, price: Decimal | None) -> Decimal:
+        """As much of ``size`` as one market order may be, in whole steps; 0 where that is too little.
+
+        What is left is never less than the smallest order, where that can be had.
+
+        Args:
+            price: what ``max_notional`` is judged at; None leaves that out.
+        """
+        bounds = [bound for bound in (self.max_size, self.market_max_size) if bound is not None]
+        if self.max_notional is not None and price is not None and price > ZERO:
+            bounds.append(CONTEXT.divide(self.max_notional, price))
+        part = self.round_size(min([size, *bounds]))
+        least = self.min_size or self.size_step
+        left = CONTEXT.subtract(size, part)
+        if ZERO < left < least and CONTEXT.subtract(size, least) >= least:
+            part = min(part, self.round_size(CONTEXT.subtract(size, least)))
+        return part
+
     def round_quote(self, amount: Decimal) -> Decimal:
         """The largest allowed amount of quote currency not above ``amount``."""
         step = self.quote_step

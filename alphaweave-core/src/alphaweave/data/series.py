@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
@@ -116,19 +117,36 @@ class Series:
         """
         if self.end and end <= self.end[-1]:
             raise self._error(f"a bar ending {_utc(end)} cannot follow the one ending {_utc(self.end[-1])}")
-        if start > end:
-            raise self._error(f"a bar starting {_utc(start)} cannot end {_utc(end)}")
-        row = (open, high, low, close, volume)
-        for name, value in zip(_PRICES, row, strict=True):
-            if not isfinite(value):
-                raise self._error(f"{name} of the bar ending {_utc(end)} is {value}, not a finite number")
-        self.start.append(start)
-        self.end.append(end)
-        self.open.append(open)
-        self.high.append(high)
-        self.low.append(low)
-        self.close.append(close)
-        self.volume.append(volume)
+        row = (start, end, open, high, low, close, volume)
+        self._check_row(*row)
+        for column, value in zip(self._columns(), row, strict=True):
+            column.append(value)
+
+    def insert(  # noqa: PLR0917 - as `append`
+        self,
+        start: int,
+        end: int,
+        open: float,  # noqa: A002 - the field's own name
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+    ) -> int:
+        """Add a row that comes late where its end belongs, and return its number; the cursor stays.
+
+        A `Window` that was made before and reaches there shows it too.
+
+        Raises:
+            DataError: if there is a row of that ``end``, or as `append`. Nothing is added then.
+        """
+        place = bisect_left(self.end, end)
+        if place < len(self.end) and self.end[place] == end:
+            raise self._error(f"there is a bar ending {_utc(end)} already")
+        row = (start, end, open, high, low, close, volume)
+        self._check_row(*row)
+        for column, value in zip(self._columns(), row, strict=True):
+            column.insert(place, value)
+        return place
 
     def window(self, n: int) -> Window:
         """The last ``n`` visible rows (fewer if fewer are visible), for good: it never grows or moves.
@@ -173,13 +191,24 @@ class Series:
                     if not isfinite(value):
                         raise self._error(f"{name} is {value}, not a finite number", row)
 
+    def _columns(self) -> tuple[array[Any], ...]:
+        return (self.start, self.end, self.open, self.high, self.low, self.close, self.volume)
+
+    def _check_row(self, start: int, end: int, *prices: float) -> None:
+        if start > end:
+            raise self._error(f"a bar starting {_utc(start)} cannot end {_utc(end)}")
+        for name, value in zip(_PRICES, prices, strict=True):
+            if not isfinite(value):
+                raise self._error(f"{name} of the bar ending {_utc(end)} is {value}, not a finite number")
+
     def _error(self, reason: str, row: int | None = None) -> DataError:
         return DataError(f"{self.symbol} {self.interval}", reason, row)
 
 
 @frozen(eq=False, repr=False)
 class Window:
-    """Consecutive rows of one series, cut when it was made: rows that come later never show in it.
+    """Consecutive rows of one series, cut when it was made: rows that come later never show in it, but for
+    a late bar of a live run, which joins the series where it belongs.
 
     Every property returns a fresh list, oldest row first.
     """

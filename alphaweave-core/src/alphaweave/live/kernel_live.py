@@ -7,6 +7,7 @@ happened before without asking the strategy again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -28,7 +29,7 @@ from alphaweave.live.orders import Order, SymbolBook
 from alphaweave.live.proposal import Proposal
 from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
 from alphaweave.live.risk import RiskChain
-from alphaweave.live.rounding import Refused
+from alphaweave.live.rounding import Refused, whole_where_needed
 from alphaweave.live.slices import Slice
 from alphaweave.monitoring.monitor import Alert
 from alphaweave.strategy.events import Gap, OrderHandle
@@ -125,6 +126,7 @@ class LiveKernel(Kernel):
         super().__init__(**parts)
         self.at = 0
         self.refusal: Refused | None = None
+        self.row = self.index
         self.muted = False
         self.callbacks = 0
         self.fails_at: int | None = None
@@ -143,6 +145,7 @@ class LiveKernel(Kernel):
         """The bars of one end are known: advance, update indicators, let the strategy decide."""
         self.now = one.end
         self.index += 1
+        self.row = self.index
         for bar in one.bars:
             self._append(bar)
         self.trigger = None
@@ -156,8 +159,24 @@ class LiveKernel(Kernel):
         self.breaks.clear()
 
     def on_late_bar(self, bar: Bar) -> None:
-        """A bar whose slice had closed joins its series."""
-        self._append(bar)
+        """A bar whose slice had closed joins its series, where its end belongs; ``next`` is not run again.
+
+        Indicators are fed the newest bar only: one that lies before what they were told changes nothing.
+        """
+        book = self.books.get(bar.symbol)
+        if book is None:
+            return
+        self.alert("info", "late_bar", f"{bar.symbol}: the bar ending {bar.end} came late", bar.symbol)
+        series, end = book.series, to_ns(bar.end)
+        if not len(series) or end > series.end[-1]:
+            self._append(bar)
+            return
+        try:
+            series.insert(to_ns(bar.start), end, bar.open, bar.high, bar.low, bar.close, bar.volume)
+        except DataError as error:
+            self.alert("warning", "bad_bar", str(error), bar.symbol)
+            return
+        book.cursor.count += 1
 
     def on_bar_correction(self, bar: Bar) -> None:
         """A final bar was restated: its row is mended. Indicators keep what they were told."""
@@ -165,13 +184,11 @@ class LiveKernel(Kernel):
         if book is None:
             return
         series, end = book.series, to_ns(bar.end)
-        for row in range(len(series) - 1, -1, -1):
-            if series.end[row] == end:
-                series.open[row], series.high[row] = bar.open, bar.high
-                series.low[row], series.close[row], series.volume[row] = bar.low, bar.close, bar.volume
-                break
-            if series.end[row] < end:
-                return
+        row = bisect_left(series.end, end)
+        if row == len(series) or series.end[row] != end:
+            return
+        series.open[row], series.high[row] = bar.open, bar.high
+        series.low[row], series.close[row], series.volume[row] = bar.low, bar.close, bar.volume
         self.alert(
             "info", "bar_corrected", f"{bar.symbol}: the bar ending {bar.end} was restated", bar.symbol
         )
@@ -216,18 +233,23 @@ class LiveKernel(Kernel):
     # Orders of the engine's own.
 
     def place_exit(self, book: SymbolBook, chain: RiskChain) -> Order:
-        """An order at market that closes a position, of which the strategy hears nothing.
+        """An order at market that closes a position, or as much of it as one order may be, of which the
+        strategy hears nothing.
 
         Raises:
             Refused: ``chain`` denies it, or the adapter cannot express it.
         """
         side = Side.SELL if book.quantity > 0 else Side.BUY
-        request = OrderRequest(book.symbol, side, abs(book.quantity), None, _MARKET, self.desk.usual(book))
-        proposal = Proposal(
-            book.symbol, book.instrument, side, abs(book.quantity), request=request, reduces=True
-        )
         last = book.last()
-        proposal.price = None if last is None else Decimal(repr(last))
+        price = None if last is None else Decimal(repr(last))
+        tif = self.desk.usual(book)
+        size = book.instrument.market_part(abs(book.quantity), price)
+        size = whole_where_needed(self.capabilities, size, [(_MARKET, tif)], [])
+        if not size:
+            raise Refused("too_small", f"{abs(book.quantity)} units are less than can be traded")
+        request = OrderRequest(book.symbol, side, size, None, _MARKET, tif)
+        proposal = Proposal(book.symbol, book.instrument, side, size, request=request, reduces=True)
+        proposal.price = price
         proposal.position = proposal.worst_long = proposal.worst_short = book.quantity
         denial = chain.check(proposal)
         if denial is not None:

@@ -65,6 +65,7 @@ def restore_live(kernel: LiveKernel, state: Mapping[str, Any]) -> None:
                 series.append(*row)
         series.cursor.count = len(series)
     restore_kernel(kernel, state)
+    kernel.row = kernel.index
     kernel.own = set(state["own"])
     kernel.flows = set(state["ledger"]["flows"])
     # A leg that is over, of a group that is not, is one order, whoever looks for it.

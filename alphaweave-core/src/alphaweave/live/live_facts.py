@@ -8,11 +8,12 @@ from math import isfinite
 from typing import Final
 
 from alphaweave.core.clock import to_ns
-from alphaweave.core.market import Bar
+from alphaweave.core.market import Bar, BarCorrection
 from alphaweave.live.actions import TimeQuery
 from alphaweave.live.inputs import (
     AnswerInput,
     BrokerInput,
+    CorrectionInput,
     FeedLinkInput,
     Input,
     LateBarInput,
@@ -32,6 +33,7 @@ from alphaweave.live.risk_facts import (
     LinkRestored,
     RiskFact,
 )
+from alphaweave.live.slices import LateBar
 
 __all__ = ["DATA", "ORDERS", "flow_facts", "input_facts", "link_facts"]
 
@@ -64,8 +66,8 @@ def input_facts(given: Input, currency: str) -> tuple[RiskFact, ...]:
     match given:
         case SliceInput():
             return tuple(_seen(bar) for bar in given.slice.bars if isfinite(bar.close))
-        case LateBarInput():
-            return (_seen(given.late.bar),) if isfinite(given.late.bar.close) else ()
+        case LateBarInput(late=LateBar(bar=bar)) | CorrectionInput(correction=BarCorrection(bar=bar)):
+            return (_seen(bar),) if isfinite(bar.close) else ()
         case AnswerInput(answer=BrokerAccountState() as account):
             power = account.buying_power if account.base_currency == currency else None
             return (AccountSeen(power, to_ns(account.balances_as_of or account.as_of)),)

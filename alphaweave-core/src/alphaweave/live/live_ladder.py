@@ -5,8 +5,10 @@ It looks at what is demanded, not at what changed, so that a restart goes on whe
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
+from alphaweave.core.money import ZERO
 from alphaweave.core.order import Side
 from alphaweave.live.actions import Gate
 from alphaweave.live.effects import CancelOrder, SubmitGroup, SubmitOrder
@@ -34,7 +36,8 @@ class Ladder:
         # When to ask again for what was asked for, by client order id and by symbol.
         self._cancels: dict[str, int] = {}
         self._exits: dict[str, int] = {}
-        self._tried: dict[str, int] = {}
+        # How often closing it had no effect, and what there was to close then.
+        self._tried: dict[str, tuple[int, Decimal]] = {}
 
     @property
     def stops(self) -> bool:
@@ -49,7 +52,7 @@ class Ladder:
             if demanded.cancel is not Cancel.NONE:
                 self._cancel(book, at, before, everything=demanded.cancel is Cancel.ALL)
             if demanded.flatten and book.quantity:
-                if at >= self._exits.get(symbol, at):
+                if at >= self._exits.get(symbol, at) or self._progresses(book):
                     # Over: what it waits for from here on wakes it by coming in.
                     self._exits.pop(symbol, None)
                     # Whatever may still fill would be closed twice.
@@ -99,11 +102,18 @@ class Ladder:
                 ids.update(ref.client_order_id for ref in effect.refs)
         return ids
 
+    def _progresses(self, book: SymbolBook) -> bool:
+        """Whether less is held than when it was last tried: of a large position each order closes a part."""
+        before = self._tried.get(book.symbol)
+        return before is not None and abs(book.quantity) < before[1]
+
     def _flatten(self, book: SymbolBook, at: int) -> None:
-        tried = self._tried[book.symbol] = self._tried.get(book.symbol, 0) + 1
-        if tried > self._tries:
+        tries, _ = (0, ZERO) if self._progresses(book) else self._tried.get(book.symbol, (0, ZERO))
+        tries += 1
+        self._tried[book.symbol] = (tries, abs(book.quantity))
+        if tries > self._tries:
             self._exits.pop(book.symbol, None)
-            if tried == self._tries + 1:
+            if tries == self._tries + 1:
                 text = f"{book.symbol}: {book.quantity} units could not be closed; close them by hand"
                 self._kernel.alert("error", "flatten_failed", text, book.symbol)
             return
@@ -112,6 +122,10 @@ class Ladder:
             self._kernel.place_exit(book, self._board.exits)
         except Refused as refusal:
             self._kernel.alert("error", "flatten_refused", f"{book.symbol}: {refusal.text}", book.symbol)
+        except Exception as error:
+            # The adapter's `prepare` must not raise that, and the rest of the ladder has to be climbed.
+            text = f"{book.symbol}: the adapter raised {type(error).__name__}: {error}"
+            self._kernel.alert("error", "flatten_refused", text, book.symbol)
 
 
 def gate_of(states: TradingStates, refusal: Refused | None) -> Gate:
