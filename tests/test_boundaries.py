@@ -114,6 +114,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.monitor_queue",
         "alphaweave.live.recorder",
         "alphaweave.live.replay",
+        "alphaweave.live.run_clock",
         "alphaweave.live.sender",
     ),
     (

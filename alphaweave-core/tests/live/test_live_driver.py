@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from threading import Event, get_ident
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from alphaweave.core.clock import SystemClock
 from alphaweave.core.errors import BrokerUnavailable, InvariantViolation
 from alphaweave.core.market import Bar
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, Side
@@ -47,6 +49,7 @@ from alphaweave.live.live_driver import DriverSettings, LiveDriver
 from alphaweave.live.live_monitors import LiveMonitors
 from alphaweave.live.monitor_queue import MonitorQueues
 from alphaweave.live.reports import BrokerEvent, BrokerNotice, BrokerOrder, OrderAck, OrderUpdate
+from alphaweave.live.run_clock import RunClock
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import BarSnapshot
 
@@ -147,7 +150,9 @@ class Venue:
 class Stage:
     """A driver with everything around it."""
 
-    def __init__(self, core: Core, *, bars: int = 3, control: ControlStore | None = None) -> None:
+    def __init__(
+        self, core: Core, *, bars: int = 3, control: ControlStore | None = None, **settings: Any
+    ) -> None:
         self.core = core
         self.venue = Venue()
         self.memory = InMemoryMonitor()
@@ -166,8 +171,11 @@ class Stage:
             ),
             monitors=LiveMonitors(self.queues, state=lambda: "active", now=lambda: WHEN),
             control=control,
-            settings=DriverSettings(
-                control_every=0.005, answer_within=0.05, pulse_every=0.01, stop_within=2, open_within=2
+            settings=evolve(
+                DriverSettings(
+                    control_every=0.005, answer_within=0.05, pulse_every=0.01, stop_within=2, open_within=2
+                ),
+                **settings,
             ),
             timer=timer,
         )
@@ -419,3 +427,100 @@ async def test_monitors_hear_of_slices_notices_and_the_engine() -> None:
     assert list(frame["A"]) == [0.0, 2.0, 0.0]
     assert "maintenance" in stage.alerts()
     assert BrokerInput in {type(one) for one in stage.core.given}
+
+
+@played
+async def test_query_that_is_never_answered_fails_after_a_while() -> None:
+    """It would never be asked again, and the books never be compared."""
+    core = Core(lambda given: (OPEN,) if isinstance(given, AnswerInput) else ())
+    core.begin = (Ask(OrderQuery(ref("1"), 7)),)
+    stage = Stage(core, call_within=0.02)
+    stage.feed.stream = lambda: endless(stage.feed)  # type: ignore[method-assign]
+    stage.venue.get_order = forever  # type: ignore[assignment, method-assign]
+    running = asyncio.ensure_future(stage.run())
+    await until(lambda: "answer" in core.kinds())
+    stage.driver.request_stop("enough")
+    await running
+    (answer,) = (one for one in core.given if isinstance(one, AnswerInput))
+    assert (answer.query.number, answer.error) == (7, "no answer within 0.02 s")
+
+
+async def forever(ref: OrderRef) -> None:
+    """An adapter that forgot about time."""
+    await asyncio.Event().wait()
+
+
+@played
+async def test_what_the_loop_cannot_carry_out_ends_the_run() -> None:
+    """Whatever came after it in the same decision would never leave, and nobody would hear of it."""
+    stage = Stage(Core(lambda given: (Tell(bars=(None,)),) if isinstance(given, SliceInput) else ()))  # type: ignore[arg-type]
+    with pytest.raises(AttributeError, match="NoneType"):
+        await stage.run()
+    assert "engine_failed" in stage.alerts()
+
+
+@played
+async def test_callback_that_does_not_come_back_is_told_once() -> None:
+    core = Core()
+    stage = Stage(core, busy_after=0.02)
+    core.free.clear()
+    running = asyncio.ensure_future(stage.run())
+    await until(lambda: "engine_busy" in stage.alerts())
+    await asyncio.sleep(0.05)
+    core.free.set()
+    await running
+    assert stage.alerts().count("engine_busy") == 1
+
+
+@played
+async def test_machine_whose_clock_is_set_back_still_wakes_the_core() -> None:
+    """An hour without a question to the broker would be an hour in which nobody looks."""
+    core = Core()
+    stage = Stage(core, bars=1)
+    stage.feed.stream = lambda: endless(stage.feed)  # type: ignore[method-assign]
+    clock = MovableClock()
+    stage.driver.now = RunClock(clock)  # type: ignore[misc]
+
+    def waking(given: Input) -> Sequence[Action]:
+        if isinstance(given, SliceInput):
+            core.wakeup = given.at + 20_000_000
+            clock.behind = timedelta(hours=1)
+        elif isinstance(given, TimerInput):
+            core.wakeup = None
+        return ()
+
+    core.answers = waking
+    running = asyncio.ensure_future(stage.run())
+    await until(lambda: "timer" in core.kinds())
+    stage.driver.request_stop("enough")
+    await running
+
+
+class MovableClock(SystemClock):
+    """The machine's, as wrong as wanted."""
+
+    behind = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() - self.behind
+
+
+def test_store_that_cannot_be_read_is_told_once_until_it_can(tmp_path: Path) -> None:
+    """It is looked at ten times a second, and says the same each time."""
+
+    async def scene() -> None:
+        path = tmp_path / "run.control"
+        stage = Stage(Core(), control=ControlStore(path))
+        stage.feed.stream = lambda: endless(stage.feed)  # type: ignore[method-assign]
+        running = asyncio.ensure_future(stage.run())
+        await until(lambda: "slice" in stage.core.kinds())
+        away = path.rename(tmp_path / "away")
+        await until(lambda: "control_failed" in stage.alerts())
+        await asyncio.sleep(0.1)
+        assert stage.alerts().count("control_failed") == 1
+        away.rename(path)
+        await until(lambda: "control_restored" in stage.alerts())
+        stage.driver.request_stop("enough")
+        await running
+
+    asyncio.run(scene())

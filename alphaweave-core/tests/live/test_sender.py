@@ -458,3 +458,15 @@ async def test_end_leaves_nothing_unreported() -> None:
     assert desk.calls == ["1"]
     desk.put(submit("4"))
     assert desk.outcomes["4"].text == "the run is ending"
+
+
+@played
+async def test_call_that_never_ends_is_unknown_after_a_while() -> None:
+    """And the line goes on: an adapter that forgets about time must not hold back every later order."""
+    desk = Desk(abreast=1, patience=0.02)
+    desk.slow = {"1": asyncio.Event()}
+    desk.sender.put(submit("1"))
+    desk.sender.put(submit("2"))
+    await desk.sender.settled()
+    assert desk.told == [("1", OutcomeKind.UNKNOWN), ("2", OutcomeKind.ACKED)]
+    assert desk.outcomes["1"].text == "no answer within 0.02 s"

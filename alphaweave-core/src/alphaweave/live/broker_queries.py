@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from alphaweave.core.errors import BrokerError
 from alphaweave.live.actions import (
     AccountQuery,
     FillsQuery,
@@ -13,15 +16,24 @@ from alphaweave.live.actions import (
 from alphaweave.live.broker import Broker
 from alphaweave.live.inputs import Answer
 
-__all__ = ["answer_to"]
+__all__ = ["asked"]
 
 
-async def answer_to(broker: Broker, query: Query) -> Answer:
-    """The broker's answer.
+async def asked(broker: Broker, query: Query, seconds: float) -> tuple[Answer, str | None]:
+    """The broker's answer, or why there is none: at the latest after so many seconds."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await _answer(broker, query), None
+    except BrokerError as error:
+        return None, str(error) or type(error).__name__
+    except (Exception, SystemExit, GeneratorExit) as error:
+        if limit.expired():
+            return None, f"no answer within {seconds:g} s"
+        return None, f"{type(error).__name__}: {error}"
 
-    Raises:
-        BrokerError: there is none.
-    """
+
+async def _answer(broker: Broker, query: Query) -> Answer:
     if isinstance(query, OrderQuery):
         return await broker.get_order(query.ref)
     if isinstance(query, OpenOrdersQuery):

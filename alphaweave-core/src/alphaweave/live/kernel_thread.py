@@ -44,10 +44,11 @@ _Job = Callable[[], Callable[[], None]]
 class KernelThread:
     """Runs jobs in the order in which they were handed over. All methods are called on the loop's thread.
 
-    After a job of the core has raised, none is done any more: the core may be in the middle of something.
+    After a job of the core has raised, or what came of it could not be carried out, none is done any more:
+    the core may be in the middle of something.
 
     Attributes:
-        failure: what the core raised; None while it has not.
+        failure: what was raised; None while nothing was.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, failed: Callable[[BaseException], None]) -> None:
@@ -57,6 +58,8 @@ class KernelThread:
         self._failed = failed
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._waiting = 0
+        # When it last came on, in the loop's time.
+        self._moved = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
         self._broken = False
@@ -68,6 +71,11 @@ class KernelThread:
     def idle(self) -> bool:
         """Whether all that was handed over is done, and heard of."""
         return self._waiting == 0
+
+    @property
+    def busy(self) -> float:
+        """Seconds since it last came on although there is something to do; 0 while there is nothing."""
+        return self._loop.time() - self._moved if self._waiting else 0.0
 
     async def settled(self) -> None:
         """Return when it is idle."""
@@ -113,6 +121,7 @@ class KernelThread:
         return not self._thread.is_alive()
 
     def _hand_over(self, job: _Job, *, fatal: bool) -> None:
+        self._moved = self._moved if self._waiting else self._loop.time()
         self._waiting += 1
         self._idle.clear()
 
@@ -129,6 +138,8 @@ class KernelThread:
         self._jobs.put(guarded)
 
     def _fail(self, error: BaseException) -> None:
+        if self.failure is not None:
+            return
         self.failure = error
         self._failed(error)
 
@@ -143,8 +154,13 @@ class KernelThread:
                 self._loop.call_soon_threadsafe(self._hear, heard)
 
     def _hear(self, heard: Callable[[], None]) -> None:
+        self._moved = self._loop.time()
         try:
             heard()
+        except BaseException as error:
+            # What came of a step was carried out in part: the rest of it would be missed for ever.
+            self._broken = True
+            self._fail(error)
         finally:
             self._waiting -= 1
             if self._waiting == 0:

@@ -29,7 +29,7 @@ class CommandPost:
         sender: Sender,
         put: Callable[[Command, Callable[[], None]], None],
         now: Callable[[], int],
-        alert: Callable[[str, str], None],
+        alert: Callable[[str, str, str], None],
         answer_within: float,
     ) -> None:
         """Set up.
@@ -37,7 +37,7 @@ class CommandPost:
         Args:
             put: hands a command to the core, and calls back when the core has dealt with it.
             now: nanoseconds since the epoch, UTC.
-            alert: is told what is wrong with the store, with a code.
+            alert: is told what is wrong with the store: severity, code and text.
             answer_within: seconds after which a command is answered although the core has not come to it.
         """
         self._store = store
@@ -47,6 +47,7 @@ class CommandPost:
         self._alert = alert
         self._answer_within = answer_within
         self._holds = 0
+        self._blind = False
         self._answers: set[asyncio.Task[None]] = set()
 
     async def look(self, *, first: bool = False) -> None:
@@ -60,8 +61,14 @@ class CommandPost:
                 # The core knows whether it had decided these.
                 commands = (*(one for one in unanswered if one.id not in taken), *commands)
         except ControlError as error:
-            self._alert("control_failed", str(error))
+            # It is looked at ten times a second, and will say the same each time.
+            if not self._blind:
+                self._blind = True
+                self._alert("error", "control_failed", str(error))
             return
+        if self._blind:
+            self._blind = False
+            self._alert("info", "control_restored", "operators' commands can be read again")
         for command in commands:
             self._take(command)
 
@@ -102,4 +109,4 @@ class CommandPost:
         try:
             await asyncio.to_thread(self._store.answer, number, document, self._now())
         except ControlError as error:
-            self._alert("control_failed", str(error))
+            self._alert("error", "control_failed", str(error))

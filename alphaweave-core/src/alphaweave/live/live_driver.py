@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
-from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import AlphaweaveError, BrokerError, BrokerUnavailable
 from alphaweave.core.market import Bar, BarCorrection
 from alphaweave.live.actions import (
@@ -33,12 +33,11 @@ from alphaweave.live.actions import (
 )
 from alphaweave.live.adapters.timer import LoopTimer, Timer
 from alphaweave.live.broker import Broker
-from alphaweave.live.broker_queries import answer_to
+from alphaweave.live.broker_queries import asked
 from alphaweave.live.control import ControlStore
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.feed_pump import FeedLink, FeedPump, Pumped
 from alphaweave.live.inputs import (
-    Answer,
     AnswerInput,
     BrokerInput,
     CommandInput,
@@ -57,6 +56,7 @@ from alphaweave.live.kernel_thread import Core, KernelThread
 from alphaweave.live.live_commands import CommandPost
 from alphaweave.live.live_monitors import LiveMonitors
 from alphaweave.live.reports import BrokerEvent, BrokerNotice
+from alphaweave.live.run_clock import RunClock
 from alphaweave.live.sender import Sender
 from alphaweave.live.slices import LateBar, Slice
 
@@ -88,6 +88,8 @@ class DriverSettings:
         pulse_every: how often monitors are told how the engine is.
         stop_within: how long what is on its way may take when the run ends.
         open_within: how long the first slice waits for start-up reconciliation.
+        call_within: how long a call of the broker may take; adapters have limits of their own below that.
+        busy_after: after so long with one input the core is told of as busy.
         abreast: how many orders may be on their way at once.
     """
 
@@ -96,6 +98,8 @@ class DriverSettings:
     pulse_every: float = 1.0
     stop_within: float = 10.0
     open_within: float = 30.0
+    call_within: float = 60.0
+    busy_after: float = 30.0
     abreast: int = 8
 
 
@@ -108,6 +112,7 @@ class LiveDriver:
         finish: how the core wanted the run to end; None before that.
         fed: whether the feed had no more to say.
         ended: whether the core's thread has ended, so that its journal may be closed.
+        now: what inputs are stamped with.
     """
 
     def __init__(
@@ -139,13 +144,18 @@ class LiveDriver:
         self._settings = settings or DriverSettings()
         self._timer = timer or LoopTimer()
         self._objection = objection
-        self._last = 0
+        self.now = RunClock(self._timer.clock)
         self._make_pump = pump
         self._loop = asyncio.get_running_loop()
         self.thread = KernelThread(self._loop, failed=self._core_failed)
         abreast = 1 if isinstance(broker, MarketBroker) else self._settings.abreast
         self.sender = Sender(
-            broker, report=self._report, now=self.now, objection=self._objects, abreast=abreast
+            broker,
+            report=self._report,
+            now=self.now,
+            objection=self._objects,
+            abreast=abreast,
+            patience=self._settings.call_within,
         )
         self._wakeup: int | None = None
         self._rescheduled = asyncio.Event()
@@ -161,16 +171,11 @@ class LiveDriver:
                 sender=self.sender,
                 put=lambda command, then: self._put(CommandInput(self.now(), command), then),
                 now=self.now,
-                alert=lambda code, text: self._monitors.alert("error", code, text, self._moment()),
+                alert=lambda level, code, text: self._monitors.alert(level, code, text, self._moment()),
                 answer_within=self._settings.answer_within,
             )
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[asyncio.Task[None]] = set()
-
-    def now(self) -> int:
-        """Nanoseconds since the epoch, UTC; never less than it was before, whatever the clock does."""
-        self._last = max(self._last, to_ns(self._timer.clock.now()))
-        return self._last
 
     @property
     def opened(self) -> bool:
@@ -334,14 +339,7 @@ class LiveDriver:
                 self._end(action)
 
     async def _ask(self, query: Query) -> None:
-        answer: Answer = None
-        error: str | None = None
-        try:
-            answer = await answer_to(self._broker, query)
-        except BrokerError as failure:
-            error = str(failure) or type(failure).__name__
-        except (Exception, SystemExit, GeneratorExit) as failure:
-            error = f"{type(failure).__name__}: {failure}"
+        answer, error = await asked(self._broker, query, self._settings.call_within)
         self._put(AnswerInput(self.now(), query, answer, error))
 
     def _objects(self) -> str | None:
@@ -375,8 +373,14 @@ class LiveDriver:
             await post.look()
 
     async def _pulse(self) -> None:
+        told = False
         while True:
             self._monitors.pulse()
+            busy = self.thread.busy > self._settings.busy_after
+            if busy and not told:
+                text = f"for more than {self._settings.busy_after:g} s the core has been busy with one input"
+                self._monitors.alert("error", "engine_busy", text, self._moment())
+            told = busy
             await self._timer.sleep(self._settings.pulse_every)
 
     def _moment(self) -> datetime:

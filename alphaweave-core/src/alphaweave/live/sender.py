@@ -65,6 +65,7 @@ class Sender:
         now: Callable[[], int],
         objection: Callable[[], str | None] = lambda: None,
         abreast: int = 8,
+        patience: float = 60.0,
     ) -> None:
         """Set up; the gate is shut.
 
@@ -74,6 +75,7 @@ class Sender:
             objection: why nothing may leave whatever the gate says (the account's lock is lost, the journal
                 is broken); asked just before each send.
             abreast: how many orders may be on their way at once.
+            patience: seconds after which a call is cancelled; an adapter has a limit of its own below that.
         """
         if abreast < 1:
             raise ValueError(f"at least one order has to be on its way at once, not {abreast}")
@@ -85,6 +87,7 @@ class Sender:
         self._now = now
         self._objection = objection
         self._abreast = abreast
+        self._patience = patience
         self._line: deque[_Order] = deque()
         self._flights: dict[str, _Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -167,7 +170,7 @@ class Sender:
             why = self._refusal(action)
             if why is None:
                 self.sent += 1
-                outcome = await _outcome(self._sending(action))
+                outcome = await _outcome(self._sending(action), self._patience)
             else:
                 outcome = _not_sent(why)
         finally:
@@ -257,7 +260,7 @@ class Sender:
             if ref is None:
                 outcome = _not_sent("its order never reached the broker")
             else:
-                outcome = await _outcome(self._cancelling(ref))
+                outcome = await _outcome(self._cancelling(ref), self._patience)
         finally:
             self._report(action.intent, outcome)
 
@@ -301,10 +304,12 @@ def _still_there(ref: OrderRef, action: _Order, outcome: SendOutcome) -> OrderRe
     return ref if outcome.kind is OutcomeKind.UNKNOWN else None
 
 
-async def _outcome(sending: Awaitable[tuple[OrderAck, ...] | None]) -> SendOutcome:
+async def _outcome(sending: Awaitable[tuple[OrderAck, ...] | None], seconds: float) -> SendOutcome:
     """How a call ended. Whatever an adapter raises that it must not: nobody knows what it did before."""
+    limit = asyncio.timeout(seconds)
     try:
-        acks = await sending
+        async with limit:
+            acks = await sending
     except OrderRejected as error:
         return SendOutcome(OutcomeKind.REJECTED, code=error.reason.value, text=error.text or str(error))
     except CancelRejected as error:
@@ -326,5 +331,7 @@ async def _outcome(sending: Awaitable[tuple[OrderAck, ...] | None]) -> SendOutco
     except BrokerError as error:
         return SendOutcome(OutcomeKind.UNKNOWN, code=error.code, text=str(error))
     except (Exception, SystemExit, GeneratorExit) as error:
-        return SendOutcome(OutcomeKind.UNKNOWN, text=f"{type(error).__name__}: {error}")
+        late = isinstance(error, TimeoutError) and limit.expired()
+        text = f"no answer within {seconds:g} s" if late else f"{type(error).__name__}: {error}"
+        return SendOutcome(OutcomeKind.UNKNOWN, text=text)
     return SendOutcome(OutcomeKind.CANCEL_TAKEN) if acks is None else SendOutcome(OutcomeKind.ACKED, acks)
