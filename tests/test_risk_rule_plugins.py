@@ -16,7 +16,9 @@ from alphaweave.live.hookspecs import hookimpl
 from alphaweave.live.plugins import DatafeedPlugin, RiskRulePlugin
 from alphaweave.live.proposal import Proposal
 from alphaweave.live.registry import Registry
+from alphaweave.live.risk_time import Timed
 from alphaweave.live.runner import LiveRunner
+from alphaweave.live.trading_state import KillStep
 
 RULES = [{"name": "no-symbol", "options": {"no-symbol": {"symbol": "MSFT"}}}]
 
@@ -82,6 +84,43 @@ def test_rule_of_a_plugin_denies_in_a_paper_run(tmp_path: Path) -> None:
     assert denied == {"MSFT"}
     assert {order.status for order in orders if order.symbol == "MSFT"} == {"denied"}
     assert "IBM" in {trade.symbol for trade in runner.memory.trades}
+
+
+class Slow(Timed):
+    """Thinks for as long as it is told, and wants trading halted after two days."""
+
+    code = "slow"
+    applies_to_reductions = True
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.seconds, self.days = seconds, set[int]()
+
+    def check(self, proposal: Proposal) -> str | None:
+        self.clock.advance(self.seconds)
+        return None
+
+    def moved(self, now_ns: int) -> None:
+        self.days.add(now_ns // 86_400_000_000_000)
+        if len(self.days) == 20:
+            self.want(KillStep.CANCEL_ALL, self.code, "two weeks are enough")
+
+
+@pytest.mark.parametrize(("seconds", "reasons"), [(0.05, set()), (0.052, {"risk_rule_slow"})])
+def test_rule_that_takes_longer_than_50_ms_denies(tmp_path: Path, seconds: float, reasons: set[str]) -> None:
+    """However it answers; and it is told the time all the same."""
+    slow = Slow(seconds)
+    runner = prepared(config(tmp_path, risk_rules=RULES), Plugin(slow))
+    assert isinstance(runner._clock, ManualClock)
+    slow.clock = runner._clock
+    runner.run()
+    orders = list(runner.memory.orders)
+    denied = {order.reason for order in orders if order.status == "denied"}
+    assert denied - {"trading_halted"} == reasons
+    assert "trading_halted" in denied
+    assert all("took 52 ms, and 50 are" in order.text for order in orders if order.reason == "risk_rule_slow")
+    assert bool(runner.memory.trades) is not bool(reasons)
 
 
 def test_replay_with_a_rule_is_refused(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin
 from alphaweave.live.proposal import RiskRule
 from alphaweave.live.reconcile import Reconciler
 from alphaweave.live.reports import BrokerAccountState
+from alphaweave.live.risk_bounded import bounded
 from alphaweave.live.terms import run_terms
 from alphaweave.monitoring.monitor import Monitor
 from alphaweave.strategy.strategy import Strategy
@@ -170,7 +171,7 @@ def built_core(
         instruments=instruments,
         capabilities=capabilities,
         prepare=broker.prepare,
-        rules=plan.rules,
+        rules=tuple(bounded(rule, plan.clock.monotonic) for rule in plan.rules),
         journal=journal,
         reconciler=lambda view: Reconciler(reconciling, view),
         opening=opening,
