@@ -116,6 +116,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.replay",
         "alphaweave.live.run_clock",
         "alphaweave.live.sender",
+        "alphaweave.live.slippage",
+        "alphaweave.live.tape",
+        "alphaweave.live.tape_decisions",
     ),
     (
         "alphaweave._metadata",
@@ -131,6 +134,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "alphaweave.live.adapter_services",
         "alphaweave.live.backtest",
+        "alphaweave.live.comparison",
         "alphaweave.live.discretion",
         "alphaweave.live.instrument_rules",
         "alphaweave.live.live_run",

@@ -98,9 +98,30 @@ def run(config: Path, as_json: bool, **options: Any) -> int:
 @_FRESH
 @_UNTIL
 @_SUMMARY
+@click.option(
+    "--diff",
+    "journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="JOURNAL",
+    help="Decide on the inputs of JOURNAL instead, and show the first decision that differs.",
+)
 @_JSON
-def replay(config: Path, overrides: tuple[str, ...], as_json: bool, **options: Any) -> int:
-    """Run CONFIG over history, whatever its run.mode says."""
+def replay(
+    config: Path, overrides: tuple[str, ...], journal: Path | None, as_json: bool, **options: Any
+) -> int:
+    """Run CONFIG over history, whatever its run.mode says.
+
+    With --diff, the inputs are those of a paper or live run, and what became of its orders is taken from its
+    journal. Shown is also what each order slipped against the broker paper. The exit code is 1 if a decision
+    differs.
+    """
+    if journal is not None:
+        given = [f"--{name}" for name, one in options.items() if one is not None and one is not False]
+        if given:
+            raise click.UsageError(f"{', '.join(given)} cannot go with --diff: nothing is run, only compared")
+        from alphaweave.cli.comparing import compare_run
+
+        return compare_run(config, journal, overrides, as_json=as_json)
     from alphaweave.cli.running import run_config
 
     return run_config(config, (*overrides, "run.mode=replay"), as_json=as_json, **options)
