@@ -134,6 +134,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "alphaweave.live.adapter_services",
         "alphaweave.live.backtest",
+        "alphaweave.live.discreet_stores",
         "alphaweave.live.comparison",
         "alphaweave.live.discretion",
         "alphaweave.live.instrument_rules",

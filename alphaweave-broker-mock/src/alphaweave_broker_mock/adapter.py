@@ -27,7 +27,7 @@ from alphaweave.core.order import (
 )
 from alphaweave.data.series import Series
 from alphaweave.live.adapters.base import BrokerConfig, RunMode, Services
-from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.adapters.capabilities import Capabilities, refuse_undeclared
 from alphaweave.live.broker import (
     BrokerAccountState,
     BrokerEvent,
@@ -39,6 +39,7 @@ from alphaweave.live.broker import (
 )
 from alphaweave.live.config_options import parse_options
 from alphaweave.sim.capabilities import SIM_CAPABILITIES
+from alphaweave.sim.venue import SimVenue
 from alphaweave_broker_mock.account_file import AccountFile
 from alphaweave_broker_mock.options import MockOptions, PaperOptions, VenueOptions
 from alphaweave_broker_mock.venue import make_venue
@@ -83,13 +84,14 @@ class SimulatedBroker:
         self._options = self.options_class() if options is None else options
         self._services = Services() if services is None else services
         self._instruments = self._assumed() if instruments is None else dict(instruments)
-        self._venue = make_venue(self._options, self._services, self._instruments)
+        self._venue: SimVenue = make_venue(self._options, self._services, self._instruments)
         self._board: dict[str, Series] = {}
         self._venue.board = self._board
         self._market_time: int | None = None
         path = self._services.account_path
         self._file = None if path is None else AccountFile(path)
         self._kept_to: int | None = None
+        self._account: str | None = None
         self._connected = False
         self._taken = False
         self._events: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
@@ -108,7 +110,7 @@ class SimulatedBroker:
         """Nothing to connect to; refuses a run for real money, and takes up the account that was kept.
 
         Raises:
-            AuthenticationFailed: the run's mode is ``live``.
+            AuthenticationFailed: the run's mode is ``live``, or it names another account.
             StateError: the account that was kept cannot be read.
         """
         if self._services.mode is RunMode.LIVE:
@@ -118,9 +120,29 @@ class SimulatedBroker:
                 code="simulated_broker",
                 details={"broker": self.name, "mode": self._services.mode.value},
             )
+        wanted = self._services.account_id
+        if self._account is not None and wanted not in {None, self._account}:
+            raise AuthenticationFailed(
+                f"broker {self.name!r} trades the account {self._account}, but broker.account_id is {wanted}",
+                code="other_account",
+                details={"broker": self.name, "account": self._account, "account_id": str(wanted)},
+            )
         if self._file is not None and not self._board:
             self._market_time = self._kept_to = self._file.load(self._venue, self._board)
         self._connected = True
+
+    def trade_on(
+        self, venue: SimVenue, board: dict[str, Series], market_time: int | None, *, account: str
+    ) -> None:
+        """Trade on a venue that outlives this adapter, before it connects: a sandbox's.
+
+        Args:
+            venue: with its orders and its books.
+            board: the market that it sees; `on_market` goes on with it.
+            market_time: the instant of its latest bar (ns); None before the first.
+            account: whose books they are. `connect` refuses a run that names another.
+        """
+        self._venue, self._board, self._market_time, self._account = venue, board, market_time, account
 
     async def disconnect(self) -> None:
         """Ends the event stream after what is already in it."""
@@ -174,7 +196,7 @@ class SimulatedBroker:
             series.cursor.count = len(series)
         self._market_time = end if self._market_time is None else max(self._market_time, end)
         self._venue.on_slice(end)
-        self._publish()
+        self.publish()
 
     def prepare(
         self,
@@ -182,6 +204,7 @@ class SimulatedBroker:
         refs: Sequence[OrderRef],
         replaces: OrderRef | None = None,
     ) -> Sequence[Mapping[str, str]]:
+        refuse_undeclared(self.capabilities, request, refs[0].symbol)
         return tuple({} for _ in refs)
 
     async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
@@ -199,14 +222,14 @@ class SimulatedBroker:
     async def cancel_order(self, ref: OrderRef) -> None:
         self._check_sendable()
         self._venue.cancel(ref.client_order_id, self._now())
-        self._publish()
+        self.publish()
 
     async def cancel_all(self, symbols: Sequence[str] | None) -> None:
         self._check_sendable()
         try:
             self._venue.cancel_all(symbols, self._now())
         finally:
-            self._publish()
+            self.publish()
 
     async def replace_order(self, ref: OrderRef, new_ref: OrderRef, change: OrderChange) -> OrderAck:
         self._check_sendable()
@@ -280,7 +303,8 @@ class SimulatedBroker:
                 f"broker {self.name!r} is not connected: connect() first", code="not_connected"
             )
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Tell what has happened at the venue since the last time."""
         # Before anybody hears of it: what a broker has said it knows, whatever happens to it.
         if self._file is not None:
             self._file.save(self._venue, self._board, self._market_time)
@@ -300,7 +324,7 @@ class SimulatedBroker:
             )
 
     def _acknowledge(self, ref: OrderRef) -> OrderAck:
-        self._publish()
+        self.publish()
         order = self._venue.order(ref.client_order_id)
         return OrderAck(ref if order is None else order.ref, self._services.clock.now(), from_ns(self._now()))
 

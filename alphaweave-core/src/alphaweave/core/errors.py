@@ -28,6 +28,8 @@ AlphaweaveError
 │   └── LockHeld                another process runs on the same file or account
 ├── Redacted                    stands for an exception that held a secret
 ├── InvariantViolation          the kernel's own books disagree: a bug, never a trading outcome
+├── ConformanceError            a conformance suite is set up wrongly
+│   └── Unproven                this machine or venue lacks what a case needs
 └── BrokerError                 what a broker call can end in
     ├── Unsupported             refused before anything was sent
     ├── OrderRejected           a final no from the broker
@@ -82,6 +84,7 @@ __all__ = [
     "BrokerUnavailable",
     "CancelRejected",
     "ConfigError",
+    "ConformanceError",
     "ControlError",
     "DataError",
     "InvariantViolation",
@@ -108,6 +111,7 @@ __all__ = [
     "StateSchemaTooNew",
     "StrategyError",
     "UnknownAdapter",
+    "Unproven",
     "Unsupported",
 ]
 
@@ -341,3 +345,13 @@ class Redacted(AlphaweaveError):
 
 class InvariantViolation(AlphaweaveError):
     """The kernel's own books disagree. This is a bug in AlphaWeave, never a trading outcome."""
+
+
+class ConformanceError(AlphaweaveError):
+    """A conformance suite is set up wrongly: it overrides a case, or deviates from one that does not exist."""
+
+    exit_code = 2
+
+
+class Unproven(ConformanceError):
+    """A case cannot be tried: this machine, or the venue, lacks what it takes. The report says so."""

@@ -101,8 +101,9 @@ class Broker(Protocol):
             handed a leg's own and no other. Empty where nothing is needed.
 
         Raises:
-            Unsupported: the adapter cannot express this request, for a reason that its `Capabilities`
-                cannot say. Nothing is sent and nothing is committed.
+            Unsupported: the `Capabilities` do not declare what it asks for
+                (`alphaweave.live.adapters.capabilities.refuse_undeclared`), or the adapter cannot express it
+                for a reason that they cannot say. Nothing is sent and nothing is committed.
         """
         ...
 

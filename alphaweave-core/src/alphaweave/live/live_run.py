@@ -23,6 +23,7 @@ from alphaweave.live.adapters.timer import LoopTimer
 from alphaweave.live.config import redacted
 from alphaweave.live.control import ControlStore
 from alphaweave.live.datafeed import DataFeed
+from alphaweave.live.discreet_stores import DiscreetControl, DiscreetJournal
 from alphaweave.live.fanout import MonitorFailure
 from alphaweave.live.feed_pump import FeedPump
 from alphaweave.live.instrument_rules import instrument_rules
@@ -132,7 +133,12 @@ class LiveRun:
                 journal, recovered = opened_journal(plan, account, instruments)
                 held.callback(self._close, journal)
                 core = built_core(
-                    plan, broker, account=account, instruments=instruments, journal=journal, store=store
+                    plan,
+                    broker,
+                    account=account,
+                    instruments=instruments,
+                    journal=self._discreet(journal),
+                    store=store,
                 )
                 meta = self._meta(account, recovered)
                 return await self._drive(core, broker, events, feed, meta, recovered)
@@ -163,8 +169,14 @@ class LiveRun:
         plan, config = self._plan, self._plan.config
         path = config.persistence.journal
         queues = MonitorQueues(tuple(plan.monitors.items()), clock=plan.clock)
-        monitors = LiveMonitors(queues, state=lambda: core.board.states.state().value, now=plan.clock.now)
+        monitors = LiveMonitors(
+            queues,
+            state=lambda: core.board.states.state().value,
+            now=plan.clock.now,
+            quiet=lambda: core.link.upkeep is not None,
+        )
         queues.start(meta)
+        control = None if path is None else DiscreetControl(ControlStore.beside(path).path, plan.scrubber)
         timer = LoopTimer(plan.clock)
         driver = self._driver = LiveDriver(
             core,
@@ -181,7 +193,7 @@ class LiveRun:
                 after=core.closed_to,
             ),
             monitors=monitors,
-            control=None if path is None else ControlStore.beside(path),
+            control=control,
             settings=plan.settings,
             timer=timer,
         )
@@ -208,6 +220,11 @@ class LiveRun:
         if error is not None:
             raise AlphaweaveError(error) if driver.opened else RunRefused(error)
         return self.summary
+
+    def _discreet(self, journal: JournalWriter) -> JournalWriter:
+        if not isinstance(journal, Journal):
+            return journal
+        return DiscreetJournal(journal, self._plan.scrubber, journal.path)
 
     def _close(self, journal: JournalWriter) -> None:
         # A strategy that never came back still has the core, and with it the journal.

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from attrs import frozen
 
@@ -67,7 +67,8 @@ class Fault(Enum):
 class Power(Enum):
     """What a sandbox can do for the kit. Each `Fault` is a power of the same name; the others name methods.
 
-    WRONG_KEYS: `Sandbox.wrong_options`. DROP, REFUSE, MUTE, RESTART, SKEW: the methods of these names.
+    FRESH: `Sandbox.fresh`. WRONG_KEYS: `Sandbox.wrong_options`. DROP, REFUSE, MUTE, RESTART, SKEW: the
+    methods of these names.
     HOLD_EVENTS: `hold_events` and `release_events`; DUPLICATE and REORDER: their arguments ``times`` and
     ``backwards``. FILL, CANCEL, EXPIRE, BUST, CORRECT, LATE_FEE, CASH_FLOW, MOVE_POSITION, FOREIGN_ORDER,
     FOREIGN_TRADE, HALT: methods of `alphaweave.testing.venue.VenueControl`. HISTORY, FORMING, CORRECT_BAR,
@@ -84,6 +85,7 @@ class Power(Enum):
     ERROR_AFTER = "error_after"
     GARBLE = "garble"
     HOLD = "hold"
+    FRESH = "fresh"
     WRONG_KEYS = "wrong_keys"
     DROP = "drop"
     REFUSE = "refuse"
@@ -184,6 +186,10 @@ class Sandbox(ABC):
     def attach(self, adapter: object) -> None:  # noqa: B027 - most venues are servers and have nothing to do
         """Told of every adapter the kit makes, before it connects: for a venue that lives in the adapter's
         process and has no wire."""
+
+    def fresh(self) -> Self:
+        """Another sandbox like this one, as new and not started (FRESH): for cases that live many lives."""
+        raise powerless("be made anew")
 
     def wrong_options(self) -> dict[str, Any]:
         """`options` with keys that the venue refuses (WRONG_KEYS)."""

@@ -15,6 +15,8 @@ How the market of a sandbox behaves:
 * `set_price` lets the market trade at a price, as much as anybody wants: what can trade there does, by the
   venue's own rules, a market order included. Whether a market order is filled when it comes or at the next
   price is the venue's affair: the kit sets the price again.
+* The account that `options` open holds nothing but cash: enough for 100 units of each symbol at 100. Every
+  start of a sandbox that was made anew begins there.
 * What the last price does not reach rests until it does, or until `fill`.
 """
 

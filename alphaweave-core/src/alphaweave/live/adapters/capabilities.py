@@ -28,6 +28,7 @@ __all__ = [
     "ClientIdUniqueness",
     "check_change",
     "check_request",
+    "refuse_undeclared",
     "usual_group_tif",
     "usual_tif",
 ]
@@ -231,3 +232,23 @@ def check_change(capabilities: Capabilities, symbol: str, change: OrderChange) -
             what = f"this broker cannot replace the {name} of an order"
             return Unsupported(f"{symbol}: {what}", code="unsupported", text=what)
     return None
+
+
+def refuse_undeclared(
+    capabilities: Capabilities, request: OrderRequest | OrderGroup | OrderChange, symbol: str
+) -> None:
+    """What an adapter's ``prepare`` begins with: nothing that is not declared goes further.
+
+    The engine has looked already, at the instrument too. This holds for whoever else calls.
+
+    Raises:
+        Unsupported: the capabilities do not have it.
+    """
+    if isinstance(request, OrderChange):
+        refusal = check_change(capabilities, symbol, request)
+    else:
+        refusal = check_request(
+            capabilities, Instrument(symbol=symbol, venue_symbol=symbol, fractional=True), request
+        )
+    if refusal is not None:
+        raise refusal
