@@ -115,7 +115,9 @@ class SubmitCases:
         """Every declared pair of type and time in force arrives as just that pair."""
         await bench.open()
         now = bench.venue.clock.now()
-        for kind, tif in _pairs_where(bench.capabilities, lambda pair: pair in bench.capabilities.order_types):
+        for kind, tif in _pairs_where(
+            bench.capabilities, lambda pair: pair in bench.capabilities.order_types
+        ):
             narrowed = bench.instrument().order_types
             if narrowed is None or (kind, tif) in narrowed:
                 request = bench.orders.of(bench.symbol, kind, tif, now=now)
