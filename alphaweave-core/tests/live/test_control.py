@@ -197,3 +197,12 @@ def test_processes_may_all_write_at_once(store: ControlStore) -> None:
     assert store.take(99) == ()
     assert store.latches()[""].state == HALTED
     assert os.listdir(store.path.parent) == ["sma.db.control"]  # noqa: PTH208
+
+
+def test_numbers_go_on_where_the_file_was_moved_away(store: ControlStore) -> None:
+    """A run knows by its number what it has decided: a new file's halt must not look like an old command."""
+    day = 86_400 * 10**9
+    before = [store.post("status", operator="eva", at_ns=20_000 * day + second) for second in range(3)]
+    store.path.rename(store.path.with_suffix(".away"))
+    after = [ControlStore(store.path).post("halt", operator="eva", at_ns=20_001 * day) for _ in range(2)]
+    assert sorted({*before, *after}) == [*before, *after]

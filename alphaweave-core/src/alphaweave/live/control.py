@@ -39,6 +39,7 @@ __all__ = ["ACTIVE", "HALTED", "REDUCING", "Command", "ControlStore", "Latch", "
 ACTIVE: Final = "ACTIVE"
 REDUCING: Final = "REDUCING"
 HALTED: Final = "HALTED"
+_SECOND_NS: Final = 1_000_000_000
 _TIGHTER: Final = (ACTIVE, REDUCING, HALTED)
 
 
@@ -148,7 +149,11 @@ class ControlStore:
             raise ControlError("resume needs a reason: what was wrong, and why it is right now", self.path)
         with self._transaction() as connection:
             told = {"scope": scope, "operator": operator, "reason": reason, "at_ns": at_ns}
-            made = connection.execute(_commands.insert(), {"verb": str(verb), **told})
+            new = {"verb": str(verb), **told}
+            if connection.execute(select(_commands.c.id).limit(1)).one_or_none() is None:
+                # Numbers go on where an earlier file was moved away: a run obeys none that it has had.
+                new["id"] = max(1, at_ns // _SECOND_NS)
+            made = connection.execute(_commands.insert(), new)
             state = _LATCHES.get(Verb(verb))
             if state is not None:
                 if state == REDUCING and _state(connection, scope) == HALTED:
