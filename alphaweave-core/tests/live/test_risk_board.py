@@ -420,6 +420,15 @@ def test_operator_latches_the_account_or_a_symbol(
         assert run.judge("1") is None
 
 
+@pytest.mark.parametrize("verb", [Verb.HALT, Verb.FLATTEN])
+def test_symbol_that_is_not_in_the_run_is_refused(live: Any, verb: Verb) -> None:
+    """Who mistypes it would believe that the right one is halted."""
+    run = live()
+    with pytest.raises(ValueError, match="SPX is not in this run, which has QQQ, SPY"):
+        run.board.operator(command(verb, "SPX"))
+    assert run.board.states.symbols() == ()
+
+
 def test_resuming_without_a_reason_is_refused(live: Any) -> None:
     """Somebody says why."""
     run = live()

@@ -278,7 +278,7 @@ class RiskBoard(RiskChain):
         measured anew from the last equity.
 
         Raises:
-            ValueError: a resumption has no operator or no reason.
+            ValueError: a resumption has no operator or no reason, or the symbol is not in the run.
         """
         symbol = command.scope or None
         if command.verb == "resume":
@@ -295,6 +295,9 @@ class RiskBoard(RiskChain):
         step = _STEPS.get(command.verb)
         if step is None:
             return None
+        if symbol is not None and symbol not in self.account.symbols:
+            have = ", ".join(self.account.symbols)
+            raise ValueError(f"{symbol} is not in this run, which has {have}; nothing was latched")
         reason = command.reason.strip() or f"{command.operator} said so"
         return self.latch(Escalation(step, _OPERATOR, reason, symbol), who=command.operator)
 

@@ -35,6 +35,11 @@ class BooksAccount:
         self.power_at = 0
         self._sent: list[tuple[int, Decimal | None]] = []
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The run's, in order."""
+        return tuple(sorted(self._books))
+
     def told(self, buying_power: Decimal | None, as_of_ns: int) -> None:
         """The broker's figure, and the instant that it is certainly not older than."""
         if as_of_ns < self.power_at:
