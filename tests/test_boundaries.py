@@ -101,6 +101,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.live_intents",
         "alphaweave.live.live_journal",
         "alphaweave.live.live_ladder",
+        "alphaweave.live.live_link",
         "alphaweave.live.live_missing",
         "alphaweave.live.live_ports",
         "alphaweave.live.live_recovery",
@@ -134,8 +135,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "alphaweave.live.adapter_services",
         "alphaweave.live.backtest",
-        "alphaweave.live.discreet_stores",
         "alphaweave.live.comparison",
+        "alphaweave.live.discreet_stores",
         "alphaweave.live.discretion",
         "alphaweave.live.instrument_rules",
         "alphaweave.live.live_run",

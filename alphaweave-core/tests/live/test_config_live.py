@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from attrs import fields
 
-from alphaweave.core.clock import to_ns
+from alphaweave.core.clock import ManualClock, to_ns
 from alphaweave.core.errors import ConfigError
 from alphaweave.core.instrument import Instrument
 from alphaweave.data.series import Series
+from alphaweave.live.adapter_services import adapter_services
 from alphaweave.live.adapters.base import RunMode
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.config import LiveConfig, parse_live_config, redacted
-from alphaweave.live.config_live import calendars, reconcile_settings, risk_board
+from alphaweave.live.config_live import calendars, maintenance, reconcile_settings, risk_board
 from alphaweave.live.ledger import Ledger
 from alphaweave.live.orders import SymbolBook
 from alphaweave.live.reconcile_books import ReconcileSettings
@@ -164,3 +165,19 @@ def test_every_key_of_reconciliation_is_used() -> None:
     of_the_run = {"live", "account", "currency", "not_found_is_final_after"}
     known = {each.name for each in fields(ReconcileSettings)} - own - of_the_run
     assert known == {"first_start", "foreign", "in_flight", "open_orders", "positions"}
+
+
+def test_maintenance_is_a_table_of_hours() -> None:
+    """Anything else is a problem of its key; and adapters of the broker's name learn of it."""
+    table = {"timezone": "America/New_York", "sun": ["23:45-00:45"]}
+    wanted = config(broker={"name": "paper", "maintenance": table})
+    assert maintenance(wanted) is not None
+    clock = ManualClock(datetime(2024, 1, 8, 5, 15, tzinfo=UTC))
+    broker, other = (adapter_services(wanted, RunMode.PAPER, clock, name) for name in ("paper", "other"))
+    assert (broker.resting(), other.resting()) == (1800.0, 0.0)
+    clock.advance(1800)
+    assert broker.resting() == 0.0
+    for wrong in ("24/7", {"sun": ["23:45-00:45"]}, {**table, "sun": ["late"]}):
+        with pytest.raises(ConfigError) as caught:
+            config(broker={"name": "paper", "maintenance": wrong})
+        assert [problem.path for problem in caught.value.problems] == ["broker.maintenance"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from alphaweave.core.clock import from_ns
+from alphaweave.core.clock import from_ns, to_ns
 from alphaweave.core.errors import JournalFailed, StrategyError
 from alphaweave.core.market import Bar, BarCorrection, BarSource
 from alphaweave.core.order import GroupKind, OrderRef, OrderStatus, OrderType, Side, TimeInForce
@@ -23,20 +23,23 @@ from alphaweave.live.control import Verb
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.inputs import (
     CorrectionInput,
+    FeedLinkInput,
     GapInput,
     LateBarInput,
     OutcomeInput,
     OutcomeKind,
     SendOutcome,
     SliceInput,
+    TimerInput,
 )
 from alphaweave.live.journal_records import IntentState, canonical
 from alphaweave.live.kernel_live_state import capture_live
 from alphaweave.live.live_settings import LiveSettings
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored, FillCorrection, OrderUpdate
+from alphaweave.live.sessions import WeeklyCalendar
 from alphaweave.live.slices import LateBar, Slice
 from alphaweave.live.trading_state import Escalation, KillStep
-from alphaweave.monitoring.monitor import TradeRecord
+from alphaweave.monitoring.monitor import Alert, TradeRecord
 
 
 def _module(name: str) -> ModuleType:
@@ -752,3 +755,61 @@ def test_a_fill_bears_the_number_of_the_last_slice(bench: Any) -> None:
     bench.event(bench.broker.fill(first.intent, "6", "100", from_ns(bench.now)))
     trades = [note for note in bench.told if isinstance(note, TradeRecord)]
     assert [trade.index for trade in trades] == [1, 1]
+
+
+NIGHTLY = WeeklyCalendar({"mon": ["00:10-00:20"]}, timezone="UTC")
+
+
+def test_maintenance_is_no_alarm_and_the_books_are_compared_after_it(make: Any) -> None:
+    """Nothing is asked or sent in it; the gate says why, and opens once the books agree."""
+    bench = make(settings=LiveSettings(maintenance=NIGHTLY))
+    ready(bench)
+    _, first = order(bench, buy())
+    bench.deliver()
+    start, end = (to_ns(live.T0) + minutes * live.MINUTE for minutes in (10, 20))
+    while bench.now < start - live.SECOND:
+        bench.settle()
+    assert bench.gates[-1].open
+    bench.settle()
+    reason = "the broker is in maintenance until 2024-01-01 00:20 UTC"
+    assert (bench.now, bench.gates[-1]) == (start, Gate(False, reason=reason))
+    denied = bench.bar(script=buy(1))
+    assert (denied.status, denied.reason, bench.sent) == (OrderStatus.DENIED, "maintenance", [])
+    bench.event(ConnectionLost(from_ns(bench.now), "reset"))
+    bench.give(FeedLinkInput(bench.now, False, "reset"))
+    bench.event(ConnectionRestored(from_ns(bench.now)))
+    assert bench.asked == []
+    while bench.now < end - live.SECOND:
+        bench.now += live.SECOND
+        bench.give(TimerInput(bench.now))
+        assert bench.asked == []
+    assert [n for n in bench.told if isinstance(n, Alert) and n.severity != "info"] == []
+    assert not bench.gates[-1].open
+    bench.settle(3)
+    assert bench.gates[-1].open
+    assert bench.alerts().count("reconciled") == 2
+    assert bench.alerts().index("maintenance_began") < bench.alerts().index("maintenance_ended")
+    bench.give(FeedLinkInput(bench.now, True))
+    assert bench.bar(script=buy(1)).status is OrderStatus.PENDING
+    assert first.intent in bench.kernel.orders
+
+
+def test_a_connection_that_maintenance_leaves_lost_is_an_alarm_at_its_end(make: Any) -> None:
+    """And a run that starts within it waits for its end."""
+    bench = make(settings=LiveSettings(maintenance=NIGHTLY))
+    ready(bench)
+    bench.now = to_ns(live.T0) + 12 * live.MINUTE
+    bench.crash()
+    assert (bench.asked, bench.core.reconciled) == ([], False)
+    bench.event(ConnectionLost(from_ns(bench.now), "reset"))
+    assert [n.severity for n in bench.told if isinstance(n, Alert) and n.code == "connection_lost"] == [
+        "info"
+    ]
+    bench.now = to_ns(live.T0) + 20 * live.MINUTE
+    assert bench.core.next_wakeup() == bench.now
+    bench.give(TimerInput(bench.now))
+    lost = [n.severity for n in bench.told if isinstance(n, Alert) and n.code == "connection_lost"]
+    assert lost == ["info", "error"]
+    bench.event(ConnectionRestored(from_ns(bench.now)))
+    bench.settle(3)
+    assert bench.gates[-1].open

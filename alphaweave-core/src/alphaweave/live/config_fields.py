@@ -104,20 +104,22 @@ class Blocks:
 class Hours:
     """Validator: None, the name of a calendar, or a table of hours (`sessions.read_calendar`).
 
-    A name is looked up when a run needs it, for an exchange's calendar takes a moment to make.
+    A name is looked up when a run needs it, for an exchange's calendar takes a moment to make. ``named``
+    says whether there may be one.
     """
 
+    named: bool = True
+
     def __call__(self, instance: object, attribute: object, value: Any) -> None:
-        if value is None or (isinstance(value, str) and value):
+        if value is None or (self.named and isinstance(value, str) and value):
             return
         if not isinstance(value, Mapping):
-            raise ValueError(
-                f"a calendar is a name, such as XNYS or 24/7, or a table of hours, not {value!r:.80}"
-            )
+            what = "a calendar is a name, such as XNYS or 24/7, or a table" if self.named else "it is a table"
+            raise ValueError(f"{what} of hours, not {value!r:.80}")
         read_calendar(value)
 
     def schema(self) -> dict[str, Any]:
-        return {"type": ["string", "object"]}
+        return {"type": ["string", "object"]} if self.named else {"type": "object"}
 
 
 def block_of(options: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from alphaweave.live.reconcile_books import ReconcileSettings
 from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.sessions import Calendar, read_calendar
 
-__all__ = ["calendars", "reconcile_settings", "risk_board"]
+__all__ = ["calendars", "maintenance", "reconcile_settings", "risk_board"]
 
 _CLOCK: Final = 60.0
 
@@ -39,6 +39,12 @@ def calendars(config: LiveConfig) -> dict[str, Calendar]:
     if problems:
         raise ConfigError(problems, config.source)
     return found
+
+
+def maintenance(config: LiveConfig) -> Calendar | None:
+    """When the broker is in maintenance; None is never."""
+    table = config.broker.maintenance
+    return None if table is None else read_calendar(table)
 
 
 def reconcile_settings(

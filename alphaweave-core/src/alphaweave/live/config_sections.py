@@ -239,9 +239,11 @@ class BrokerSection(AdapterSection):
     Attributes:
         name: which broker adapter.
         account_id: the account this run is meant for; live mode demands it, and the broker has to agree.
+        maintenance: when the broker is in maintenance, as a table of hours; null is never.
     """
 
     account_id: str | None = None
+    maintenance: Any = field(default=None, validator=Hours(named=False))
 
 
 @frozen(kw_only=True)

@@ -32,26 +32,24 @@ from alphaweave.live.inputs import (
 from alphaweave.live.journal_records import Entry, Recovered
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.live_books import LiveBooks
-from alphaweave.live.live_facts import DATA, ORDERS, flow_facts, input_facts, link_facts
+from alphaweave.live.live_facts import DATA, flow_facts, input_facts, link_facts
 from alphaweave.live.live_intake import Intake
 from alphaweave.live.live_journal import AdapterStore, bar_snapshot, status_document
 from alphaweave.live.live_ladder import Ladder, gate_of
+from alphaweave.live.live_link import BrokerLink
 from alphaweave.live.live_missing import MissingFills
 from alphaweave.live.live_ports import JournalWriter, ReconcilerPort
 from alphaweave.live.live_recovery import Recovery
 from alphaweave.live.live_scribe import Scribe, Standing, Written
 from alphaweave.live.live_settings import LiveSettings
-from alphaweave.live.reconcile_findings import Finding, Passed, StartRefused, Why
-from alphaweave.live.reports import ConnectionLost, ConnectionRestored
+from alphaweave.live.reconcile_findings import Finding, Passed, StartRefused
 from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.risk_facts import LinkRestored
-from alphaweave.live.rounding import Refused
 from alphaweave.live.trading_state import Escalation, KillStep, Transition
 from alphaweave.monitoring.monitor import Alert, BarSnapshot
 
 __all__ = ["LiveCore"]
 
-_SECOND_NS: Final = 1_000_000_000
 _NO_STATE: Final[dict[str, Any]] = {}
 
 
@@ -62,8 +60,7 @@ class LiveCore:
         kernel: books, orders and strategy.
         board: the rules and the trading state; it is the kernel's chain.
         gate: what the sender was told last.
-        reconciled: the books agree with the broker's, as far as anybody knows.
-        linked: order entry and events of the broker are up.
+        link: whether the broker may be sent to.
         failed: the strategy failed; its callbacks are not called any more.
         finished: the run is over, and takes no more inputs.
         commands: number of the last operator's command that was decided.
@@ -96,8 +93,7 @@ class LiveCore:
         self.intake = Intake(kernel, books.intents, adopts=settings.adopt_foreign)
         self.settings = settings
         self.gate: Gate | None = None
-        self.reconciled = False
-        self.linked = True
+        self.link = BrokerLink(kernel, risk, reconciler, settings)
         self.failed = False
         self.finished = False
         self.commands = 0
@@ -111,6 +107,11 @@ class LiveCore:
             store=AdapterStore() if store is None else store,
             settings=settings,
         )
+
+    @property
+    def reconciled(self) -> bool:
+        """The books agree with the broker's, as far as anybody knows."""
+        return self.link.reconciled
 
     # Life.
 
@@ -143,9 +144,9 @@ class LiveCore:
             self._begin(at)
             board.heard(LinkRestored(DATA, at))
             board.advance(at)
-            kernel.refusal = self._refusal(None)
+            kernel.refusal = self.link.refusal(None)
             failure = self._guarded(lambda: self.intake.doubt(self.intents.orphan(at), at))
-            self.reconciler.begin(at, Why.START)
+            self.link.begin(at)
             return self._decide("start", "", at, dict(self.settings.opening), failure=failure)
 
     def handle(self, given: Input) -> tuple[Action, ...]:
@@ -163,7 +164,8 @@ class LiveCore:
         """When a `TimerInput` is due; None: not before something else comes in."""
         if self.finished:
             return None
-        times = (self.reconciler.next_due() if self.linked else None, self._ladder.next_due())
+        asking = self.reconciler.next_due() if self.link.linked else None
+        times = (asking, self._ladder.next_due(), self.link.next_due())
         return min((each for each in times if each is not None), default=None)
 
     def stop(self, reason: str, at: int) -> tuple[Action, ...]:
@@ -184,11 +186,12 @@ class LiveCore:
         for fact in link_facts(given):
             board.heard(fact)
         transitions = list(self._latched(board.advance(at)))
-        self._look_at_link(given)
+        self.link.look(given)
         findings = self._findings(given)
         for fact in input_facts(given, self.kernel.ledger.currency):
             board.heard(fact)
-        self.kernel.refusal = self._refusal(given)
+        self.kernel.refusal = self.link.refusal(given)
+        self.intake.quiet = self.link.upkeep is not None
         failure = self._guarded(lambda: self.intake.enter(given, findings))
         bars: tuple[BarSnapshot, ...] = ()
         wrong = self._command(given.command, transitions) if isinstance(given, CommandInput) else {}
@@ -234,21 +237,6 @@ class LiveCore:
             return error
         return None
 
-    def _look_at_link(self, given: Input) -> None:
-        """Whether the broker is there; after it was not, nothing is sent before the books are compared."""
-        event = given.event if isinstance(given, BrokerInput) else None
-        if isinstance(event, ConnectionLost):
-            self.linked = self.reconciled = False
-            self.reconciler.lost()
-        elif isinstance(event, ConnectionRestored):
-            self.linked, self.reconciled = True, False
-            self.reconciler.begin(given.at, Why.RECONNECT)
-        elif self.linked and self.reconciled and ORDERS in self.board.down():
-            # It was silent for too long, and what it may have said meanwhile has to be asked for.
-            self.reconciled = False
-            self.kernel.alert("warning", "connection_silent", "the broker was silent for too long")
-            self.reconciler.begin(given.at, Why.RECONNECT)
-
     def _findings(self, given: Input) -> tuple[Finding, ...]:
         if not isinstance(given, AnswerInput):
             return ()
@@ -257,23 +245,9 @@ class LiveCore:
         else:
             found = self.reconciler.answered(given.query, given.answer, given.at)
             found += self._missing.given_up(given)
-        if self.linked and any(isinstance(finding, Passed) for finding in found):
-            self.reconciled = True
-            self.board.heard(LinkRestored(ORDERS, given.at))
+        if any(isinstance(finding, Passed) for finding in found):
+            self.link.passed(given.at)
         return found
-
-    def _refusal(self, given: Input | None) -> Refused | None:
-        """Why no order is taken from the strategy now."""
-        if not self.linked:
-            return Refused("connection_lost", "the connection to the broker is lost")
-        if not self.reconciled:
-            return Refused("not_reconciled", "the books are not reconciled with the broker's yet")
-        oldest = self.settings.max_slice_age
-        if isinstance(given, SliceInput) and oldest is not None:
-            age = (given.at - given.slice.end) / _SECOND_NS
-            if age > oldest:
-                return Refused("stale_slice", f"the slice is {age:.1f} s old when it comes in")
-        return None
 
     def _command(self, command: Command, transitions: list[Transition]) -> dict[str, Any]:
         """Do what an operator says; what is wrong with it."""
@@ -322,7 +296,7 @@ class LiveCore:
             severity, code = ("info", "resumed") if cause is None else ("error", cause.code)
             kernel.alert(severity, code, text, transition.symbol)
         if not self.finished:
-            self._ladder.climb(at, may_send=self.linked and self.reconciled and not kernel.stopped)
+            self._ladder.climb(at, may_send=self.link.up and not kernel.stopped)
         notes, kernel.notes = tuple(kernel.notes), []
         watermarks = {"reconciler": self.reconciler.snapshot()} if entries or kind == "start" else _NO_STATE
         written = Written(
@@ -338,7 +312,7 @@ class LiveCore:
         sends = self._scribe.write(written, (*notes, *bars), self._standing())
         if sends is None:
             return self._journal_failed(notes)
-        asks = [Ask(query) for query in self.reconciler.due(at)] if self.linked else []
+        asks = [Ask(query) for query in self.reconciler.due(at)] if self.link.linked else []
         told = [Tell(notes, bars)] if notes or bars else []
         return (*self._regated(), *sends, *asks, *told)
 
@@ -380,7 +354,7 @@ class LiveCore:
 
     def _regated(self) -> tuple[Action, ...]:
         """The gate, where it is another than the sender was told."""
-        gate = gate_of(self.board.states, self._refusal(None))
+        gate = gate_of(self.board.states, self.link.refusal(None))
         if gate == self.gate:
             return ()
         self.gate = gate
@@ -416,5 +390,5 @@ class LiveCore:
         return Standing(self.intake.held, self.closed_to, self.commands)
 
     def _status(self) -> dict[str, Any]:
-        own = {"connected": self.linked, "reconciled": self.reconciled, "strategy_failed": self.failed}
+        own = {"connected": self.link.linked, "reconciled": self.reconciled, "strategy_failed": self.failed}
         return {**status_document(self.kernel, self.board.states), **own, "last_slice": self.closed_to}

@@ -79,6 +79,7 @@ class Intake:
         wanted: what has to be latched by what came in.
         refusals: how many orders the broker refused.
         adopts: fills of nobody's orders halt nothing.
+        quiet: a connection that is lost is no alarm: the broker is in maintenance.
     """
 
     def __init__(self, kernel: LiveKernel, intents: Intents, *, adopts: bool) -> None:
@@ -86,6 +87,7 @@ class Intake:
         self.wanted: list[Escalation] = []
         self.refusals = 0
         self.adopts = adopts
+        self.quiet = False
         self._kernel = kernel
         self._intents = intents
 
@@ -111,7 +113,11 @@ class Intake:
                 kernel.on_gap(given.gap)
             case FeedLinkInput():
                 code = "feed_restored" if given.up else "feed_lost"
-                kernel.alert("info" if given.up else "warning", code, given.reason or code.replace("_", " "))
+                kernel.alert(
+                    "info" if given.up or self.quiet else "warning",
+                    code,
+                    given.reason or code.replace("_", " "),
+                )
             case BrokerInput():
                 self._event(given)
             case OutcomeInput():
@@ -150,7 +156,7 @@ class Intake:
             case PositionChange() as change:
                 kernel.on_position_change(change)
             case ConnectionLost() as lost:
-                kernel.alert("error", "connection_lost", lost.reason)
+                kernel.alert("info" if self.quiet else "error", "connection_lost", lost.reason)
             case ConnectionRestored() as restored:
                 kernel.alert("info", "connection_restored", restored.detail or "the broker is back")
             case BrokerNotice() as notice:

@@ -23,13 +23,24 @@ class LiveMonitors:
     """
 
     def __init__(
-        self, queues: MonitorQueues, *, state: Callable[[], str], now: Callable[[], datetime]
+        self,
+        queues: MonitorQueues,
+        *,
+        state: Callable[[], str],
+        now: Callable[[], datetime],
+        quiet: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``state`` answers ``active``, ``reducing`` or ``halted``."""
+        """Set up.
+
+        Args:
+            state: answers ``active``, ``reducing`` or ``halted``.
+            quiet: whether the broker is in maintenance, where what adapters warn of is no alarm.
+        """
         self.troubles: list[MonitorTrouble] = []
         self._queues = queues
         self._state = state
         self._now = now
+        self._quiet = quiet
         self._before: dict[str, float] = {}
         self._shut: str | None = None
 
@@ -42,7 +53,8 @@ class LiveMonitors:
         self._queues.notes((Alert(at, severity, code, text, symbol),))
 
     def notice(self, notice: BrokerNotice) -> None:
-        self.alert(notice.severity, notice.code, notice.text, notice.at, notice.symbol)
+        quiet = notice.severity == "warning" and self._quiet()
+        self.alert("info" if quiet else notice.severity, notice.code, notice.text, notice.at, notice.symbol)
 
     def gate(self, gate: Gate) -> None:
         """A change is told at once, not with the next pulse."""

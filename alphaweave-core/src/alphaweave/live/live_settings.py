@@ -8,6 +8,8 @@ from typing import Any
 from attrs import Attribute, field, frozen
 from attrs.validators import ge, gt
 
+from alphaweave.live.sessions import Calendar
+
 __all__ = ["LiveSettings"]
 
 
@@ -29,6 +31,7 @@ class LiveSettings:
         snapshot_every: decisions between two snapshots in the journal.
         history: rows of each series that a snapshot keeps, for a strategy to look back on after a restart.
         opening: what the run begins with, as JSON values: the journal keeps it with each start.
+        maintenance: when the broker is in maintenance; None is never.
         flatten_tries: how often closing one position is tried before it is left to a person.
     """
 
@@ -38,4 +41,5 @@ class LiveSettings:
     snapshot_every: int = field(default=1000, validator=gt(0))
     history: int = field(default=500, validator=ge(1))
     opening: Mapping[str, Any] = field(factory=dict)
+    maintenance: Calendar | None = None
     flatten_tries: int = field(default=3, validator=ge(1))

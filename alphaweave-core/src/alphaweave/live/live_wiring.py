@@ -18,7 +18,7 @@ from alphaweave.data.series import Series
 from alphaweave.live.adapters.base import BrokerAdapter, RunMode, Services
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.config import LiveConfig
-from alphaweave.live.config_live import reconcile_settings, risk_board
+from alphaweave.live.config_live import maintenance, reconcile_settings, risk_board
 from alphaweave.live.effects import Prepare
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.journal import Journal, RunIdentity
@@ -228,6 +228,7 @@ def assembled_core(
             # What is older is history: it is taken in after an outage, and not traded on.
             max_slice_age=None if interval.seconds is None else max(30.0, 1.5 * interval.seconds),
             opening=opening,
+            maintenance=maintenance(config),
         ),
         store=store,
     )

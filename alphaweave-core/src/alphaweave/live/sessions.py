@@ -25,6 +25,7 @@ __all__ = [
     "ExchangeCalendar",
     "Span",
     "WeeklyCalendar",
+    "coming",
     "next_open",
     "open_time",
     "read_calendar",
@@ -172,6 +173,26 @@ def next_open(calendar: Calendar, at: int) -> int | None:
         spans = calendar.spans(at, at + reach)
         if spans:
             return max(at, spans[0].start)
+        reach *= 4
+    return None
+
+
+def coming(calendar: Calendar, at: int) -> Span | None:
+    """The span that ``at`` lies in, else the next one; None if there is none for two months.
+
+    Spans that touch are one.
+    """
+    reach = DAY_NS
+    while reach <= _HORIZON_NS:
+        spans = [span for span in calendar.spans(at, at + reach) if span.end > at]
+        # One that ends with what was looked at may go on.
+        if spans and (len(spans) > 1 or spans[0].end < at + reach or reach * 4 > _HORIZON_NS):
+            start, end = spans[0].start, spans[0].end
+            for span in spans[1:]:
+                if span.start > end:
+                    break
+                end = span.end
+            return Span(start, end)
         reach *= 4
     return None
 

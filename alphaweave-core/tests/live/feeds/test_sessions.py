@@ -15,6 +15,8 @@ from alphaweave.live.sessions import (
     AROUND_THE_CLOCK,
     Calendar,
     Span,
+    WeeklyCalendar,
+    coming,
     next_open,
     open_time,
     read_calendar,
@@ -150,3 +152,19 @@ def test_a_calendar_that_makes_no_sense_is_refused(given: Any, message: str) -> 
     """With what is wrong."""
     with pytest.raises(ValueError, match=message):
         read_calendar(given)
+
+
+def test_span_that_comes_is_whole() -> None:
+    """The one that an instant lies in, else the next; what touches is one."""
+    hours = {"mon": ["23:00-24:00"], "tue": ["00:00-01:00", "05:00-06:00"]}
+    week = WeeklyCalendar(hours, timezone="UTC")
+    monday = to_ns(datetime(2024, 1, 1, tzinfo=UTC))
+    hour = 3_600_000_000_000
+    night, dawn = Span(monday + 23 * hour, monday + 25 * hour), Span(monday + 29 * hour, monday + 30 * hour)
+    assert coming(week, monday) == night
+    assert coming(week, night.start) == night
+    within = coming(week, monday + 24 * hour)
+    assert within is not None
+    assert within.end == night.end
+    assert coming(week, night.end) == dawn
+    assert coming(week, dawn.end) == Span(night.start + 168 * hour, night.end + 168 * hour)

@@ -45,6 +45,7 @@ class Scene:
         self.ready_trouble: list[Exception] = []
         self.answers = True
         self.hang = False
+        self.rests_until = 0.0
         self.backoff = Backoff(random=Random(1), base=4, stable_after=60)
         self.supervisor: Supervisor[HandLink] = Supervisor(
             connect=self.connect,
@@ -54,7 +55,11 @@ class Scene:
             backoff=self.backoff,
             limits=SupervisorLimits(**limits),
             name="test",
+            resting=self.resting,
         )
+
+    def resting(self) -> float:
+        return max(0.0, self.rests_until - self.timer.clock.monotonic())
 
     async def connect(self) -> HandLink:
         if self.hang:
@@ -178,6 +183,22 @@ def test_waits_grow_until_a_connection_was_stable() -> None:
         one.links[-1].ended.set_result(None)
         await one.until(lambda: one.codes[-1:] == ["ConnectionRestored"], step=0.5)
         assert one.backoff.attempt == 1
+
+    play(scene)
+
+
+def test_nothing_is_tried_while_the_venue_rests() -> None:
+    """One attempt may find that out; the next one comes when it is over."""
+
+    async def scene(one: Scene) -> None:
+        await one.supervisor.start()
+        one.rests_until = over = one.timer.clock.monotonic() + 3600
+        one.trouble = [OSError(111, "Connection refused")] * 50
+        one.links[0].ended.set_result(None)
+        await one.until(lambda: one.timer.clock.monotonic() >= over - 1, step=1.0)
+        assert len(one.trouble) == 50
+        await one.until(lambda: len(one.trouble) < 50, step=1.0)
+        assert one.timer.clock.monotonic() >= over
 
     play(scene)
 

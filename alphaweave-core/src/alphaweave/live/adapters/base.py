@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -41,6 +41,10 @@ class _SilentLog:
     def error(self, event: str, **facts: Any) -> None: ...
 
 
+def _never() -> float:
+    return 0.0
+
+
 @frozen(kw_only=True)
 class Services:
     """What core hands to an adapter when it creates it.
@@ -61,6 +65,8 @@ class Services:
         seed: for adapters that draw random numbers (simulated ones).
         instruments: trading rules by symbol as far as the run knows them without a broker, for one that has
             none of its own (simulated ones).
+        resting: for how many seconds from now on the broker is in maintenance, by the config; 0 where it is
+            not. While it is, there is no use in trying to connect.
         account_path: the file in which a simulated broker keeps its account from one start to the next; None
             keeps nothing.
     """
@@ -78,6 +84,7 @@ class Services:
     capital: str | None = None
     seed: int = 0
     instruments: Mapping[str, Instrument] = field(factory=dict)
+    resting: Callable[[], float] = _never
     account_path: Path | None = None
 
 

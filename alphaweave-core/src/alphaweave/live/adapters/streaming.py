@@ -110,6 +110,7 @@ class StreamingDataFeed(LiveDataFeed):
             backoff=self.usual_backoff(),
             limits=limits,
             name=name,
+            resting=services.resting,
         )
         self._link: FeedLink | None = None
         self._wanted: tuple[Subscription, ...] = ()

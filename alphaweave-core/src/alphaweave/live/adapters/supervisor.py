@@ -79,7 +79,9 @@ class Supervisor(Generic[LinkT]):
         backoff: Backoff,
         limits: SupervisorLimits | None = None,
         name: str = "connection",
+        resting: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """``resting``: for how many seconds from now on there is no use in trying (`Services.resting`)."""
         self._connect = connect
         self._ready = ready
         self._report = report
@@ -87,6 +89,7 @@ class Supervisor(Generic[LinkT]):
         self._backoff = backoff
         self._limits = limits or SupervisorLimits()
         self._name = name
+        self._resting = resting
         self._task: asyncio.Task[None] | None = None
         self._renewal = asyncio.Event()
         self._renewal_reason = ""
@@ -153,7 +156,7 @@ class Supervisor(Generic[LinkT]):
                 if not first.done():
                     first.set_exception(BrokerUnavailable(f"{self._name}: {reason}"))
                 return
-            await self._timer.sleep(self._backoff.next_wait(at_least))
+            await self._timer.sleep(max(self._backoff.next_wait(at_least), self._resting()))
 
     async def _one_connection(self, first: asyncio.Future[None]) -> str:
         """Live through one connection. Returns why it ended; raises if it never was up."""
