@@ -282,7 +282,7 @@ def test_every_reason_of_a_denial_is_documented() -> None:
     live = ROOT / "alphaweave-core" / "src" / "alphaweave" / "live"
     source = "".join(
         (live / f"{name}.py").read_text()
-        for name in ("desk", "effects", "live_core", "order_entry", "rounding", "trading_state")
+        for name in ("desk", "effects", "live_link", "order_entry", "rounding", "trading_state")
     )
     source += "".join(path.read_text() for path in sorted(live.glob("risk*.py")))
     codes = set(
