@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -36,7 +36,7 @@ from alphaweave.live.risk_settings import (
     RateLimits,
     RejectLimits,
 )
-from alphaweave.live.sessions import WeeklyCalendar
+from alphaweave.live.sessions import Span, WeeklyCalendar
 from alphaweave.live.trading_state import Escalation, KillStep, TradingState
 
 D = Decimal
@@ -545,3 +545,16 @@ def test_time_never_goes_back(live: Any) -> None:
     assert run.board.now_ns == latest
     run.board.latch(Escalation(KillStep.CANCEL_ALL, "test", "because"))
     assert run.board.states.causes()[0].at_ns == latest
+
+
+def test_data_are_judged_beyond_what_their_calendar_knows(live: Any) -> None:
+    """The market counts as open there, so that they are stale rather than an error."""
+
+    class Short:
+        def spans(self, start: int, end: int) -> Sequence[Span]:
+            raise ValueError("the calendar is known to last Friday")
+
+    run = live(calendars={"SPY": Short()})
+    assert run.board.stale(("SPY",)) == ()
+    run.later(2 * 86_400)
+    assert run.board.stale(("SPY",)) == ("SPY",)

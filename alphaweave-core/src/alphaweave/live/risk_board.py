@@ -186,6 +186,7 @@ class RiskBoard(RiskChain):
         order_rate = OrderRate((Rate(rate.per_second, 1), Rate(rate.per_minute, 60)))
         self._daily = DailyCounts(orders=counts.orders, fills=counts.fills, timezone=zone)
         same = DuplicateOrder(count=duplicates.count, seconds=duplicates.seconds)
+        self._counters: tuple[OrderRate | DailyCounts | DuplicateOrder, ...]
         self._counters = (order_rate, self._daily, same)
         self._rejects = RejectRate(rejects=rejects.rejects, seconds=rejects.seconds)
         self._repeated = RepeatedExecution(
@@ -395,6 +396,11 @@ def _account_rules(settings: RiskSettings, account: BooksAccount) -> tuple[RiskR
 def _opening(calendars: Mapping[str, Calendar]) -> Any:
     def opening(symbol: str, at: int) -> int | None:
         calendar = calendars.get(symbol)
-        return None if calendar is None else next_open(calendar, at)
+        try:
+            return None if calendar is None else next_open(calendar, at)
+        except ValueError:
+            return (
+                None  # beyond what the calendar knows the market counts as open, and data as old as they are
+            )
 
     return opening
