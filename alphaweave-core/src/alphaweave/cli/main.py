@@ -305,20 +305,53 @@ def new() -> None:
     """Start something of your own."""
 
 
-@new.command()
-@click.argument("name")
-@click.option(
+_FOLDER = click.option(
     "--dir",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
     help="Where to write.",
 )
+
+
+@new.command()
+@click.argument("name")
+@_FOLDER
 def strategy(name: str, folder: Path) -> None:
     """Write a strategy NAME, a config that runs it, and prices to try it on."""
     from alphaweave.cli.scaffold import new_strategy
 
     new_strategy(name, folder)
+
+
+@new.command()
+@click.argument("name")
+@_FOLDER
+def broker(name: str, folder: Path) -> None:
+    """Write a distribution: a broker NAME that works, and its sandbox."""
+    from alphaweave.cli.scaffold_adapter import new_adapter
+
+    new_adapter("broker", name, folder)
+
+
+@new.command()
+@click.argument("name")
+@_FOLDER
+def datafeed(name: str, folder: Path) -> None:
+    """Write a distribution: a datafeed NAME that works, and its sandbox."""
+    from alphaweave.cli.scaffold_adapter import new_adapter
+
+    new_adapter("datafeed", name, folder)
+
+
+@new.command()
+@click.argument("name")
+@_FOLDER
+def monitor(name: str, folder: Path) -> None:
+    """Write a distribution: a monitor NAME that works."""
+    from alphaweave.cli.scaffold_adapter import new_adapter
+
+    new_adapter("monitor", name, folder)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

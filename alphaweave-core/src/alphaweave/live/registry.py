@@ -67,6 +67,11 @@ class Registry:
         self._loaded: dict[tuple[Kind, Source], tuple[Any, ...]] = {}
         self._registered: list[tuple[object, Mapping[Kind, tuple[Any, ...]]]] = []
 
+    @staticmethod
+    def published(kind: Kind) -> Mapping[str, str]:
+        """Names known to be published, with their distributions, installed or not."""
+        return _PUBLISHED[kind]
+
     def installed(self, kind: Kind) -> Mapping[str, tuple[Offer, ...]]:
         """What installed distributions offer, by name, from their metadata alone: nothing is imported."""
         if self._installed is None:
