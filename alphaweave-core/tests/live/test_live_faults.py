@@ -15,13 +15,15 @@ import pytest
 from attrs import evolve
 
 from alphaweave.core.clock import from_ns
-from alphaweave.core.order import OrderStatus, OrderType, Side, TimeInForce
+from alphaweave.core.order import GroupKind, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.actions import SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.control import Verb
-from alphaweave.live.inputs import TimerInput
+from alphaweave.live.inputs import OutcomeInput, OutcomeKind, SendOutcome, TimerInput
+from alphaweave.live.journal_records import canonical
+from alphaweave.live.kernel_live_state import capture_live
 from alphaweave.live.live_journal import AdapterStore
-from alphaweave.live.reports import BrokerFill, ConnectionLost, FillCorrection
+from alphaweave.live.reports import BrokerFill, ConnectionLost, ConnectionRestored, FillCorrection
 from alphaweave.live.trading_state import TradingState
 
 
@@ -152,3 +154,79 @@ def test_what_an_adapter_keeps_while_the_journal_takes_it_is_not_lost() -> None:
     store[Key("cursor")] = "7"
     taking.join()
     assert [*taken, store.take()] in ([{"cursor": "7"}, {}], [{}, {"cursor": "7"}])
+
+
+class Fragile(live.Quiet):  # type: ignore[misc, name-defined]
+    """Fails at whatever it hears, once the test says so."""
+
+    def on_fill(self, fill: Any) -> None:
+        super().on_fill(fill)
+        self.fail()
+
+    def on_order(self, event: Any) -> None:
+        super().on_order(event)
+        self.fail()
+
+    def fail(self) -> None:
+        if self.bench.result == "fail":
+            raise ValueError("odd")
+
+
+def books(bench: Any) -> str:
+    """Kernel and intents, as text."""
+    kernel = {name: part for name, part in capture_live(bench.kernel, 50).items() if name != "indicators"}
+    return canonical({"kernel": kernel, "intents": bench.core.intents.snapshot()})
+
+
+def test_executions_that_are_found_at_once_are_booked_although_a_callback_fails_at_the_first(
+    tmp_path: Path,
+) -> None:
+    """A later question would not go back far enough to find the others."""
+    bench = live.LiveBench(tmp_path, CAPABILITIES, symbols=("SPY", "QQQ"), make=Fragile)
+    bench.settle()
+    bench.bar()
+    bench.bar(script=lambda strategy: [strategy.order_market(name, 10) for name in ("SPY", "QQQ")])
+    names = [sent.intent for sent in bench.deliver()]
+    bench.settle(3)
+    bench.event(ConnectionLost(from_ns(bench.now), "cut"))
+    for name in names:
+        bench.broker.fill(name, "10", "100", from_ns(bench.now))
+    bench.now += 600 * 10**9
+    bench.result = "fail"
+    heard = len(bench.strategy.heard)
+    bench.event(ConnectionRestored(from_ns(bench.now)))
+    bench.settle(60)
+    assert [bench.kernel.books[name].units for name in ("SPY", "QQQ")] == [10.0, 10.0]
+    assert len(bench.strategy.heard) == heard + 1
+    assert bench.alerts().count("strategy_failed") == 1
+    before = books(bench)
+    bench.crash()
+    assert books(bench) == before
+
+
+def test_a_group_that_was_not_sent_is_over_although_a_callback_fails_at_its_first_leg(tmp_path: Path) -> None:
+    """A leg that nobody ends would hold its exposure, and hold up every flatten."""
+    capabilities = evolve(CAPABILITIES, groups=frozenset(GroupKind))
+    bench = live.LiveBench(tmp_path, capabilities, make=Fragile)
+    bench.settle()
+    bench.bar()
+    bench.bar(script=lambda one: one.order_bracket("SPY", 10, take_profit=110, stop_loss=90))
+    (sent,) = bench.sent
+    bench.result = "fail"
+    bench.give(OutcomeInput(bench.now, sent.intent, SendOutcome(OutcomeKind.NOT_SENT, text="shut")))
+    assert not bench.kernel.orders
+    assert not bench.core.intents.versions
+    before = books(bench)
+    bench.sent.clear()
+    bench.crash()
+    assert books(bench) == before
+
+
+def test_a_correction_that_bears_the_brokers_name_only_is_of_the_order_that_was_filled(bench: Any) -> None:
+    handle = bench.bar(script=lambda strategy: strategy.order_market("SPY", 10))
+    bench.deliver()
+    at = from_ns(bench.now)
+    bench.event(nameless(at, "9"))
+    bench.event(FillCorrection("DU1", "x", 1, evolve(nameless(at, "10"), revision=1), at))
+    assert (handle.status, handle.filled) == (OrderStatus.FILLED, Decimal(10))
+    assert bench.kernel.books["SPY"].units == 10.0

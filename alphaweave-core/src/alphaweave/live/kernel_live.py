@@ -8,7 +8,7 @@ happened before without asking the strategy again.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from alphaweave.core.clock import from_ns, to_ns
-from alphaweave.core.errors import DataError, StrategyError
+from alphaweave.core.errors import DataError, InvariantViolation, StrategyError
 from alphaweave.core.market import Bar
 from alphaweave.core.money import Number
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
@@ -230,6 +230,27 @@ class LiveKernel(Kernel):
         with self._noting("position_change", change, change.symbol):
             super().on_position_change(change)
 
+    def each(self, acts: Iterable[Callable[[], None]]) -> None:
+        """Do all of these, whatever becomes of one: what is reported together is entered whole, for it may be
+        in no later report. After a callback failed, no other is called.
+
+        Raises:
+            StrategyError: the first callback that failed.
+            InvariantViolation: what contradicts the books, where no callback failed.
+        """
+        failure: StrategyError | InvariantViolation | None = None
+        at_callback = 0
+        for act in acts:
+            try:
+                act()
+            except (StrategyError, InvariantViolation) as error:
+                if failure is None or isinstance(error, StrategyError):
+                    failure, at_callback = error, self.callbacks
+                self.muted = self.muted or isinstance(error, StrategyError)
+        if failure is not None:
+            self.callbacks = at_callback
+            raise failure
+
     # Orders of the engine's own.
 
     def place_exit(self, book: SymbolBook, chain: RiskChain) -> Order:
@@ -321,6 +342,19 @@ class LiveKernel(Kernel):
         if client_order_id is None:
             return None
         return self.orders.get(client_order_id) or self.ended.get(client_order_id)
+
+    def bound_to(self, symbol: str, broker_order_id: str | None) -> Order | None:
+        """The order that the broker knows by that name."""
+        if not broker_order_id:
+            return None
+        book = self.books.get(symbol)
+        for order in () if book is None else tuple(book.orders.values()):
+            if order.ref.broker_order_id == broker_order_id:
+                return order
+        for order in reversed(self.ended.values()):
+            if order.ref.broker_order_id == broker_order_id and order.symbol == symbol:
+                return order
+        return None
 
     def in_flight(self, symbol: str) -> bool:
         """Whether an order of that symbol may bear a broker's id that is not known here yet."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from attrs import evolve
@@ -113,18 +114,14 @@ class Intake:
                 kernel.on_gap(given.gap)
             case FeedLinkInput():
                 code = "feed_restored" if given.up else "feed_lost"
-                kernel.alert(
-                    "info" if given.up or self.quiet else "warning",
-                    code,
-                    given.reason or code.replace("_", " "),
-                )
+                severity = "info" if given.up or self.quiet else "warning"
+                kernel.alert(severity, code, given.reason or code.replace("_", " "))
             case BrokerInput():
                 self._event(given)
             case OutcomeInput():
                 self._outcome(given)
             case AnswerInput():
-                for finding in findings:
-                    self._finding(finding, given.at)
+                kernel.each(partial(self._finding, finding, given.at) for finding in findings)
             case CommandInput() if given.command.verb is Verb.STOP:
                 kernel.stop()
             case _:
@@ -133,10 +130,13 @@ class Intake:
 
     def doubt(self, doubtful: Sequence[Tracked], at: int) -> None:
         """Nobody knows what became of these."""
-        for tracked in doubtful:
-            order = self._kernel.orders.get(tracked.client_id)
-            if order is not None:
-                self._update(OrderUpdate(_ref_of(order, tracked), OrderStatus.UNKNOWN, from_ns(at)))
+        orders = ((self._kernel.orders.get(tracked.client_id), tracked) for tracked in doubtful)
+        updates = (
+            OrderUpdate(_ref_of(order, tracked), OrderStatus.UNKNOWN, from_ns(at))
+            for order, tracked in orders
+            if order is not None
+        )
+        self._kernel.each(partial(self._update, update) for update in updates)
 
     # The broker's events.
 
@@ -166,7 +166,7 @@ class Intake:
         kernel = self._kernel
         order = kernel.order_of(fill.client_order_id)
         if order is None:
-            order = self._bound_to(fill.symbol, fill.broker_order_id)
+            order = kernel.bound_to(fill.symbol, fill.broker_order_id)
             if order is not None:
                 fill = evolve(fill, client_order_id=order.ref.client_order_id)
         ours = order is not None or (fill.client_order_id or "").startswith(kernel.ids.prefix)
@@ -194,7 +194,7 @@ class Intake:
             self._fill(fill)
             return
         if fill is not None and self._kernel.order_of(fill.client_order_id) is None:
-            order = self._bound_to(fill.symbol, fill.broker_order_id)
+            order = self._kernel.bound_to(fill.symbol, fill.broker_order_id)
             if order is not None:
                 fill = evolve(fill, client_order_id=order.ref.client_order_id)
                 correction = evolve(correction, fill=fill)
@@ -205,7 +205,7 @@ class Intake:
         client_id = update.ref.client_order_id
         order = kernel.order_of(client_id)
         if order is None and update.ref.broker_order_id is not None:
-            order = self._bound_to(update.ref.symbol, update.ref.broker_order_id)
+            order = self._kernel.bound_to(update.ref.symbol, update.ref.broker_order_id)
             if order is not None:
                 client_id = order.ref.client_order_id
                 update = evolve(update, ref=evolve(update.ref, client_order_id=client_id))
@@ -224,43 +224,43 @@ class Intake:
     # What became of a send.
 
     def _outcome(self, given: OutcomeInput) -> None:
-        outcome, kind, at = given.outcome, given.outcome.kind, given.at
         client_id = self._intents.cancelled_by(given.intent)
         if client_id is not None:
             self._cancel_outcome(given, client_id)
             return
-        versions = self._intents.of(given.intent)
-        for number, tracked in enumerate(versions):
-            order = self._kernel.orders.get(tracked.client_id)
-            tracked.quiet_since = at if tracked.quiet_since is None else tracked.quiet_since
-            if order is None:
-                continue
-            ref = _ref_of(order, tracked)
-            replaces = ref is order.change_ref
-            if kind is OutcomeKind.ACKED:
-                named = outcome.acks[number].ref.broker_order_id if number < len(outcome.acks) else None
-                ref = evolve(ref, broker_order_id=named)
-                self._update(OrderUpdate(ref, OrderStatus.ACCEPTED, from_ns(at)))
-            elif kind is OutcomeKind.UNKNOWN:
-                self._intents.doubted(tracked, at)
-                if not tracked.taken:
-                    text = f"nobody knows whether order {tracked.client_id} arrived: {outcome.text}"
-                    self._kernel.alert("error", "outcome_unknown", f"{order.symbol}: {text}", order.symbol)
-                    self._update(OrderUpdate(ref, OrderStatus.UNKNOWN, from_ns(at)))
-            elif kind is OutcomeKind.NOT_SENT:
-                self._not_sent(order, tracked, outcome.text)
-            elif replaces:
-                self.refusals += 1
-                tracked.refused = IntentState.REJECTED
-                self._kernel.on_replace_rejected(ref, outcome.text)
-                if outcome.order_state == OrderState.UNKNOWN.value:
-                    self._kernel.on_update(OrderUpdate(order.ref, OrderStatus.UNKNOWN, from_ns(at)))
-            else:
-                self._update(
-                    OrderUpdate(
-                        ref, OrderStatus.REJECTED, from_ns(at), reason=outcome.code, text=outcome.text
-                    )
-                )
+        versions = enumerate(self._intents.of(given.intent))
+        self._kernel.each(partial(self._version_outcome, given, number, one) for number, one in versions)
+
+    def _version_outcome(self, given: OutcomeInput, number: int, tracked: Tracked) -> None:
+        outcome, kind, at = given.outcome, given.outcome.kind, given.at
+        order = self._kernel.orders.get(tracked.client_id)
+        tracked.quiet_since = at if tracked.quiet_since is None else tracked.quiet_since
+        if order is None:
+            return
+        ref = _ref_of(order, tracked)
+        replaces = ref is order.change_ref
+        if kind is OutcomeKind.ACKED:
+            named = outcome.acks[number].ref.broker_order_id if number < len(outcome.acks) else None
+            ref = evolve(ref, broker_order_id=named)
+            self._update(OrderUpdate(ref, OrderStatus.ACCEPTED, from_ns(at)))
+        elif kind is OutcomeKind.UNKNOWN:
+            self._intents.doubted(tracked, at)
+            if not tracked.taken:
+                text = f"nobody knows whether order {tracked.client_id} arrived: {outcome.text}"
+                self._kernel.alert("error", "outcome_unknown", f"{order.symbol}: {text}", order.symbol)
+                self._update(OrderUpdate(ref, OrderStatus.UNKNOWN, from_ns(at)))
+        elif kind is OutcomeKind.NOT_SENT:
+            self._not_sent(order, tracked, outcome.text)
+        elif replaces:
+            self.refusals += 1
+            tracked.refused = IntentState.REJECTED
+            self._kernel.on_replace_rejected(ref, outcome.text)
+            if outcome.order_state == OrderState.UNKNOWN.value:
+                self._kernel.on_update(OrderUpdate(order.ref, OrderStatus.UNKNOWN, from_ns(at)))
+        else:
+            self._update(
+                OrderUpdate(ref, OrderStatus.REJECTED, from_ns(at), reason=outcome.code, text=outcome.text)
+            )
 
     def _not_sent(self, order: Order, tracked: Tracked, text: str) -> None:
         if order.change_ref is not None and tracked.client_id == order.change_ref.client_order_id:
@@ -387,24 +387,10 @@ class Intake:
     def _halt(self, code: str, text: str, symbol: str) -> None:
         self.wanted.append(Escalation(KillStep.CANCEL_ALL, code, text, symbol))
 
-    def _bound_to(self, symbol: str, broker_order_id: str | None) -> Order | None:
-        """The order that the broker knows by that name."""
-        if not broker_order_id:
-            return None
-        book = self._kernel.books.get(symbol)
-        for order in () if book is None else tuple(book.orders.values()):
-            if order.ref.broker_order_id == broker_order_id:
-                return order
-        for order in reversed(self._kernel.ended.values()):
-            if order.ref.broker_order_id == broker_order_id and order.symbol == symbol:
-                return order
-        return None
-
     def _release(self) -> None:
         """Book what waited, where the names of all orders are known by now."""
         waiting, self.held = self.held, []
-        for fill in waiting:
-            self._fill(fill)
+        self._kernel.each(partial(self._fill, fill) for fill in waiting)
 
 
 def _ref_of(order: Order, tracked: Tracked) -> OrderRef:
