@@ -132,7 +132,13 @@ class SimulatedBroker:
         self._connected = True
 
     def trade_on(
-        self, venue: SimVenue, board: dict[str, Series], market_time: int | None, *, account: str
+        self,
+        venue: SimVenue,
+        board: dict[str, Series],
+        market_time: int | None,
+        *,
+        account: str,
+        instruments: Mapping[str, Instrument],
     ) -> None:
         """Trade on a venue that outlives this adapter, before it connects: a sandbox's.
 
@@ -141,8 +147,10 @@ class SimulatedBroker:
             board: the market that it sees; `on_market` goes on with it.
             market_time: the instant of its latest bar (ns); None before the first.
             account: whose books they are. `connect` refuses a run that names another.
+            instruments: the rules it trades by.
         """
         self._venue, self._board, self._market_time, self._account = venue, board, market_time, account
+        self._instruments = dict(instruments)
 
     async def disconnect(self) -> None:
         """Ends the event stream after what is already in it."""

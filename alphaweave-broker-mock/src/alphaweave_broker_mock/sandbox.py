@@ -102,7 +102,13 @@ class MockSandbox(VenueControl):
 
     def attach(self, adapter: object) -> None:
         assert isinstance(adapter, SimulatedBroker)
-        adapter.trade_on(self._started(), self._board, self._market_time, account=self.account_id)
+        adapter.trade_on(
+            self._started(),
+            self._board,
+            self._market_time,
+            account=self.account_id,
+            instruments=self.instruments,
+        )
         self._adapter = adapter
 
     async def arm(self, action: Action, fault: Fault, *, times: int = 1, retry_after: float = 1.0) -> None:

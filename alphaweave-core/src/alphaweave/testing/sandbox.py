@@ -201,7 +201,7 @@ class Sandbox(ABC):
         Args:
             action: SUBMIT is also the submission of a group.
             fault: one whose power is declared, or `Unsupported` is raised.
-            times: how many requests.
+            times: how many requests; 0 lets whatever was armed for the action be forgotten.
             retry_after: seconds, for THROTTLE.
         """
         raise powerless(f"answer with {fault.value}")

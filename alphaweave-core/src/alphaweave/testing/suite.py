@@ -126,7 +126,7 @@ class Suite:
         await venue.start()
         try:
             async with cls.bench(venue) as bench:
-                task = asyncio.ensure_future(case.check(None, bench))
+                task = asyncio.ensure_future(case.check(cls(), bench))
                 done, _ = await asyncio.wait({task}, timeout=CASE_LIMIT)
                 if not done:
                     task.cancel()

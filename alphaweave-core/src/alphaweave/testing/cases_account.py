@@ -1,0 +1,198 @@
+"""Broker cases: what the account holds, and what others do in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+
+from alphaweave.core.money import Money
+from alphaweave.core.order import Side
+from alphaweave.live.broker import (
+    BrokerAccountState,
+    BrokerEvent,
+    BrokerFill,
+    CashFlow,
+    FillQuery,
+    OrderUpdate,
+    PositionChange,
+)
+from alphaweave.testing.bench import Bench
+from alphaweave.testing.case import in_group
+from alphaweave.testing.sandbox import Power
+
+__all__ = ["AccountCases"]
+
+_case = in_group("Account")
+
+
+async def _state(bench: Bench) -> BrokerAccountState:
+    return await bench.within(bench.broker.get_account_state(), "get_account_state()")
+
+
+async def _complete(bench: Bench, holds: Callable[[BrokerAccountState], bool], what: str) -> None:
+    """Ask for the account until it is complete and something holds."""
+    last: BrokerAccountState | None = None
+    deadline = bench.venue.clock.monotonic() + bench.venue.patience
+    while bench.venue.clock.monotonic() < deadline:
+        last = await _state(bench)
+        if last.complete and holds(last):
+            return
+    raise AssertionError(f"{what}; get_account_state says {last}")
+
+
+def _held(bench: Bench, state: BrokerAccountState, symbol: str) -> Decimal:
+    """Units of a symbol, as a position or as a balance of its base asset."""
+    rules = bench.venue.instruments.get(symbol)
+    if rules is not None and rules.kind == "spot" and rules.base is not None:
+        balance = state.balances.get(rules.base)
+        return Decimal(0) if balance is None else balance.total
+    return state.positions.get(symbol, Decimal(0))
+
+
+def _holds(bench: Bench, symbol: str, units: Decimal, state: BrokerAccountState) -> bool:
+    return _held(bench, state, symbol) == units
+
+
+class AccountCases:
+    """What the account holds, and what others do in it."""
+
+    @_case("BRK-910")
+    async def test_account_has_its_name_and_currency(self, bench: Bench) -> None:
+        """The account state bears the account's id and the currency of its figures."""
+        await bench.open()
+        state = await _state(bench)
+        assert (state.account_id, state.base_currency) == (bench.venue.account_id, bench.venue.currency)
+
+    @_case("BRK-915")
+    async def test_cash_is_the_venue_s(self, bench: Bench) -> None:
+        """Cash after a round of trades is the venue's, to the last digit, fees included."""
+        await bench.open()
+        await bench.bought(lots=3)
+        sent = await bench.submit(bench.orders.market(bench.symbol, 1, Side.SELL))
+        await bench.trade_again()
+        await bench.until_filled(sent)
+        currency = bench.venue.currency
+        true = bench.venue.truth().balances[currency]
+        await _complete(
+            bench,
+            lambda state: state.balances[currency].total == true,
+            f"the venue has {true} {currency}",
+        )
+
+    @_case("BRK-920")
+    async def test_positions_are_the_venue_s(self, bench: Bench) -> None:
+        """Positions after trades are the venue's, under the config's symbols."""
+        await bench.open()
+        await bench.bought(bench.symbol, 2)
+        await bench.bought(bench.other, 1)
+        for symbol, lots in ((bench.symbol, 2), (bench.other, 1)):
+            wanted = bench.orders.size(symbol, lots)
+            rules = bench.venue.instruments[symbol]
+            if rules.kind == "spot" and rules.base is not None:
+                # A fee may have been taken in the asset itself.
+                wanted = bench.venue.truth().balances[rules.base]
+            holds = partial(_holds, bench, symbol, wanted)
+            await _complete(bench, holds, f"the venue holds {wanted} of {symbol}")
+
+    @_case("BRK-925")
+    async def test_account_state_is_of_its_instant(self, bench: Bench) -> None:
+        """The account state is not stamped later than it was asked for, nor long before."""
+        await bench.open()
+        before = bench.venue.clock.now()
+        state = await _state(bench)
+        after = bench.venue.clock.now()
+        assert before - timedelta(minutes=10) <= state.as_of <= after, f"as_of is {state.as_of}"
+
+    @_case("BRK-930")
+    async def test_open_orders_are_the_venue_s(self, bench: Bench) -> None:
+        """`get_open_orders` has every working order with side, quantity and filled size, and no ended one."""
+        broker = await bench.open()
+        working = [await bench.submit(bench.orders.limit(symbol)) for symbol in bench.symbols[:2]]
+        gone = await bench.submit(bench.orders.limit(bench.symbol))
+        await bench.cancel(gone)
+        await bench.bought()
+        await bench.until(lambda: not bench.working(gone), "the end of a cancelled order")
+        found = await bench.within(broker.get_open_orders(), "get_open_orders()")
+        told = {order.client_order_id: (order.side, order.quantity, order.filled) for order in found}
+        wanted = {one.id: (one.request.side, one.request.quantity, Decimal(0)) for one in working}
+        assert told == wanted, f"{told} instead of {wanted}"
+        some = await bench.within(broker.get_open_orders([bench.symbol]), "get_open_orders()")
+        own = [order for order in some if order.ref.symbol == bench.symbol]
+        assert [order.client_order_id for order in own] == [working[0].id]
+
+    @_case("BRK-935")
+    async def test_order_that_never_was_is_not_found(self, bench: Bench) -> None:
+        """`get_order` of an order that never arrived is None."""
+        broker = await bench.open()
+        never = bench.written(bench.orders.limit(bench.symbol))
+        found = await bench.within(broker.get_order(never.ref), "get_order()")
+        assert found is None, f"it is {found}"
+
+    @_case("BRK-940", powers=[Power.FOREIGN_ORDER])
+    async def test_foreign_order_is_flagged(self, bench: Bench) -> None:
+        """Somebody else's order is among the open ones, flagged as foreign."""
+        broker = await bench.open()
+        size, price = bench.orders.size(bench.symbol), bench.orders.price(bench.symbol, "0.4")
+        await bench.venue.foreign_order(bench.symbol, Side.BUY, size, price)
+        own = await bench.submit(bench.orders.limit(bench.symbol))
+        found = await bench.within(broker.get_open_orders(), "get_open_orders()")
+        flags = {order.client_order_id == own.id: order.foreign for order in found}
+        assert flags == {True: False, False: True}, f"foreign flags: {flags} (own first)"
+
+    @_case("BRK-945", powers=[Power.FOREIGN_TRADE])
+    async def test_foreign_trade_is_flagged(self, bench: Bench) -> None:
+        """Somebody else's execution is told, flagged as foreign, and found by `get_fills`."""
+        broker = await bench.open()
+        size, price = bench.orders.size(bench.symbol), bench.orders.price(bench.symbol)
+        await bench.venue.foreign_trade(bench.symbol, Side.BUY, size, price)
+        own = await bench.bought()
+        since = bench.venue.clock.now() - timedelta(hours=1)
+        report = await bench.within(broker.get_fills(FillQuery(since)), "get_fills()")
+        told = [*bench.all_of(BrokerFill), *report.fills]
+        foreign = [fill for fill in told if fill.client_order_id != own.id]
+        assert foreign, "somebody else's execution is not told"
+        ids = {fill.broker_order_id for fill in bench.fills(own)}
+        odd = [fill for fill in foreign if fill.broker_order_id not in ids and not fill.foreign]
+        assert not odd, f"not flagged: {odd}"
+
+    @_case("BRK-950", powers=[Power.CASH_FLOW])
+    async def test_cash_flow_is_told(self, bench: Bench) -> None:
+        """Money that moves without an execution is told as a CashFlow, or listed with the executions."""
+        broker = await bench.open()
+        await bench.venue.cash_flow(Money(bench.venue.currency, Decimal("123.45")))
+        since = bench.venue.clock.now() - timedelta(hours=1)
+        report = await bench.within(broker.get_fills(FillQuery(since)), "get_fills()")
+        if not report.flows:
+            await bench.event(lambda event: isinstance(event, CashFlow), "the cash flow")
+        told = [*bench.all_of(CashFlow), *report.flows]
+        assert {flow.amount.amount for flow in told} == {Decimal("123.45")}, f"told: {told}"
+        assert len({flow.key for flow in told}) == 1, "one flow has several keys"
+
+    @_case("BRK-955", powers=[Power.MOVE_POSITION])
+    async def test_position_that_moved_is_told(self, bench: Bench) -> None:
+        """A position that moved without an execution is in the account state, and is told rightly if at all."""
+        await bench.open()
+        size = bench.orders.size(bench.symbol, 2)
+        await bench.venue.move_position(bench.symbol, size)
+        await _complete(
+            bench, lambda state: _held(bench, state, bench.symbol) == size, f"the venue holds {size}"
+        )
+        told = bench.all_of(PositionChange)
+        assert {change.quantity for change in told} <= {size}, f"told: {told}"
+        fills: list[BrokerEvent] = list(bench.all_of(BrokerFill))
+        assert not fills, "it was told as an execution"
+
+    @_case("BRK-960", powers=[Power.FOREIGN_ORDER])
+    async def test_order_in_an_unnamed_symbol_is_told(self, bench: Bench) -> None:
+        """Somebody else's order in a symbol that the config does not name is told under its venue symbol."""
+        only = {bench.symbol: bench.venue.names[bench.symbol]}
+        broker = await bench.open(names=only, symbols=(bench.symbol,))
+        size, price = bench.orders.size(bench.other), bench.orders.price(bench.other, "0.4")
+        await bench.venue.foreign_order(bench.other, Side.BUY, size, price)
+        found = await bench.within(broker.get_open_orders(), "get_open_orders()")
+        symbols = [(order.ref.symbol, order.foreign) for order in found]
+        assert symbols == [(bench.venue.names[bench.other], True)], f"told: {symbols}"
+        updates = [event for event in bench.all_of(OrderUpdate) if not event.foreign]
+        assert not updates, "its updates are not flagged as foreign"

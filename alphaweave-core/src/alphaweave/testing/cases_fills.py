@@ -1,0 +1,270 @@
+"""Broker cases: executions, told by events and by `get_fills`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from alphaweave.core.money import Money
+from alphaweave.core.order import OrderStatus, Side
+from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.broker import BrokerFill, FeeReport, FillCorrection, FillQuery, FillReport
+from alphaweave.testing.bench import Bench, distinct
+from alphaweave.testing.case import in_group
+from alphaweave.testing.sandbox import Action, Fault, Power
+
+__all__ = ["FillCases"]
+
+_case = in_group("Fills")
+
+
+def _fees(capabilities: Capabilities) -> str:
+    return "" if capabilities.fee_reports else "fee_reports is not declared"
+
+
+def _totals(fees: Sequence[Money]) -> dict[str, Decimal]:
+    """What was charged of each asset."""
+    totals: dict[str, Decimal] = {}
+    for fee in fees:
+        totals[fee.asset] = totals.get(fee.asset, Decimal(0)) + fee.amount
+    return {asset: amount for asset, amount in totals.items() if amount}
+
+
+async def _asked(bench: Bench, cursor: str | None = None, *, hours: float = 1) -> FillReport:
+    since = bench.venue.clock.now() - timedelta(hours=hours)
+    return await bench.within(bench.broker.get_fills(FillQuery(since, None, cursor)), "get_fills()")
+
+
+class FillCases:
+    """Executions, told by events and by `get_fills`."""
+
+    @_case("BRK-410")
+    async def test_filled_order_is_told(self, bench: Bench) -> None:
+        """Executions add up to the order's size, and its end is told: FILLED."""
+        await bench.open()
+        sent = await bench.bought(lots=3)
+        await bench.until_status(sent, OrderStatus.FILLED)
+        assert bench.filled(sent) == sent.request.quantity, f"{bench.filled(sent)} units are told"
+
+    @_case("BRK-415", powers=[Power.FILL])
+    async def test_partial_fills_add_up(self, bench: Bench) -> None:
+        """Every part of an order that is filled in parts is told, each once."""
+        await bench.open()
+        size = bench.orders.size(bench.symbol)
+        sent = await bench.submit(bench.orders.limit(bench.symbol, 6))
+        for lots in (1, 2, 3):
+            before = bench.filled(sent)
+            await bench.venue.fill(sent.id, size * lots)
+            await bench.until_filled(sent, before + size * lots)
+        sizes = [fill.size for fill in bench.fills(sent)]
+        assert sizes == [size, size * 2, size * 3], f"executions of {sizes} were told"
+        await bench.until_status(sent, OrderStatus.FILLED)
+
+    @_case("BRK-420")
+    async def test_fill_says_what_the_venue_did(self, bench: Bench) -> None:
+        """An execution bears the side, size, price, symbol, account and client id that the venue has."""
+        await bench.open()
+        for side in (Side.BUY, Side.SELL):
+            sent = await bench.submit(bench.orders.market(bench.symbol, 2, side))
+            await bench.trade_again()
+            await bench.until_filled(sent)
+            true = bench.venue.truth().executions_of(sent.id)
+            told = bench.fills(sent)
+            want = [(one.side, one.size, one.price) for one in true]
+            assert [(one.side, one.size, one.price) for one in told] == want, f"{told} instead of {want}"
+            assert {one.symbol for one in told} == {bench.symbol}
+            assert {one.account for one in told} == {bench.venue.account_id}
+            assert {one.client_order_id for one in told} <= {sent.id, None}
+
+    @_case("BRK-425", powers=[Power.FILL])
+    async def test_cumulative_is_the_order_s_total(self, bench: Bench) -> None:
+        """Where executions or updates bear a cumulative size, it is the order's, after that execution."""
+        await bench.open()
+        size = bench.orders.size(bench.symbol)
+        sent = await bench.submit(bench.orders.limit(bench.symbol, 3))
+        total = Decimal(0)
+        for _ in range(3):
+            await bench.venue.fill(sent.id, size)
+            total += size
+            await bench.until_filled(sent, total)
+            last = bench.fills(sent)[-1]
+            assert last.cumulative in {None, total}, f"cumulative is {last.cumulative}, not {total}"
+
+    @_case("BRK-430", powers=[Power.HOLD_EVENTS, Power.DUPLICATE])
+    async def test_repeated_events_are_one_execution(self, bench: Bench) -> None:
+        """An execution that the venue reports twice bears the same key both times."""
+        await bench.open()
+        sent = await bench.submit(bench.orders.market(bench.symbol))
+        await bench.venue.hold_events()
+        await bench.trade_again()
+        await bench.venue.release_events(times=2)
+        await bench.until_filled(sent)
+        later = await bench.bought()
+        assert bench.filled(sent) == sent.request.quantity, "a repeated event was told as another execution"
+        assert bench.filled(later) == later.request.quantity
+
+    @_case("BRK-435", powers=[Power.HOLD])
+    async def test_fill_before_the_acknowledgement(self, bench: Bench) -> None:
+        """An execution that comes before the answer to its submit is told, not dropped."""
+        broker = await bench.open()
+        sent = bench.written(bench.orders.market(bench.symbol))
+        await bench.venue.arm(Action.SUBMIT, Fault.HOLD)
+        call = asyncio.ensure_future(broker.submit_order(sent.ref, sent.request))
+        await bench.until(lambda: bench.truth(sent) is not None, "the arrival of the order")
+        await bench.trade_again()
+        await bench.until_filled(sent)
+        await bench.venue.release_answers()
+        await asyncio.gather(call, return_exceptions=True)
+        assert bench.filled(sent) == sent.request.quantity
+
+    @_case("BRK-440")
+    async def test_get_fills_and_events_agree(self, bench: Bench) -> None:
+        """`get_fills` and events tell the same executions, so that booking both books each once."""
+        await bench.open()
+        sent = [await bench.bought(symbol) for symbol in bench.symbols[:2]]
+        report = await _asked(bench)
+        told = [fill for one in sent for fill in bench.fills(one)]
+        both = distinct([*told, *report.fills])
+        true = bench.venue.truth().executions
+        assert len(distinct(report.fills)) == len(true), f"get_fills has {report.fills}, {len(true)} happened"
+        assert len(both) == len(true), "get_fills names executions otherwise than events do"
+
+    @_case("BRK-445")
+    async def test_get_fills_answers_for_every_symbol(self, bench: Bench) -> None:
+        """`get_fills` says for every symbol of the config how far back its answer is complete."""
+        await bench.open()
+        report = await _asked(bench, hours=0.25)
+        missing = sorted(set(bench.symbols) - set(report.complete_from))
+        assert not missing, f"complete_from has no {', '.join(missing)}"
+        late = [symbol for symbol, at in report.complete_from.items() if at > bench.venue.clock.now()]
+        assert not late, f"complete_from of {', '.join(late)} lies in the future"
+
+    @_case("BRK-450")
+    async def test_get_fills_goes_on_from_its_cursor(self, bench: Bench) -> None:
+        """`get_fills` with the cursor of the last answer has everything that happened since."""
+        await bench.open()
+        await bench.bought()
+        first = await _asked(bench)
+        later = await bench.bought(bench.other)
+        second = await _asked(bench, first.cursor)
+        keys = {fill.execution_key for fill in second.fills}
+        missed = [fill for fill in bench.fills(later) if fill.execution_key not in keys]
+        places = {(fill.broker_order_id, fill.cumulative, fill.size, fill.price) for fill in second.fills}
+        gone = [
+            fill
+            for fill in missed
+            if (fill.broker_order_id, fill.cumulative, fill.size, fill.price) not in places
+        ]
+        assert not gone, f"the second answer lacks {gone}"
+
+    @_case("BRK-455")
+    async def test_get_fills_of_some_symbols(self, bench: Bench) -> None:
+        """`get_fills` of one symbol has that symbol's executions, and answers for it."""
+        broker = await bench.open()
+        sent = await bench.bought()
+        since = bench.venue.clock.now() - timedelta(hours=1)
+        report = await bench.within(broker.get_fills(FillQuery(since, (bench.symbol,))), "get_fills()")
+        assert bench.symbol in report.complete_from
+        own = [fill for fill in report.fills if fill.symbol == bench.symbol]
+        assert sum((fill.size for fill in distinct(own)), Decimal(0)) == sent.request.quantity
+
+    @_case("BRK-460")
+    async def test_keys_are_unique_in_the_account(self, bench: Bench) -> None:
+        """No two executions of the account bear one key, whatever their symbols."""
+        await bench.open()
+        for symbol in (*bench.symbols[:2], *bench.symbols[:2]):
+            await bench.bought(symbol)
+        keys = [fill.execution_key for fill in distinct(bench.all_of(BrokerFill))]
+        true = len(bench.venue.truth().executions)
+        assert len(keys) == len(set(keys)) == true, f"{true} executions, the keys told are {keys}"
+
+    @_case("BRK-465", claim=_fees)
+    async def test_fees_become_known(self, bench: Bench) -> None:
+        """The fees of every execution become known, with the fill or later, as the venue charged them."""
+        await bench.open()
+        sent = await bench.bought()
+        (fill,) = bench.fills(sent)
+        known = fill.fees
+        if known is None:
+            late = await bench.event(
+                lambda event: isinstance(event, FeeReport) and event.execution_key == fill.execution_key,
+                "the fees of an execution",
+            )
+            assert isinstance(late, FeeReport)
+            known = late.fees
+        (true,) = bench.venue.truth().executions_of(sent.id)
+        assert _totals(known) == _totals(true.fees), f"{known} instead of {true.fees}"
+
+    @_case("BRK-470", powers=[Power.BUST])
+    async def test_bust_is_told(self, bench: Bench) -> None:
+        """An execution that is taken back is a FillCorrection of its key, without a fill."""
+        await bench.open()
+        sent = await bench.bought()
+        (fill,) = bench.fills(sent)
+        (true,) = bench.venue.truth().executions_of(sent.id)
+        await bench.venue.bust(true.id)
+        told = await bench.event(lambda event: isinstance(event, FillCorrection), "the bust")
+        assert isinstance(told, FillCorrection)
+        assert told.execution_key == fill.execution_key, "it names another execution"
+        assert told.fill is None
+        assert told.revision > fill.revision
+
+    @_case("BRK-475", powers=[Power.CORRECT])
+    async def test_correction_is_told(self, bench: Bench) -> None:
+        """An execution that is restated is a FillCorrection of its key, with a new revision and figures."""
+        await bench.open()
+        sent = await bench.bought(lots=2)
+        (fill,) = bench.fills(sent)
+        (true,) = bench.venue.truth().executions_of(sent.id)
+        size, price = bench.orders.size(bench.symbol), bench.orders.price(bench.symbol, "1.01")
+        await bench.venue.correct(true.id, size, price)
+        told = await bench.event(lambda event: isinstance(event, FillCorrection), "the correction")
+        assert isinstance(told, FillCorrection)
+        assert told.execution_key == fill.execution_key, "it names another execution"
+        assert told.revision > fill.revision
+        assert told.fill is not None
+        assert (told.fill.size, told.fill.price) == (size, price)
+
+    @_case("BRK-480", powers=[Power.LATE_FEE])
+    async def test_late_fee_is_told(self, bench: Bench) -> None:
+        """A fee that is charged later becomes known: by a FeeReport with all fees of the execution."""
+        await bench.open()
+        sent = await bench.bought()
+        (fill,) = bench.fills(sent)
+        (true,) = bench.venue.truth().executions_of(sent.id)
+        await bench.venue.late_fee(true.id, Money(bench.venue.currency, Decimal("1.25")))
+        told = await bench.event(lambda event: isinstance(event, FeeReport), "the late fee")
+        assert isinstance(told, FeeReport)
+        assert told.execution_key == fill.execution_key
+        (now,) = bench.venue.truth().executions_of(sent.id)
+        assert _totals(told.fees) == _totals(now.fees), f"{told.fees} instead of {now.fees}"
+
+    @_case("BRK-485", powers=[Power.HOLD_EVENTS, Power.FILL])
+    async def test_fill_after_a_cancel_was_taken(self, bench: Bench) -> None:
+        """An execution that was under way when its order was cancelled is told all the same."""
+        await bench.open()
+        size = bench.orders.size(bench.symbol)
+        sent = await bench.submit(bench.orders.limit(bench.symbol, 2))
+        await bench.venue.hold_events()
+        await bench.venue.fill(sent.id, size)
+        await bench.cancel(sent)
+        await bench.venue.release_events()
+        await bench.until_filled(sent, size)
+        await bench.until_status(sent, OrderStatus.CANCELLED)
+        assert bench.filled(sent) == size
+
+    @_case("BRK-490", powers=[Power.HOLD_EVENTS, Power.REORDER])
+    async def test_events_of_several_orders_in_any_order(self, bench: Bench) -> None:
+        """Events that come in an order of their own are all told, and none stops the stream."""
+        await bench.open()
+        one = await bench.submit(bench.orders.market(bench.symbol))
+        other = await bench.submit(bench.orders.market(bench.other))
+        await bench.venue.hold_events()
+        await bench.trade_again(bench.symbol)
+        await bench.trade_again(bench.other)
+        await bench.venue.release_events(backwards=True)
+        for sent in (one, other):
+            await bench.until_filled(sent)
+        await bench.bought()

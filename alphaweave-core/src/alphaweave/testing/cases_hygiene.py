@@ -1,0 +1,130 @@
+"""Broker cases: what an adapter leaves behind, and what it says that it should not."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+
+from alphaweave.core.errors import AuthenticationFailed
+from alphaweave.testing.bench import Bench
+from alphaweave.testing.case import in_group
+from alphaweave.testing.sandbox import Action, Power
+
+__all__ = ["HygieneCases", "open_sockets", "other_threads"]
+
+_case = in_group("Hygiene")
+
+
+def open_sockets() -> int:
+    """How many sockets of this process are open."""
+    gc.collect()
+    return sum(isinstance(each, socket.socket) and each.fileno() != -1 for each in gc.get_objects())
+
+
+def other_threads() -> set[threading.Thread]:
+    """The threads besides the event loop's own helpers, which end with the loop."""
+    return {each for each in threading.enumerate() if not each.name.startswith("asyncio_")}
+
+
+async def _session(bench: Bench) -> None:
+    """A bit of everything, and the end."""
+    await bench.open()
+    sent = await bench.submit(bench.orders.limit(bench.symbol))
+    await bench.bought()
+    await bench.cancel(sent)
+    await bench.within(bench.broker.get_account_state(), "get_account_state()")
+    await bench.within(bench.broker.disconnect(), "disconnect()")
+
+
+class HygieneCases:
+    """What an adapter leaves behind, and what it says that it should not."""
+
+    @_case("BRK-970")
+    async def test_no_task_is_left(self, bench: Bench) -> None:
+        """`disconnect` leaves no task behind."""
+        before = asyncio.all_tasks()
+        await _session(bench)
+
+        def left() -> set[asyncio.Task[object]]:
+            return {task for task in asyncio.all_tasks() - before if not task.done()}
+
+        try:
+            await bench.until(lambda: not left(), "the end of the adapter's tasks")
+        except AssertionError:
+            names = ", ".join(sorted(task.get_name() + f" ({task.get_coro()!r})" for task in left()))
+            raise AssertionError(f"left behind: {names}") from None
+
+    @_case("BRK-973")
+    async def test_no_thread_or_socket_is_left(self, bench: Bench) -> None:
+        """`disconnect` leaves no thread and no open socket behind."""
+        threads, sockets = other_threads(), open_sockets()
+        await _session(bench)
+        await bench.until(lambda: not other_threads() - threads, "the end of the adapter's threads")
+        await bench.until(lambda: open_sockets() <= sockets, "the close of the adapter's sockets")
+
+    @_case("BRK-976")
+    async def test_failed_connect_leaves_nothing(self, bench: Bench) -> None:
+        """A `connect` that was refused leaves no task behind, even if nobody disconnects."""
+        before = asyncio.all_tasks()
+        made = bench.make(account_id=f"{bench.venue.account_id}-OTHER")
+        reader = bench.listen(made)
+        await bench.refused(AuthenticationFailed, made.connect(), "connect() to another account")
+        await bench.until(
+            lambda: not {task for task in asyncio.all_tasks() - before - {reader} if not task.done()},
+            "the end of the adapter's tasks",
+        )
+
+    @_case("BRK-980")
+    async def test_no_secret_is_told(self, bench: Bench) -> None:
+        """No key, token or password of the options is in a log, a repr, an error or an event."""
+        await _session(bench)
+        said = [*bench.ear.said, *bench.ear.strays, repr(bench.broker), str(bench.broker)]
+        said += [repr(event) for event in bench.events]
+        if Power.WRONG_KEYS in bench.venue.powers:
+            wrong = bench.venue.wrong_options()
+            made = bench.make(wrong)
+            bench.listen(made)
+            error = await bench.refused(AuthenticationFailed, made.connect(), "connect() with wrong keys")
+            said += [str(error), repr(error), repr(error.details), *bench.ear.said]
+            said += [str(error.__cause__), str(error.__context__)]
+        for secret in bench.venue.secrets:
+            found = [line for line in said if secret in line]
+            assert not found, f"a secret is told: {found[0].replace(secret, '***')}"
+
+    @_case("BRK-983")
+    async def test_nothing_goes_wrong_unheard(self, bench: Bench) -> None:
+        """In a plain session no task fails without anybody awaiting it, and nothing is logged as an error."""
+        await _session(bench)
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not bench.ear.strays, f"nobody heard: {bench.ear.strays[0]}"
+        errors = [line for line in bench.ear.said if line.lower().startswith(("error", "critical"))]
+        assert not errors, f"logged: {errors[0]}"
+
+    @_case("BRK-986")
+    async def test_every_order_request_is_sent_once(self, bench: Bench) -> None:
+        """In a plain session every submit and every cancel reaches the venue exactly once."""
+        await _session(bench)
+        for action, wanted in ((Action.SUBMIT, 2), (Action.CANCEL, 1)):
+            found = len(bench.requests(action))
+            assert found == wanted, f"{found} {action.value} requests reached the venue, {wanted} were made"
+
+    @_case("BRK-989", powers=[Power.DROP])
+    async def test_reconnects_leave_nothing(self, bench: Bench) -> None:
+        """Connections that were lost leave no task, thread or socket behind once the adapter disconnects."""
+        before, sockets = asyncio.all_tasks(), open_sockets()
+        await bench.open()
+        for _ in range(3):
+            begun = len(bench.events)
+            await bench.venue.drop()
+            await bench.event(
+                lambda event: type(event).__name__ == "ConnectionRestored", "ConnectionRestored", after=begun
+            )
+        await bench.within(bench.broker.disconnect(), "disconnect()")
+        await bench.until(
+            lambda: not {task for task in asyncio.all_tasks() - before if not task.done()},
+            "the end of the adapter's tasks",
+        )
+        await bench.until(lambda: open_sockets() <= sockets, "the close of the adapter's sockets")
