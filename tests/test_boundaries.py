@@ -115,6 +115,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.monitor_queue",
         "alphaweave.live.recorder",
         "alphaweave.live.replay",
+        "alphaweave.live.replay_risk",
         "alphaweave.live.run_clock",
         "alphaweave.live.sender",
         "alphaweave.live.slippage",

@@ -1,4 +1,4 @@
-"""Risk rules of plugins: found by name, asked in a paper run after all others, and refused in a replay."""
+"""Risk rules of plugins: found by name, asked after all others in every mode."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve, frozen
+from attrs import frozen
 from test_live_runs import LiveFeed, as_replay, bars, config
 
 from alphaweave.core.clock import ManualClock, from_ns
-from alphaweave.core.errors import AdapterFailed, ConfigError, RunRefused, UnknownAdapter
+from alphaweave.core.errors import AdapterFailed, ConfigError, UnknownAdapter
 from alphaweave.live.config import LiveConfig
+from alphaweave.live.datafeed import ReplayDataFeed
 from alphaweave.live.hookspecs import hookimpl
 from alphaweave.live.plugins import DatafeedPlugin, RiskRulePlugin
 from alphaweave.live.proposal import Proposal
@@ -57,13 +58,13 @@ class Plugin:
         return [RiskRulePlugin(name="no-symbol", create=create, options=Options)]
 
 
-def prepared(wanted: LiveConfig, plugin: Plugin | None = None) -> LiveRunner:
+def prepared(wanted: LiveConfig, plugin: Plugin | None = None, *, recorded: bool = False) -> LiveRunner:
     registry = Registry()
     registry.register(plugin or Plugin())
     series = bars(40)
     begin = min(one.start[0] for one in series.values())
     clock = ManualClock(from_ns(begin))
-    feed = LiveFeed(series, clock, begin)
+    feed = ReplayDataFeed(series) if recorded else LiveFeed(series, clock, begin)
     return LiveRunner(
         wanted,
         broker=registry.broker(wanted.broker.name),
@@ -123,11 +124,15 @@ def test_rule_that_takes_longer_than_50_ms_denies(tmp_path: Path, seconds: float
     assert bool(runner.memory.trades) is not bool(reasons)
 
 
-def test_replay_with_a_rule_is_refused(tmp_path: Path) -> None:
-    """It would trade past it."""
+def test_rule_of_a_plugin_denies_in_a_replay(tmp_path: Path) -> None:
+    """The same orders as in a paper run, and the rest trades."""
     wanted = config(tmp_path, risk_rules=RULES)
-    with pytest.raises(RunRefused, match="a replay does not judge risk_rules"):
-        prepared(evolve(as_replay(wanted), run=evolve(wanted.run, mode="replay")))
+    replayed, live = prepared(as_replay(wanted), recorded=True), prepared(wanted)
+    replayed.run()
+    live.run()
+    assert "no_symbol" in {order.reason for order in replayed.memory.orders}
+    assert list(replayed.memory.orders) == list(live.memory.orders)
+    assert len(replayed.memory.trades) > 5
 
 
 def test_unknown_rule_is_refused_before_anything_runs(tmp_path: Path) -> None:

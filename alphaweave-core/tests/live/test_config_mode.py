@@ -211,12 +211,26 @@ WRITTEN: dict[str, Any] = {
 }
 
 
-def test_replay_is_refused_with_a_limit_that_it_does_not_judge() -> None:
-    """A limit that is written holds, or the run does not start."""
-    judged = {"allow", "max_order_quantity", "max_order_notional", "max_position_notional", "max_capital"}
-    assert {each.name for each in fields(RiskSettings)} == {*WRITTEN, *judged, "symbols"}
+def settings(name: str, value: Any) -> RiskSettings:
+    return parse_live_config(
+        {
+            "instruments": ["SPY"],
+            "datafeed": {"name": "f"},
+            "broker": {"name": "b"},
+            "strategy": {"class": "m:S"},
+            "risk": {name: value},
+        }
+    ).risk
+
+
+def test_every_limit_is_taken_in_every_mode() -> None:
+    """And which of them make a replay look at each order is told."""
+    alone = {"allow", "max_order_quantity", "max_order_notional", "max_position_notional", "max_capital"}
+    idle = {"clock_skew_ms", "silence_seconds", "timezone"}
+    assert {each.name for each in fields(RiskSettings)} == {*WRITTEN, *alone, "symbols"}
     for name, value in WRITTEN.items():
-        with pytest.raises(RunRefused, match=rf"does not judge risk\.{name}, "):
-            check("auto", "history", "simulated", risk={name: value})
-        assert check("auto", "realtime", "simulated", risk={name: value}) is RunMode.PAPER
-    assert check("auto", "history", "simulated", risk={**VALUES, "allow": ["SPY"]}) is RunMode.REPLAY
+        for feed, mode in (("history", RunMode.REPLAY), ("realtime", RunMode.PAPER)):
+            assert check("auto", feed, "simulated", risk={name: value}) is mode
+        assert settings(name, value).remembering() is (name not in idle)
+    for name, value in {**VALUES, "allow": ["SPY"]}.items():
+        assert not settings(name, value).remembering()

@@ -40,12 +40,6 @@ def check_mode(
                 f"datafeed {feed!r} makes it a replay, and broker {broker!r} cannot simulate fills in one; "
                 "set broker.name to one that can (paper or mock), or datafeed.name to a real-time feed"
             )
-        beyond = [*config.risk.beyond_replay(), *(["risk_rules"] if config.risk_rules else [])]
-        if beyond:
-            raise RunRefused(
-                f"a replay does not judge {', '.join(beyond)}, and would trade past it; "
-                "leave it out, or keep it in a config for paper and live runs"
-            )
         return chosen
     if not feed_capabilities.realtime:
         raise RunRefused(

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import AlphaweaveError, RunRefused, StateMismatch, StrategyError
 from alphaweave.core.instrument import Instrument
+from alphaweave.core.interval import parse_interval
 from alphaweave.core.money import CONTEXT
 from alphaweave.data.series import Series
 from alphaweave.data.timeline import Timeline
@@ -25,8 +26,11 @@ from alphaweave.live.kernel import Kernel, KernelSettings
 from alphaweave.live.kernel_state import capture_kernel, restore_kernel
 from alphaweave.live.ledger import Ledger
 from alphaweave.live.orders import SymbolBook
+from alphaweave.live.proposal import RiskRule
 from alphaweave.live.replay import ReplayDriver
+from alphaweave.live.replay_risk import JudgedDriver, JudgedKernel, ReplayBoard
 from alphaweave.live.risk import RiskSettings, build_chain
+from alphaweave.live.sessions import Calendar
 from alphaweave.live.state import LiveState, rows_seen
 from alphaweave.live.values import decode, encode, marks
 from alphaweave.monitoring.monitor import Monitor, RunSummary
@@ -49,6 +53,9 @@ class EngineSettings:
         cash: opening cash of the account, in ``currency``.
         capital: cap on the equity used for sizing; None is no cap.
         warmup: slices before the first decision.
+        rules: of plugins, asked after those of ``risk``.
+        calendars: when symbols are traded, for `risk.stale_data`; one without is always open.
+        timezone: whose days losses and counts are of, unless ``risk`` has one.
         terms: saved with the state, for whoever resumes it to compare.
         meta: what monitors are told at the start, besides what is here.
     """
@@ -63,6 +70,9 @@ class EngineSettings:
     capital: Decimal | None = None
     mode: RunMode = RunMode.REPLAY
     risk: RiskSettings = field(factory=RiskSettings)
+    rules: Sequence[RiskRule] = ()
+    calendars: Mapping[str, Calendar] = field(factory=dict)
+    timezone: str = "UTC"
     terms: Mapping[str, Any] = field(factory=dict)
     meta: Mapping[str, Any] = field(factory=dict)
 
@@ -151,7 +161,11 @@ class LiveEngine:
             )
         kernel = self._kernel(strategy, series, instruments, capabilities)
         venue.board = series
-        driver = ReplayDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
+        driver = (
+            JudgedDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
+            if isinstance(kernel, JudgedKernel)
+            else ReplayDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
+        )
         self._driver = driver
         if self._stop:
             driver.request_stop()
@@ -213,7 +227,7 @@ class LiveEngine:
             state_version=strategy.state_version,
             timestamp=from_ns(kernel.now).isoformat() if kernel.index >= 0 else None,
             position=driver.position,
-            kernel=capture_kernel(kernel),
+            kernel=_captured(driver),
             strategy_state=saved,
             venue=driver.venue.snapshot(),
             feed={symbol: rows_seen(one, one.cursor.count) for symbol, one in self._series.items()},
@@ -231,9 +245,11 @@ class LiveEngine:
         capabilities: Capabilities,
     ) -> Kernel:
         settings = self.settings
-        return Kernel(
-            strategy=strategy,
-            settings=KernelSettings(
+        books = {symbol: SymbolBook(instruments[symbol], one) for symbol, one in series.items()}
+        ledger = Ledger(currency=settings.currency, cash=settings.cash, account=settings.account)
+        parts: dict[str, Any] = {
+            "strategy": strategy,
+            "settings": KernelSettings(
                 run_id=settings.run_id,
                 strategy=settings.strategy,
                 account=settings.account,
@@ -241,11 +257,25 @@ class LiveEngine:
                 warmup=settings.warmup,
                 capital=None if settings.capital is None else float(settings.capital),
             ),
-            books={symbol: SymbolBook(instruments[symbol], one) for symbol, one in series.items()},
-            ledger=Ledger(currency=settings.currency, cash=settings.cash, account=settings.account),
-            chain=build_chain(settings.risk, tuple(series), capabilities),
+            "books": books,
+            "ledger": ledger,
+            "capabilities": capabilities,
+        }
+        if not settings.rules and not settings.risk.remembering():
+            return Kernel(chain=build_chain(settings.risk, tuple(series), capabilities), **parts)
+        seconds = parse_interval(settings.interval).seconds
+        board = ReplayBoard(
+            settings.risk,
+            books=books,
+            ledger=ledger,
             capabilities=capabilities,
+            interval_ns=None if seconds is None else seconds * 1_000_000_000,
+            timezone=settings.timezone,
+            capital=settings.capital,
+            calendars=settings.calendars,
+            extra=settings.rules,
         )
+        return JudgedKernel(chain=board, **parts)
 
     def _check(self, series: Mapping[str, Series], instruments: Mapping[str, Instrument]) -> None:
         for symbol in series:
@@ -291,6 +321,8 @@ class LiveEngine:
         restore_kernel(kernel, state.kernel)
         venue.restore(state.venue)
         driver.position = state.position
+        if isinstance(driver, JudgedDriver):
+            driver.restore(state.kernel["judged"])
         saved = decode(state.strategy_state)
         if state.state_version != strategy.state_version:
             saved = _asked(strategy, "migrate_state", saved, state.state_version)
@@ -341,6 +373,11 @@ class LiveEngine:
             ended_at=from_ns(kernel.now) if kernel.index >= 0 else None,
             error=error,
         )
+
+
+def _captured(driver: ReplayDriver) -> dict[str, Any]:
+    captured = capture_kernel(driver.kernel)
+    return {**captured, "judged": driver.snapshot()} if isinstance(driver, JudgedDriver) else captured
 
 
 def _named(monitors: Sequence[Monitor]) -> list[tuple[str, Monitor]]:

@@ -43,7 +43,7 @@ from alphaweave.live.terms import run_terms
 from alphaweave.monitoring.monitor import Monitor
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["LivePlan", "assembled_core", "built_core", "found_instruments", "opened_journal"]
+__all__ = ["LivePlan", "assembled_core", "built_core", "check_not_stopped", "found_instruments", "opened_journal"]
 
 
 @frozen(kw_only=True)
@@ -105,6 +105,27 @@ async def found_instruments(plan: LivePlan, broker: BrokerAdapter) -> Mapping[st
             f"trading rules of {', '.join(assumed)} are assumed where `instruments:` does not say otherwise"
         )
     return rules
+
+
+def check_not_stopped(path: Path | None) -> None:
+    """What stopped a run for good has to be looked into before it starts again.
+
+    Raises:
+        RunRefused: something did, and nobody has resumed it since.
+        JournalError: the journal cannot be read.
+        StateCorrupt: its trading state cannot be.
+    """
+    saved = JournalReader(path).latest("risk").get("") if path is not None and path.is_file() else None
+    if path is None or saved is None:
+        return
+    stops = [cause for cause in TradingStates.restore(saved["states"]).causes() if cause.step is KillStep.STOP]
+    said = ControlStore.beside(path).pending() if stops else ()
+    if stops and not any(one.verb is Verb.RESUME and not one.scope for one in said):
+        cause = stops[-1]
+        raise RunRefused(
+            f"this run was stopped by {cause.who} at {from_ns(cause.at_ns):%Y-%m-%d %H:%M} UTC ({cause.code}: "
+            f"{cause.reason}); look into it, then: alphaweave resume {path} --operator NAME --reason WHY"
+        )
 
 
 def opened_journal(

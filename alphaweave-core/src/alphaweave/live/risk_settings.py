@@ -173,7 +173,7 @@ class BuyingPowerLimits:
     broker: bool = True
 
 
-_REPLAY_TOO: Final = frozenset(
+_JUDGED_ALONE: Final = frozenset(
     {
         "allow",
         "max_order_quantity",
@@ -181,6 +181,11 @@ _REPLAY_TOO: Final = frozenset(
         "max_position_notional",
         "max_capital",
         "symbols",
+        # Neither is anything to a replay: it has no link, and no clock but the bars'.
+        "clock_skew_ms",
+        "silence_seconds",
+        # Of which the others are.
+        "timezone",
     }
 )
 
@@ -256,12 +261,10 @@ class RiskSettings:
             found.append(Problem("run.capital", text))
         return tuple(found)
 
-    def beyond_replay(self) -> tuple[str, ...]:
-        """The keys written that a replay does not judge."""
+    def remembering(self) -> bool:
+        """Whether a limit is written that needs time, the account or a memory to be judged."""
         names = (attribute.name for attribute in fields(RiskSettings))
-        return tuple(
-            f"risk.{name}" for name in names if name not in _REPLAY_TOO and getattr(self, name) is not None
-        )
+        return any(name not in _JUDGED_ALONE and getattr(self, name) is not None for name in names)
 
     def unset_for_live(self, symbols: Sequence[str]) -> tuple[str, ...]:
         """What a run with real money lacks: a limit of losses that acts, and limits of the order's and the

@@ -23,6 +23,7 @@ from alphaweave.live.config import (
     parse_options,
     redacted,
 )
+from alphaweave.live.config_live import calendars
 from alphaweave.live.datafeed import DataFeed, ReplayDataFeed
 from alphaweave.live.discretion import (
     discreet_failure,
@@ -343,6 +344,9 @@ class LiveRunner:
                 capital=config.run.capital,
                 mode=self.mode,
                 risk=config.risk,
+                rules=self._rules,
+                calendars=calendars(config),
+                timezone=config.datafeed.timezone,
                 terms=terms,
                 meta={
                     "broker": config.broker.name,
@@ -411,8 +415,6 @@ class LiveRunner:
         make = self._broker.venue
         if make is None:
             raise RunRefused(f"broker {self._broker.name!r} has no simulated venue; use paper or mock")
-        services = self._services(self._broker.name)
-        venue: SimVenue = self._broker_party.ask(
-            "venue", SimVenue, make, self._broker_options, services, instruments
-        )
+        parts = self._broker_options, self._services(self._broker.name), instruments
+        venue: SimVenue = self._broker_party.ask("venue", SimVenue, make, *parts)
         return venue

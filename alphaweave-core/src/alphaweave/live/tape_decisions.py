@@ -11,7 +11,7 @@ from alphaweave.live.journal_records import Decision, Intent, IntentKind
 
 __all__ = ["Difference", "asked_for", "in_words"]
 
-Asked = Mapping[str, Any]
+_Asked = Mapping[str, Any]
 _FAILED: Final = frozenset({"strategy_failed", "books_contradicted"})
 _FIRST: Final = ("side", "quantity", "symbol", "type", "tif")
 _LAST: Final = ("reason", "group", "client_order_id")
@@ -33,8 +33,8 @@ class Difference:
     input_key: str
     at_ns: int
     number: int
-    then: tuple[Asked, ...]
-    now: tuple[Asked, ...]
+    then: tuple[_Asked, ...]
+    now: tuple[_Asked, ...]
 
     @classmethod
     def between(cls, seq: int, then: Decision, now: Decision | None) -> Difference | None:
@@ -56,13 +56,13 @@ class Difference:
         )
 
 
-def asked_for(decision: Decision) -> tuple[Asked, ...]:
+def asked_for(decision: Decision) -> tuple[_Asked, ...]:
     """Orders, changes and cancels in the order they were decided, then the orders that were denied, then a
     failure. Each has an ``action``, and the rest in JSON values."""
     return (*map(_intent, decision.intents), *_others(decision))
 
 
-def in_words(asked: Asked) -> str:
+def in_words(asked: _Asked) -> str:
     """One of them in a line."""
     words = [asked["action"]]
     words += [asked[name] for name in _FIRST if asked.get(name)]
@@ -72,7 +72,7 @@ def in_words(asked: Asked) -> str:
     return " ".join(map(str, words))
 
 
-def _intent(intent: Intent) -> Asked:
+def _intent(intent: Intent) -> _Asked:
     document = intent.request
     asked: dict[str, Any] = {"action": intent.kind.value, "client_order_id": intent.client_order_id}
     if intent.kind is IntentKind.REPLACE:
@@ -85,7 +85,7 @@ def _intent(intent: Intent) -> Asked:
     return {**asked, **document["request"]}
 
 
-def _others(decision: Decision) -> Iterator[Asked]:
+def _others(decision: Decision) -> Iterator[_Asked]:
     for entry in decision.entries:
         data = entry.data
         if entry.kind == "order" and data["status"] == "denied":

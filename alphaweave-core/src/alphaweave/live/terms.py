@@ -54,6 +54,7 @@ def run_terms(
         },
         "strategy": {"params": config.strategy.params},
         "risk": config.risk,
+        **({"risk_rules": {one.name: one.block for one in config.risk_rules}} if config.risk_rules else {}),
         # Whether a rule was assumed is no part of the rule.
         "instruments": {symbol: attrs.evolve(one, assumed=False) for symbol, one in instruments.items()},
     }
