@@ -15,8 +15,16 @@ import pytest
 from attrs import evolve
 
 from alphaweave.core.clock import from_ns
-from alphaweave.core.order import GroupKind, OrderStatus, OrderType, Side, TimeInForce
-from alphaweave.live.actions import SendSubmit
+from alphaweave.core.order import (
+    GroupKind,
+    OrderRef,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from alphaweave.live.actions import FillsQuery, SendCancel, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.control import Verb
 from alphaweave.live.inputs import OutcomeInput, OutcomeKind, SendOutcome, TimerInput
@@ -230,3 +238,75 @@ def test_a_correction_that_bears_the_brokers_name_only_is_of_the_order_that_was_
     bench.event(FillCorrection("DU1", "x", 1, evolve(nameless(at, "10"), revision=1), at))
     assert (handle.status, handle.filled) == (OrderStatus.FILLED, Decimal(10))
     assert bench.kernel.books["SPY"].units == 10.0
+
+
+def given_up(bench: Any) -> str:
+    """An order whose request was lost, and which the broker has denied for long enough; its name."""
+    bench.bar(script=lambda strategy: strategy.order_market("SPY", 10))
+    (sent,) = bench.deliver(lost="request")
+    bench.settle(30)
+    assert not bench.kernel.orders
+    return str(sent.intent)
+
+
+def test_an_order_that_was_given_up_and_works_after_all_is_cancelled_and_halts_its_symbol(bench: Any) -> None:
+    """A request may hang somewhere for longer than anybody says."""
+    name = given_up(bench)
+    ref, request = OrderRef(name, "SPY"), OrderRequest(symbol="SPY", side=Side.BUY, quantity=Decimal(10))
+    bench.broker.take(ref, request, from_ns(bench.now))
+    bench.settle(30)
+    assert [type(sent) for sent in bench.sent] == [SendCancel]
+    assert bench.sent[0].ref.client_order_id == name
+    assert "order_revived" in bench.alerts()
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+
+
+def test_a_fill_of_an_order_that_was_given_up_is_booked_as_its_own(bench: Any) -> None:
+    name = given_up(bench)
+    at = from_ns(bench.now)
+    bench.event(bench.broker.execute(name, "SPY", Side.BUY, "10", "100", at, "B9"))
+    assert bench.kernel.books["SPY"].units == 10.0
+    assert bench.kernel.order_of(name).filled == Decimal(10)
+    assert "fill_after_end" in bench.alerts()
+
+
+def test_an_order_that_the_broker_had_and_denies_halts_its_symbol(bench: Any) -> None:
+    """It is taken for over only when everything was asked, and a person has to look."""
+    handle = bench.bar(script=lambda strategy: strategy.order_limit("SPY", 10, 90))
+    (sent,) = bench.deliver()
+    del bench.broker.orders[sent.intent]
+    bench.settle(9)
+    assert handle.status is OrderStatus.ACCEPTED
+    bench.settle(50)
+    assert (handle.status, handle.reason) == (OrderStatus.CANCELLED, "vanished")
+    assert "order_vanished" in bench.alerts()
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+
+
+def test_a_position_that_nothing_explains_halts_its_symbol_and_invents_no_fill(bench: Any) -> None:
+    """Also after a restart, until somebody has looked."""
+    bought(bench)
+    bench.settle(20)
+    bench.broker.positions["SPY"] = Decimal(7)
+    bench.settle(120)
+    assert "position_differs" in bench.alerts()
+    assert bench.kernel.books["SPY"].units == 10.0
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+    bench.crash()
+    bench.settle(30)
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+
+
+def test_executions_that_cannot_be_had_any_more_are_told_of(bench: Any) -> None:
+    bench.bar()
+    whole = bench.broker.answer
+
+    def short(query: Any, at: datetime) -> Any:
+        answer = whole(query, at)
+        if isinstance(query, FillsQuery):
+            return evolve(answer, complete_from={"SPY": at})
+        return answer
+
+    bench.broker.answer = short
+    bench.settle(60)
+    assert "fill_gap" in bench.alerts()
