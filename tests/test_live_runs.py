@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from attrs import evolve
 from alphaweave.core.clock import ManualClock, from_ns
 from alphaweave.core.errors import (
     AdapterFailed,
+    AlphaweaveError,
     BrokerUnavailable,
     JournalLocked,
     RunRefused,
@@ -32,7 +34,9 @@ from alphaweave.live.journal_report import recorded_run
 from alphaweave.live.plugins import DatafeedPlugin
 from alphaweave.live.registry import Registry
 from alphaweave.live.risk import RiskSettings
+from alphaweave.live.risk_time import Timed
 from alphaweave.live.runner import LiveRunner
+from alphaweave.live.trading_state import KillStep
 from alphaweave.monitoring.monitor import TradeRecord
 from alphaweave.strategy.strategy import Strategy
 from alphaweave_broker_mock import PaperBrokerAdapter
@@ -236,6 +240,61 @@ def test_operators_are_heard_while_the_run_is_up_and_a_halt_outlives_it(tmp_path
     assert {order.reason for order in halted.memory.orders if order.status == "denied"} == {"trading_halted"}
     ControlStore.beside(path).post("resume", operator="eva", reason="seen", at_ns=1)
     assert len(ran(wanted, first=40).memory.trades) > 5
+
+
+class Stopping(Timed):
+    """A plugin's rule that stops the run for good, or halts it, on its tenth day."""
+
+    code = "enough"
+    applies_to_reductions = False
+
+    def __init__(self, step: KillStep) -> None:
+        super().__init__()
+        self.step, self.days = step, set[int]()
+
+    def check(self, proposal: Any) -> None:
+        return None
+
+    def moved(self, now_ns: int) -> None:
+        self.days.add(now_ns // 86_400_000_000_000)
+        if len(self.days) == 10:
+            self.want(self.step, self.code, "ten days are enough")
+
+
+def ruled(wanted: LiveConfig, step: KillStep, **words: Any) -> LiveRunner:
+    runner = prepared(wanted, **words)
+    runner._rules = (Stopping(step),)
+    return runner
+
+
+def test_what_a_run_latches_itself_is_shown_and_lifted_while_it_is_down(tmp_path: Path) -> None:
+    """`alphaweave status` reads the store, and `resume` is taken by the next start."""
+    path = tmp_path / "run.db"
+    wanted = config(tmp_path, persistence={"journal": str(path)})
+    ruled(wanted, KillStep.CANCEL_ALL, count=20).run()
+    control = ControlStore.beside(path)
+    latch = control.latches()[""]
+    assert (latch.state, latch.operator, latch.reason) == ("HALTED", "engine", "enough: ten days are enough")
+    control.post("resume", operator="eva", reason="seen", at_ns=1)
+    assert control.latches()[""].state == "ACTIVE"
+    assert len(ran(wanted, first=20, count=40).memory.trades) > 5
+    assert control.latches()[""].state == "ACTIVE"
+
+
+def test_run_that_was_stopped_for_good_says_how_it_is_resumed(tmp_path: Path) -> None:
+    """It ends with an error, and starts only after a named operator has looked."""
+    path = tmp_path / "run.db"
+    wanted = config(tmp_path, persistence={"journal": str(path)})
+    with pytest.raises(AlphaweaveError, match="the trading state demands an end"):
+        ruled(wanted, KillStep.STOP, count=20).run()
+    control = ControlStore.beside(path)
+    assert control.latches()[""].state == "HALTED"
+    control.post("halt", operator="eva", reason="wait", at_ns=1)
+    said = f"alphaweave resume {path} --operator NAME --reason WHY"
+    with pytest.raises(RunRefused, match=re.escape(said)):
+        ran(wanted, first=20, count=40)
+    control.post("resume", operator="eva", reason="seen", at_ns=2)
+    assert len(ran(wanted, first=20, count=40).memory.trades) > 5
 
 
 def test_flatten_closes_what_is_held_and_then_nothing_trades(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_halt_that_cannot_be_latched_is_not_posted(store: ControlStore) -> None:
 
 WRITER = """
 import sys
-from alphaweave.live.control import ControlStore
+from alphaweave.live.control import ACTIVE, HALTED, REDUCING, Command, ControlStore, Latch, Verb
 store = ControlStore(sys.argv[1])
 for number in range(25):
     store.post("halt" if number % 2 else "status", operator=sys.argv[2], at_ns=number)
@@ -206,3 +206,21 @@ def test_numbers_go_on_where_the_file_was_moved_away(store: ControlStore) -> Non
     store.path.rename(store.path.with_suffix(".away"))
     after = [ControlStore(store.path).post("halt", operator="eva", at_ns=20_001 * day) for _ in range(2)]
     assert sorted({*before, *after}) == [*before, *after]
+
+
+def test_what_a_run_latched_is_shown_but_never_over_an_operator(store: ControlStore) -> None:
+    """A command that waits has the last word; the same state keeps the name of whoever latched it first."""
+    lost = Latch(REDUCING, "engine", "daily_loss: 3 %", 5)
+    assert store.mirror({"": lost, "FB": Latch(HALTED, "engine", "foreign_fill: odd", 6)}, 7)
+    assert store.latches()[""] == lost
+    number = store.post("halt", operator="eva", reason="odd", at_ns=8)
+    assert not store.mirror({}, 9)
+    assert store.latches()[""].state == HALTED
+    assert [one.id for one in store.pending()] == [number]
+    store.take(10)
+    assert [one.id for one in store.pending()] == [number]
+    store.answer(number, {}, 11)
+    assert store.pending() == ()
+    assert store.mirror({"": Latch(HALTED, "engine", "operator: odd", 12)}, 13)
+    assert store.latches()[""].operator == "eva"
+    assert store.latches()["FB"].state == ACTIVE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +31,7 @@ from alphaweave.live.actions import (
     Tell,
 )
 from alphaweave.live.adapters.timer import LoopTimer
-from alphaweave.live.control import ControlStore
+from alphaweave.live.control import ControlStore, Latch
 from alphaweave.live.datafeed import FeedEvent, ReplayDataFeed
 from alphaweave.live.feed_pump import FeedPump
 from alphaweave.live.inputs import (
@@ -79,6 +79,7 @@ class Core:
         self.answers = answers
         self.begin: Sequence[Action] = (OPEN,)
         self.reconciled = True
+        self.latches: Mapping[str, Latch] | None = None
         self.given: list[Input] = []
         self.threads: set[int] = set()
         self.wakeup: int | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import asdict, frozen
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -180,6 +180,33 @@ class ControlStore:
             row = {"scope": scope, "state": state, "operator": operator, "reason": reason, "at_ns": at_ns}
             connection.execute(_latches.insert(), row)
         return True
+
+    def mirror(self, latches: Mapping[str, Latch], at_ns: int) -> bool:
+        """Show what a run has latched, by scope, in place of what is shown; what it has not is ACTIVE.
+
+        Where the state is the same, whoever latched it first stays named. While a command waits nothing is
+        changed, for it has the last word; whether that was not so.
+        """
+        with self._transaction() as connection:
+            waits = select(_commands.c.id).where(_commands.c.taken_at.is_(None)).limit(1)
+            if connection.execute(waits).one_or_none() is not None:
+                return False
+            shown = {row.scope: row.state for row in connection.execute(select(_latches))}
+            lifted = {
+                scope: Latch(ACTIVE, "engine", "the run has nothing latched", at_ns)
+                for scope in shown.keys() - latches.keys()
+            }
+            for scope, latch in {**lifted, **latches}.items():
+                if shown.get(scope, ACTIVE) != latch.state:
+                    connection.execute(_latches.delete().where(_latches.c.scope == scope))
+                    connection.execute(_latches.insert(), {"scope": scope, **asdict(latch)})
+        return True
+
+    def pending(self) -> tuple[Command, ...]:
+        """Commands that are not answered, taken or not, in the order they were given."""
+        query = select(_commands).where(_commands.c.answered_at.is_(None)).order_by(_commands.c.id)
+        with self._reading() as connection:
+            return tuple(_command(row) for row in connection.execute(query))
 
     def latches(self) -> dict[str, Latch]:
         """What is latched, by scope; where nothing ever was, trading is ACTIVE."""

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from alphaweave.core.errors import JournalFailed
 from alphaweave.core.scrubber import Scrubber
-from alphaweave.live.control import ControlStore
+from alphaweave.live.control import ControlStore, Latch
 from alphaweave.live.journal_records import Decision
 from alphaweave.live.live_ports import JournalWriter
 
@@ -77,3 +77,9 @@ class DiscreetControl(ControlStore):
 
     def answer(self, number: int, answer: Mapping[str, Any], at_ns: int) -> None:
         super().answer(number, self._scrubber.tree(answer), at_ns)
+
+    def mirror(self, latches: Mapping[str, Latch], at_ns: int) -> bool:
+        washed = self._scrubber.text
+        return super().mirror(
+            {scope: evolve(latch, reason=washed(latch.reason)) for scope, latch in latches.items()}, at_ns
+        )

@@ -7,7 +7,7 @@ this thread busy and no connection waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import localcontext
 from queue import SimpleQueue
 from threading import Thread
@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from alphaweave.core.money import CONTEXT
 from alphaweave.live.actions import Action
+from alphaweave.live.control import Latch
 from alphaweave.live.inputs import Input
 from alphaweave.live.journal_records import Recovered
 
@@ -29,6 +30,11 @@ class Core(Protocol):
     @property
     def reconciled(self) -> bool:
         """The books agree with the broker's, as far as anybody knows."""
+        ...
+
+    @property
+    def latches(self) -> Mapping[str, Latch] | None:
+        """What is latched, by scope: another mapping when it changes; None before the start."""
         ...
 
     def start(self, recovered: Recovered | None, at: int) -> Sequence[Action]: ...

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from alphaweave.core.errors import ControlError
-from alphaweave.live.control import Command, ControlStore, Verb
+from alphaweave.live.control import Command, ControlStore, Latch, Verb
 from alphaweave.live.sender import Sender
 
 __all__ = ["CommandPost"]
@@ -31,6 +32,7 @@ class CommandPost:
         now: Callable[[], int],
         alert: Callable[[str, str, str], None],
         answer_within: float,
+        latched: Callable[[], Mapping[str, Latch] | None] = lambda: None,
     ) -> None:
         """Set up.
 
@@ -39,6 +41,8 @@ class CommandPost:
             now: nanoseconds since the epoch, UTC.
             alert: is told what is wrong with the store: severity, code and text.
             answer_within: seconds after which a command is answered although the core has not come to it.
+            latched: what the run has latched, by scope, as a mapping that is another when it changes; None
+                while that is not known. The store shows it, for whoever asks while the run is down.
         """
         self._store = store
         self._sender = sender
@@ -46,6 +50,9 @@ class CommandPost:
         self._now = now
         self._alert = alert
         self._answer_within = answer_within
+        self._latched = latched
+        self._mirrored: Mapping[str, Latch] | None = None
+        self._undecided = 0
         self._holds = 0
         self._blind = False
         self._answers: set[asyncio.Task[None]] = set()
@@ -60,6 +67,8 @@ class CommandPost:
                 unanswered = await asyncio.to_thread(self._store.unanswered)
                 # The core knows whether it had decided these.
                 commands = (*(one for one in unanswered if one.id not in taken), *commands)
+            if not commands:
+                await self._mirror()
         except ControlError as error:
             # It is looked at ten times a second, and will say the same each time.
             if not self._blind:
@@ -79,8 +88,18 @@ class CommandPost:
         task.add_done_callback(self._answers.discard)
 
     async def close(self) -> None:
-        """Return when all answers are written."""
+        """Return when all answers are written, and what is latched is shown."""
         await asyncio.gather(*self._answers, return_exceptions=True)
+        with suppress(ControlError):
+            await self._mirror()
+
+    async def _mirror(self) -> None:
+        latched = self._latched()
+        # What an operator has said and the core has not dealt with has the last word.
+        if latched is None or latched is self._mirrored or self._undecided:
+            return
+        if await asyncio.to_thread(self._store.mirror, latched, self._now()):
+            self._mirrored = latched
 
     def _take(self, command: Command) -> None:
         holding = command.verb in _HOLDING
@@ -90,8 +109,13 @@ class CommandPost:
         loop = asyncio.get_running_loop()
         late = loop.call_later(self._answer_within, self._answer_late, command)
 
+        self._undecided += 1
+        # It may have latched in the store what the core then does otherwise.
+        self._mirrored = None
+
         def dealt_with() -> None:
             late.cancel()
+            self._undecided -= 1
             if holding:
                 self._holds -= 1
                 if not self._holds:

@@ -7,7 +7,7 @@ that came of it is handed out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import localcontext
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import InvariantViolation, StrategyError
 from alphaweave.core.money import CONTEXT
 from alphaweave.live.actions import Action, Ask, Finish, Gate, Reply, Tell
-from alphaweave.live.control import Command, Verb
+from alphaweave.live.control import Command, Latch, Verb
 from alphaweave.live.effects import Note
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.inputs import (
@@ -35,7 +35,7 @@ from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_facts import DATA, flow_facts, input_facts, link_facts
 from alphaweave.live.live_intake import Intake
 from alphaweave.live.live_journal import AdapterStore, bar_snapshot, status_document
-from alphaweave.live.live_ladder import Ladder, gate_of
+from alphaweave.live.live_ladder import Ladder, gate_of, latches_of
 from alphaweave.live.live_link import BrokerLink
 from alphaweave.live.live_missing import MissingFills
 from alphaweave.live.live_ports import JournalWriter, ReconcilerPort
@@ -61,6 +61,7 @@ class LiveCore:
         board: the rules and the trading state; it is the kernel's chain.
         gate: what the sender was told last.
         link: whether the broker may be sent to.
+        latches: what is latched, by scope; made anew when it changes, for it is read on another thread.
         failed: the strategy failed; its callbacks are not called any more.
         finished: the run is over, and takes no more inputs.
         commands: number of the last operator's command that was decided.
@@ -94,6 +95,8 @@ class LiveCore:
         self.settings = settings
         self.gate: Gate | None = None
         self.link = BrokerLink(kernel, risk, reconciler, settings)
+        self.latches: Mapping[str, Latch] | None = None
+        self._stopped_before = False
         self.failed = False
         self.finished = False
         self.commands = 0
@@ -141,6 +144,7 @@ class LiveCore:
                 if "reconciler" in recovered.watermarks:
                     self.reconciler.restore(recovered.watermarks["reconciler"])
             self._scribe.remember(state)
+            self._stopped_before = self._ladder.stops
             self._begin(at)
             board.heard(LinkRestored(DATA, at))
             board.advance(at)
@@ -290,11 +294,14 @@ class LiveCore:
             state = self._strategy_state(entries)
         self._account(at, valued=bool(bars))
         wanted, self.intake.wanted = self.intake.wanted, []
-        for transition in (*transitions, *self._latched(wanted), *board.latched()):
+        changes = (*transitions, *self._latched(wanted), *board.latched())
+        for transition in changes:
             cause = transition.cause
             text = f"trading is {transition.after.value}: {transition.reason} ({transition.operator})"
             severity, code = ("info", "resumed") if cause is None else ("error", cause.code)
             kernel.alert(severity, code, text, transition.symbol)
+        if changes or self.latches is None:
+            self.latches = latches_of(board.states)
         if not self.finished:
             self._ladder.climb(at, may_send=self.link.up and not kernel.stopped)
         notes, kernel.notes = tuple(kernel.notes), []
@@ -369,7 +376,9 @@ class LiveCore:
                 return self._finish(actions, 2, finding.text)
         if isinstance(given, CommandInput) and given.command.verb is Verb.STOP:
             return self._finish(actions, 0, given.command.reason or f"{given.command.operator} said stop")
-        if self._ladder.stops:
+        # What an earlier process was stopped by is lifted by an operator, who may say so any moment.
+        self._stopped_before = self._stopped_before and self._ladder.stops
+        if self._ladder.stops and not self._stopped_before:
             return self._finish(actions, 1, "the trading state demands an end")
         return actions
 

@@ -173,6 +173,7 @@ class LiveDriver:
                 now=self.now,
                 alert=lambda level, code, text: self._monitors.alert(level, code, text, self._moment()),
                 answer_within=self._settings.answer_within,
+                latched=lambda: core.latches,
             )
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[asyncio.Task[None]] = set()
@@ -214,8 +215,7 @@ class LiveDriver:
             await self._ending.wait()
         finally:
             await self._wind_up()
-        failure = self.thread.failure or self._failure
-        if failure is not None:
+        if (failure := self.thread.failure or self._failure) is not None:
             raise failure
         assert self.finish is not None
         return self.finish

@@ -11,18 +11,20 @@ from typing import Final
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import Side
 from alphaweave.live.actions import Gate
+from alphaweave.live.control import Latch
 from alphaweave.live.effects import CancelOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.live_intents import Intents
 from alphaweave.live.orders import Order, SymbolBook
 from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.rounding import Refused
-from alphaweave.live.trading_state import Cancel, TradingState, TradingStates
+from alphaweave.live.trading_state import ACTIONS, Cancel, KillStep, TradingState, TradingStates
 
-__all__ = ["Ladder", "gate_of"]
+__all__ = ["Ladder", "gate_of", "latches_of"]
 
 # What had no effect is asked for again after so long.
 _AGAIN_NS: Final = 5_000_000_000
+_RUNGS: Final = tuple(KillStep)
 
 
 class Ladder:
@@ -136,6 +138,18 @@ def gate_of(states: TradingStates, refusal: Refused | None) -> Gate:
     if states.state() is TradingState.HALTED:
         return Gate(False, shut, "trading is halted", exits=True)
     return Gate(True, shut, exits=True)
+
+
+def latches_of(states: TradingStates) -> dict[str, Latch]:
+    """What is latched, by scope, as operators are shown it: of several causes the one that demands most."""
+    latches = {}
+    for scope in (None, *states.symbols()):
+        if causes := states.causes(scope):
+            worst = max(causes, key=lambda cause: _RUNGS.index(cause.step))
+            reason = f"{worst.code}: {worst.reason}"
+            state = ACTIONS[worst.step].state.value.upper()
+            latches[scope or ""] = Latch(state, worst.who, reason, worst.at_ns)
+    return latches
 
 
 def _adds(order: Order, book: SymbolBook) -> bool:

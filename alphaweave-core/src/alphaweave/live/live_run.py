@@ -35,7 +35,13 @@ from alphaweave.live.live_driver import LiveDriver
 from alphaweave.live.live_journal import AdapterStore
 from alphaweave.live.live_monitors import LiveMonitors
 from alphaweave.live.live_ports import JournalWriter
-from alphaweave.live.live_wiring import LivePlan, built_core, found_instruments, opened_journal
+from alphaweave.live.live_wiring import (
+    LivePlan,
+    built_core,
+    check_not_stopped,
+    found_instruments,
+    opened_journal,
+)
 from alphaweave.live.monitor_queue import MonitorQueues
 from alphaweave.live.party import FAILURES, Party
 from alphaweave.live.reports import BrokerAccountState, BrokerEvent
@@ -108,6 +114,7 @@ class LiveRun:
         plan = self._plan
         self._loop = asyncio.get_running_loop()
         path = plan.config.persistence.journal
+        check_not_stopped(path)
         store = AdapterStore(_kept(path))
         broker: BrokerAdapter = plan.broker_party.ask(
             "create", BrokerAdapter, plan.broker.create, plan.broker_options, self._services(store)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, frozen
 
-from alphaweave.core.clock import Clock, to_ns
+from alphaweave.core.clock import Clock, from_ns, to_ns
 from alphaweave.core.errors import RunRefused
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.interval import parse_interval
@@ -19,9 +20,11 @@ from alphaweave.live.adapters.base import BrokerAdapter, RunMode, Services
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.config import LiveConfig
 from alphaweave.live.config_live import maintenance, reconcile_settings, risk_board
+from alphaweave.live.control import ControlStore, Verb
 from alphaweave.live.effects import Prepare
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.journal import Journal, RunIdentity
+from alphaweave.live.journal_reader import JournalReader
 from alphaweave.live.journal_records import Recovered, canonical
 from alphaweave.live.kernel import KernelSettings
 from alphaweave.live.kernel_live import LiveKernel
@@ -40,10 +43,18 @@ from alphaweave.live.reconcile import Reconciler
 from alphaweave.live.reports import BrokerAccountState
 from alphaweave.live.risk_bounded import bounded
 from alphaweave.live.terms import run_terms
+from alphaweave.live.trading_state import KillStep, TradingStates
 from alphaweave.monitoring.monitor import Monitor
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["LivePlan", "assembled_core", "built_core", "check_not_stopped", "found_instruments", "opened_journal"]
+__all__ = [
+    "LivePlan",
+    "assembled_core",
+    "built_core",
+    "check_not_stopped",
+    "found_instruments",
+    "opened_journal",
+]
 
 
 @frozen(kw_only=True)
@@ -118,13 +129,16 @@ def check_not_stopped(path: Path | None) -> None:
     saved = JournalReader(path).latest("risk").get("") if path is not None and path.is_file() else None
     if path is None or saved is None:
         return
-    stops = [cause for cause in TradingStates.restore(saved["states"]).causes() if cause.step is KillStep.STOP]
+    stops = [
+        cause for cause in TradingStates.restore(saved["states"]).causes() if cause.step is KillStep.STOP
+    ]
     said = ControlStore.beside(path).pending() if stops else ()
     if stops and not any(one.verb is Verb.RESUME and not one.scope for one in said):
         cause = stops[-1]
         raise RunRefused(
-            f"this run was stopped by {cause.who} at {from_ns(cause.at_ns):%Y-%m-%d %H:%M} UTC ({cause.code}: "
-            f"{cause.reason}); look into it, then: alphaweave resume {path} --operator NAME --reason WHY"
+            f"this run was stopped by {cause.who} at {from_ns(cause.at_ns):%Y-%m-%d %H:%M} UTC "
+            f"({cause.code}: {cause.reason}); "
+            f"look into it, then: alphaweave resume {path} --operator NAME --reason WHY"
         )
 
 
