@@ -72,6 +72,8 @@ def _patience(clock: SystemClock, seconds: float) -> Callable[[], bool]:
     deadline = clock.monotonic() + seconds
 
     def poll() -> bool:
+        # The answer comes from another process, by way of a file that no operating system tells of alike;
+        # the patience, which decides, is the clock's.
         time.sleep(_POLL)
         return clock.monotonic() < deadline
 
@@ -120,7 +122,7 @@ def _print(found: Mapping[str, Any]) -> None:
         why = f" ({latch['reason']})" if latch["reason"] else ""
         click.echo(f"{'latched':<15}{latch['state']}, {scope}, by {latch['operator']} at {latch['at']}{why}")
     if not found["latched"]:
-        click.echo(f"{'latched':<15}nothing: trading is ACTIVE as far as operators go")
+        click.echo(f"{'latched':<15}nothing: trading is ACTIVE")
     for name, value in (found["answer"] or {}).items():
         text = value if isinstance(value, str | int | float) else json.dumps(value)
         click.echo(f"{name.replace('_', ' '):<15}{text}")
