@@ -1,0 +1,261 @@
+"""What `alphaweave new` writes, as its author's users get it: built, installed beside core alone, and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distribution
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from alphaweave.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "alphaweave-core"
+# Kind -> the name of the adapter. A datafeed brings a sandbox too, and the names of sandboxes differ.
+NAMES = {"broker": "acme", "datafeed": "tape-2", "monitor": "scribe"}
+CONFIG = """
+run: {id: acme, mode: paper, capital: 100000, warmup: 0}
+instruments: [{symbol: DEMO, names: {acme: DEMO.A, tape-2: DEMO.A}}]
+datafeed:
+  name: tape-2
+  interval: 1s
+  options: {tape-2: {port: 0, token: "${env:TAPE_TOKEN}"}}
+broker:
+  name: acme
+  account_id: ACME-1
+  options: {acme: {port: 0, token: "${env:ACME_TOKEN}"}}
+strategy: {class: "turns:Turns"}
+monitors: [{name: scribe, options: {scribe: {path: said.txt, alerts: error}}}]
+persistence: {journal: run.journal}
+"""
+STRATEGY = """
+from alphaweave import Strategy
+
+
+class Turns(Strategy):
+    def next(self, i):
+        self.order_market("DEMO", -2 if self.position("DEMO") > 0 else 2)
+"""
+# Holds a sandbox open until its standard input ends.
+SANDBOX = """
+import asyncio, json, sys
+
+from alphaweave.live.adapters.base import Services
+from alphaweave.live.config_options import parse_options
+from alphaweave.live.registry import Registry
+
+
+async def serve(name, options):
+    plugin = Registry().sandbox(name)
+    sandbox = plugin.create(parse_options(plugin.options, options, path=name), Services())
+    await sandbox.start()
+    print(json.dumps(sandbox.options()), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await sandbox.stop()
+
+
+asyncio.run(serve(sys.argv[1], json.loads(sys.argv[2])))
+"""
+
+
+def needed(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """The distributions that an installed one needs, and what those need."""
+    found: set[str] = set()
+    waiting = [(name, extras)]
+    while waiting:
+        owner, wanted = waiting.pop()
+        for text in distribution(owner).requires or []:
+            requirement = Requirement(text)
+            marker = requirement.marker
+            if marker is not None and not any(marker.evaluate({"extra": one}) for one in wanted or {""}):
+                continue
+            if requirement.name not in found:
+                found.add(requirement.name)
+                waiting.append((requirement.name, frozenset(requirement.extras)))
+    return found
+
+
+class Clean:
+    """A virtual environment with core's wheel, the three that were written, and what core needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bin = folder / "env" / "bin"
+        self.python = self.bin / "python"
+        self.written = {kind: folder / f"alphaweave-{kind}-{name}" for kind, name in NAMES.items()}
+        for kind, name in NAMES.items():
+            with pytest.raises(SystemExit) as ended:
+                main(["new", kind, name, "--dir", str(folder)])
+            assert ended.value.code == 0
+        self.run(sys.executable, "-m", "venv", "--without-pip", folder / "env")
+        (purelib,) = (folder / "env").glob("lib/python*/site-packages")
+        wheels = [self.built(source) for source in (CORE, *self.written.values())]
+        self.run(
+            *(sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check"),
+            *("--python", self.python, "install", "--quiet", "--no-index", "--no-deps", *wheels),
+        )
+        # As pip would install them, without asking for any of them.
+        for name in needed("alphaweave-core", frozenset({"testing"})):
+            for path in {file.parts[0] for file in distribution(name).files or [] if file.parts[0] != ".."}:
+                target = Path(str(distribution(name).locate_file(path)))
+                if path != "__pycache__" and not (purelib / path).exists():
+                    (purelib / path).symlink_to(target)
+
+    def built(self, source: Path) -> Path:
+        """The wheel of a folder."""
+        dist = self.folder / "dist" / source.name
+        build = f"from hatchling.build import build_wheel; print(build_wheel({str(dist)!r}))"
+        dist.mkdir(parents=True)
+        self.run(sys.executable, "-c", build, cwd=source)
+        (wheel,) = dist.glob("*.whl")
+        return wheel
+
+    def run(self, *words: str | Path, cwd: Path | None = None, **environment: str) -> str:
+        """Run a command that has to succeed; what it printed."""
+        done = subprocess.run(
+            [str(word) for word in words],
+            cwd=cwd or self.folder,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    @staticmethod
+    def environment(**more: str) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        return {**own, **more}
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
+    return Clean(tmp_path_factory.mktemp("scaffold"))
+
+
+def test_environment_has_core_and_what_was_written_and_no_other_adapter(clean: Clean) -> None:
+    """What is proved below is proved without this repository."""
+    listed = json.loads(clean.run(clean.bin / "alphaweave", "plugins", "--json"))
+    owners = {offer["distribution"] for offer in listed}
+    assert owners == {"alphaweave-core", *(folder.name for folder in clean.written.values())}
+    where = "import alphaweave; print(alphaweave.__file__)"
+    assert clean.run(clean.python, "-I", "-c", where).startswith(str(clean.folder / "env"))
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_what_was_written_passes_its_own_tests(clean: Clean, kind: str) -> None:
+    """From its wheel, not from its folder; with warnings as errors, and nothing to be filled in first."""
+    said = clean.run(
+        clean.python, "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=clean.written[kind]
+    )
+    assert " passed" in said
+    assert "failed" not in said
+    assert "xfailed" not in said
+
+
+@pytest.mark.parametrize("name", ["q", "my-venue2", "abcdefghijklmnopqrst"])
+@pytest.mark.parametrize("kind", NAMES)
+def test_what_is_written_is_clean_under_any_name(tmp_path: Path, kind: str, name: str) -> None:
+    """Formatted, linted and typed by its own rules, however long its name is."""
+    with pytest.raises(SystemExit):
+        main(["new", kind, name, "--dir", str(tmp_path)])
+    folder = tmp_path / f"alphaweave-{kind}-{name}"
+    checks = [["ruff", "format", "--check", "."], ["ruff", "check", "."]]
+    if name == "my-venue2":
+        checks.append(["mypy", "--cache-dir", str(tmp_path / "cache"), "src"])
+    for words in checks:
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Sandboxes:
+    """The venues of a run, each a process."""
+
+    def __init__(self, clean: Clean) -> None:
+        self._clean = clean
+        self._open: list[subprocess.Popen[str]] = []
+
+    def start(self, name: str, **options: Any) -> Mapping[str, Any]:
+        """Start one; the options that point an adapter there."""
+        process = subprocess.Popen(
+            [self._clean.python, "-I", "-c", SANDBOX, name, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._clean.environment(),
+            text=True,
+        )
+        self._open.append(process)
+        assert process.stdout is not None
+        return json.loads(process.stdout.readline())  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        for process in self._open:
+            process.communicate(timeout=30)
+            assert process.returncode == 0
+
+
+@pytest.fixture
+def sandboxes(clean: Clean) -> Iterator[Sandboxes]:
+    started = Sandboxes(clean)
+    yield started
+    started.stop()
+
+
+def test_paper_run_trades_at_what_was_written(clean: Clean, sandboxes: Sandboxes) -> None:
+    """Broker, datafeed and monitor by name: bars of a second come in, orders go out, fills come back."""
+    broker = sandboxes.start("acme", price="100")
+    feed = sandboxes.start("tape-2", every=1)
+    (clean.folder / "turns.py").write_text(dedent(STRATEGY))
+    (clean.folder / "live.yaml").write_text(CONFIG)
+    said = clean.folder / "said.txt"
+    ports = [
+        f"{kind}.options.{name}.port={options['port']}"
+        for kind, name, options in (
+            ("broker", "acme", broker),
+            ("datafeed", "tape-2", feed),
+        )
+    ]
+    run = subprocess.Popen(
+        [clean.bin / "alphaweave", "run", "live.yaml", *(word for port in ports for word in ("--set", port))],
+        cwd=clean.folder,
+        env=clean.environment(ACME_TOKEN=broker["token"], TAPE_TOKEN=feed["token"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and run.poll() is None:
+            lines = said.read_text().splitlines() if said.exists() else []
+            if sum(" DEMO at " in line for line in lines) >= 3:
+                break
+            time.sleep(0.1)
+        run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    assert run.returncode == 130, output
+    start, *fills, end = said.read_text().splitlines()
+    assert start == "run acme: paper, turns:Turns"
+    assert [line.split()[2:] for line in fills[:3]] == [
+        ["buy", "2", "DEMO", "at", "100"],
+        ["sell", "2", "DEMO", "at", "100"],
+        ["buy", "2", "DEMO", "at", "100"],
+    ]
+    assert end.startswith("stopped: ")
+    assert broker["token"] not in output + said.read_text()
