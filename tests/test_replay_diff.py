@@ -16,7 +16,7 @@ from test_live_runs import FAR, SYMBOLS, Busy, LiveFeed, bars
 
 from alphaweave.cli.main import cli
 from alphaweave.core.clock import ManualClock, from_ns
-from alphaweave.core.errors import JournalError, JournalForeign
+from alphaweave.core.errors import JournalError, JournalForeign, RunRefused
 from alphaweave.live.comparison import Comparison, compare_with_journal
 from alphaweave.live.config import LiveConfig, parse_live_config
 from alphaweave.live.journal import Journal
@@ -314,3 +314,11 @@ def test_journal_that_does_not_say_what_the_run_began_with_is_refused(tmp_path: 
 
     with pytest.raises(JournalError, match="does not hold what the run began with"):
         compare_with_journal(wanted, Bare())  # type: ignore[arg-type]
+
+
+def test_journal_without_inputs_is_refused(tmp_path: Path) -> None:
+    """A restart goes through them."""
+    wanted = config(tmp_path, persistence={"journal": str(tmp_path / "day.db"), "record_inputs": False})
+    with pytest.raises(RunRefused, match="record_inputs is false, and a restart needs the inputs"):
+        live(wanted, 0, 2)
+    assert not (tmp_path / "day.db").exists()

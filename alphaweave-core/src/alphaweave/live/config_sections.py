@@ -289,7 +289,8 @@ class PersistenceSection:
     Attributes:
         journal: the durable log of a run; null is none, which a live run refuses.
         state_path: the state file that a replay resumes from and a live run exports; null is none.
-        record_inputs: whether the journal keeps every input, so that the run can be replayed from it.
+        record_inputs: the journal keeps every input, from which a restart goes on and a comparison decides
+            again; false is refused with a journal.
     """
 
     journal: Path | None = None

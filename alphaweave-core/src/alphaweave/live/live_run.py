@@ -66,7 +66,8 @@ class LiveRun:
         """``until`` and ``fresh`` are what a replay can be told.
 
         Raises:
-            RunRefused: one of them is given, or a run with real money has no journal.
+            RunRefused: one of them is given, a run with real money has no journal, or a journal is to be
+                kept without inputs.
         """
         persistence = plan.config.persistence
         if until is not None or fresh:
@@ -76,9 +77,10 @@ class LiveRun:
             )
         if plan.mode is RunMode.LIVE and persistence.journal is None:
             raise RunRefused("run.mode is live, which needs a journal; set persistence.journal")
-        if not persistence.record_inputs:
-            plan.notices.append(
-                "persistence.record_inputs is false, and a journal keeps its inputs in any case"
+        if persistence.journal is not None and not persistence.record_inputs:
+            raise RunRefused(
+                "persistence.record_inputs is false, and a restart needs the inputs since the last snapshot: "
+                "leave it out, or leave out persistence.journal to keep nothing at all"
             )
         if persistence.state_path is not None:
             plan.notices.append(

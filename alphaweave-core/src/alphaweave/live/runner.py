@@ -345,7 +345,7 @@ class LiveRunner:
                 mode=self.mode,
                 risk=config.risk,
                 rules=self._rules,
-                calendars=calendars(config),
+                calendars=calendars(config) if self._rules or config.risk.remembering() else {},
                 timezone=config.datafeed.timezone,
                 terms=terms,
                 meta={

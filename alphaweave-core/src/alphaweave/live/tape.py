@@ -270,7 +270,7 @@ def _decide(core: LiveCore, tape: Tape, row: JournalRow, path: str) -> None:
         core.handle(from_document(decision.payload))
     else:
         raise JournalError(
-            f"decision {row.seq} ({decision.input_kind}) has no input: the run was not told to keep them "
-            "(persistence.record_inputs)",
+            f"decision {row.seq} ({decision.input_kind}) is kept without its input, so that it cannot be "
+            "made again",
             path,
         )
