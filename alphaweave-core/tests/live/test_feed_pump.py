@@ -21,7 +21,7 @@ from alphaweave.live.datafeed import (
     Watermark,
 )
 from alphaweave.live.feed_pump import FeedLink, FeedPump, Pumped
-from alphaweave.live.reports import ConnectionLost, ConnectionRestored
+from alphaweave.live.reports import BrokerNotice, ConnectionLost, ConnectionRestored
 from alphaweave.live.slices import Slice
 
 OPEN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -248,3 +248,12 @@ def test_slice_waits_while_the_connection_is_lost() -> None:
 
     (one,) = (each for each in asyncio.run(scene()) if isinstance(each, Slice))
     assert [each.symbol for each in one.bars] == ["A", "B"]
+
+
+def test_bar_that_has_not_begun_is_not_taken_and_told_of() -> None:
+    """Every bar after it would come too late for its slice: a wrong time zone would end the trading."""
+    feed = Feed(mark(9), bar(10), bar(310), mark(10), bar(11), mark(11))
+    out = pumped(feed, warmup=0)
+    assert ends(out) == [10, 11]
+    (notice,) = (one for one in out if isinstance(one, BrokerNotice))
+    assert (notice.severity, notice.code, notice.symbol) == ("error", "bar_from_the_future", "A")

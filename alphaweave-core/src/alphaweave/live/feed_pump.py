@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Final
 
 from attrs import frozen
 
-from alphaweave.core.clock import EPOCH, from_ns
+from alphaweave.core.clock import EPOCH, from_ns, to_ns
 from alphaweave.core.errors import BrokerUnavailable
 from alphaweave.core.market import Bar, BarCorrection
 from alphaweave.live.adapters.timer import Timer
@@ -24,6 +25,10 @@ from alphaweave.live.reports import BrokerNotice, ConnectionLost, ConnectionRest
 from alphaweave.live.slices import LateBar, Missing, Slice, SliceAssembler
 
 __all__ = ["FeedLink", "FeedPump", "Pumped"]
+
+
+# By so much a venue's clock may be ahead of this machine's.
+_AHEAD_NS: Final = 60_000_000_000
 
 
 @frozen
@@ -140,6 +145,8 @@ class FeedPump:
     async def _taken(self, event: FeedEvent) -> Sequence[Pumped]:
         assembler, now = self._assembler, self._now()
         if isinstance(event, Bar):
+            if not self._recorded and to_ns(event.start) > now + _AHEAD_NS:
+                return (_early(event, now),)
             return assembler.add(event, now)
         if isinstance(event, Watermark):
             closed = assembler.mark(event, now)
@@ -199,6 +206,12 @@ class FeedPump:
             filled=False,
             reason="history does not answer",
         )
+
+
+def _early(bar: Bar, now: int) -> BrokerNotice:
+    """What is said of a bar that is not taken: every later one would be too late for its slice."""
+    text = f"a bar that begins at {bar.start} is not taken at {from_ns(now)}: see to clocks and time zones"
+    return BrokerNotice(from_ns(now), "error", "bar_from_the_future", f"{bar.symbol}: {text}", bar.symbol)
 
 
 async def _next(stream: AsyncIterator[FeedEvent]) -> FeedEvent:

@@ -329,3 +329,20 @@ def test_a_bar_that_was_forming_where_bars_are_built_comes_from_history(run: Run
         await bench.hears("A4")
 
     run(scene)
+
+
+def test_a_bar_that_has_not_begun_is_not_taken(run: Run, line_feed: Any) -> None:
+    """A stamp in the wrong time zone would make every later bar one that is known already."""
+
+    async def scene(bench: Any) -> None:
+        bench.minute(5.5)
+        await bench.listen(line_feed(bench, limits=QUIET), "A")
+        await bench.hears("A to 5")
+        bench.venue.send({"bar": "A", "minute": 306, "volume": 1.0})
+        await bench.until(lambda: bench.told)
+        assert [word.split(":")[0] for word in bench.told] == ["bar_from_the_future"]
+        bench.told.clear()
+        bench.venue.trade("A", 6)
+        await bench.hears("A6")
+
+    run(scene)

@@ -24,6 +24,8 @@ from alphaweave.live.sessions import AROUND_THE_CLOCK, Calendar
 __all__ = ["FeedLink", "FeedSink", "StreamingDataFeed"]
 
 _SECOND_NS: Final = 1_000_000_000
+# By so much the venue's clock may be ahead of what is known of it here.
+_AHEAD_NS: Final = 60 * _SECOND_NS
 _T = TypeVar("_T")
 _FETCHED: Final = BarSource.BACKFILL
 
@@ -190,6 +192,11 @@ class StreamingDataFeed(LiveDataFeed):
                 self.emit((event,))
             return
         bar = event.bar if isinstance(event, BarCorrection) else event
+        if to_ns(bar.start) > self.server_now() + _AHEAD_NS:
+            # Every later one would be known already: a final bar has begun, whatever its stamp says.
+            text = f"{bar.symbol}: a bar that begins at {bar.start} is not taken"
+            self._notice("error", "bar_from_the_future", bar.symbol, text)
+            return
         self._saw(bar.symbol)
         key = (bar.symbol, bar.interval)
         splicer = self._splicers.get(key)
