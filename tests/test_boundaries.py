@@ -151,6 +151,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.strategy_loader",
     ),
     (
+        "_alphaweave_pytest",
         "alphaweave.__main__",
         "alphaweave.cli",
         "alphaweave.cli.*",

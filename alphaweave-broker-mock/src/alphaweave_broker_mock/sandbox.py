@@ -51,6 +51,7 @@ class MockSandbox(VenueControl):
 
     account_id = "sim-kit"
     currency = "USD"
+    listens = False
     powers = frozenset({Power.REJECT, Power.FILL, Power.CANCEL, Power.EXPIRE, Power.FRESH})
 
     def __init__(self, kind: type[SimulatedBroker], options: object, services: Services) -> None:

@@ -14,6 +14,7 @@ import click
 
 from alphaweave import __version__
 from alphaweave.cli.exits import FAILED, INTERRUPTED
+from alphaweave.cli.proving import certify, sandbox
 
 __all__ = ["cli", "main"]
 
@@ -298,6 +299,10 @@ def rollback(journal: Path, to: int, confirmed: bool) -> None:
     from alphaweave.cli.keeping import roll_back
 
     roll_back(journal, to, confirmed=confirmed)
+
+
+cli.add_command(certify)
+cli.add_command(sandbox)
 
 
 @cli.group()

@@ -172,7 +172,7 @@ class AccountCases:
 
     @_case("BRK-955", powers=[Power.MOVE_POSITION])
     async def test_position_that_moved_is_told(self, bench: Bench) -> None:
-        """A position that moved without an execution is in the account state, and is told rightly if at all."""
+        """A position that moved without an execution is in the account state, and told rightly if at all."""
         await bench.open()
         size = bench.orders.size(bench.symbol, 2)
         await bench.venue.move_position(bench.symbol, size)

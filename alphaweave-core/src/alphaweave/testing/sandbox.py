@@ -153,6 +153,7 @@ class Sandbox(ABC):
             symbol which is not mapped shows.
         instruments: config symbol -> its true rules.
         secrets: every key, token and password in `options`, verbatim: what no log may contain.
+        listens: there is something to connect to; False for a venue that lives in the adapter's process.
         patience: real seconds within which whatever is to come has come. The options should make the
             adapter's own timeouts, silence limits and first waits before a reconnect much shorter.
     """
@@ -163,6 +164,7 @@ class Sandbox(ABC):
     names: Mapping[str, str]
     instruments: Mapping[str, Instrument]
     secrets: Sequence[str] = ()
+    listens: bool = True
     patience: float = 5.0
 
     @abstractmethod

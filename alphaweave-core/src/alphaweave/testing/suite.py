@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import traceback
 from abc import abstractmethod
@@ -112,7 +113,8 @@ class Suite:
         try:
             asyncio.run(cls._run(case, venue))
         except Unproven as error:
-            return Outcome.UNPROVEN, str(error)
+            required = os.environ.get("ALPHAWEAVE_REQUIRE") == "all"
+            return Outcome.FAILED if required else Outcome.UNPROVEN, str(error)
         except AssertionError as error:
             return Outcome.FAILED, str(error) or _told(error)
         except TimeoutError:

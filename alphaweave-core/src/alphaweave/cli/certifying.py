@@ -1,0 +1,106 @@
+"""``alphaweave certify`` and ``alphaweave sandbox``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import yaml
+
+from alphaweave.cli.exits import FAILED
+from alphaweave.core.clock import SystemClock
+from alphaweave.core.errors import RunRefused, UnknownAdapter
+from alphaweave.live.registry import Registry
+from alphaweave.testing.case import CaseResult
+from alphaweave.testing.certification import all_cases, certify, new_sandbox
+from alphaweave.testing.clear_options import referred
+from alphaweave.testing.sandbox import Sandbox
+
+__all__ = ["certify_adapter", "run_sandbox"]
+
+
+def certify_adapter(name: str | None, ids: tuple[str, ...], *, as_json: bool, markdown: bool) -> int:
+    """Run the conformance kit for an installed adapter, or print all its cases."""
+    if markdown:
+        click.echo(all_cases(), nl=False)
+        return 0
+    if name is None:
+        raise click.UsageError("Missing argument 'NAME'.")
+
+    def progress(result: CaseResult) -> None:
+        click.echo(f"\r{result.case.id} {result.outcome.value:<12}", nl=False, err=True)
+
+    watched = sys.stderr.isatty() and not as_json
+    reports = certify(name, ids=ids, **({"progress": progress} if watched else {}))
+    if as_json:
+        click.echo(json.dumps([report.as_json() for report in reports], indent=2))
+    else:
+        if watched:
+            click.echo("\r", nl=False, err=True)
+        click.echo("\n\n".join(report.as_text() for report in reports))
+    return FAILED if any(report.failed for report in reports) else 0
+
+
+def run_sandbox(name: str, *, port: int | None, data: Path | None) -> None:
+    """Let a sandbox listen until it is interrupted."""
+    known = {each.name for each in attrs.fields(Registry().sandbox(name).options)}
+    given = {
+        key: value
+        for key, value in (("port", port), ("data", None if data is None else str(data)))
+        if value is not None
+    }
+    for key in given.keys() - known:
+        raise click.UsageError(f"the sandbox {name!r} has no option {key!r}")
+    sandbox = new_sandbox(name, clock=SystemClock(), **given)
+    if not sandbox.listens:
+        raise RunRefused(
+            f"the sandbox {name!r} lives in its adapter's own process: there is nothing to connect to. "
+            "It serves `alphaweave certify` and tests."
+        )
+    asyncio.run(_serve(name, sandbox))
+
+
+async def _serve(name: str, sandbox: Sandbox) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError, RuntimeError):
+            loop.add_signal_handler(number, ended.set)
+    await sandbox.start()
+    try:
+        click.echo(_section(name, sandbox))
+        await ended.wait()
+    finally:
+        await sandbox.stop()
+
+
+def _section(name: str, sandbox: Sandbox) -> str:
+    """What to paste into a config, and the variables that its secrets are in."""
+    options: dict[str, Any] = sandbox.options()
+    variables = ""
+    try:
+        kind = Registry().broker(name).options
+    except UnknownAdapter:
+        pass
+    else:
+        with referred(kind, options) as block:
+            own = [value for value in _texts(block) if value.startswith("${env:")]
+            names = [value.removeprefix("${env:").removesuffix("}") for value in own]
+            variables = "".join(f"export {each}={os.environ[each]!r}\n" for each in names)
+            options = block
+    text = yaml.safe_dump({"broker": {"name": name, "options": {name: options}}}, sort_keys=False)
+    return f"# {sandbox.name} listens. Ctrl-C ends it.\n{variables}{text}"
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in _texts(inner)]
+    return [value] if isinstance(value, str) else []

@@ -1,0 +1,88 @@
+"""Which suites an installed adapter has to pass, and the sandbox that it is proved against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from alphaweave.core.clock import Clock
+from alphaweave.core.errors import AdapterMismatch, UnknownAdapter
+from alphaweave.live.adapters.base import Services
+from alphaweave.live.config_options import parse_options
+from alphaweave.live.registry import Registry
+from alphaweave.testing.broker_conformance import BrokerConformance
+from alphaweave.testing.case import CaseResult
+from alphaweave.testing.clock import RunningClock
+from alphaweave.testing.report import ConformanceReport, cases_page, certified
+from alphaweave.testing.sandbox import Sandbox
+from alphaweave.testing.suite import Suite
+
+__all__ = ["all_cases", "certify", "new_sandbox"]
+
+_SUITES: tuple[tuple[str, str, type[Suite]], ...] = (("broker", "Brokers", BrokerConformance),)
+
+
+def new_sandbox(name: str, *, clock: Clock | None = None, **options: Any) -> Sandbox:
+    """The sandbox that is installed under that name, not started.
+
+    Args:
+        clock: the time it has; by default one that runs by itself.
+        options: of the sandbox's own options class.
+
+    Raises:
+        AdapterError: nobody offers it, it cannot be trusted, or it is no sandbox that the kit can drive.
+        OptionsError: the options are wrong.
+    """
+    plugin = Registry().sandbox(name)
+    parsed: Any = parse_options(plugin.options, options, path=f"sandbox {name}")
+    made = plugin.create(parsed, Services(clock=clock or RunningClock()))
+    if not isinstance(made, Sandbox):
+        raise AdapterMismatch(
+            f"the sandbox {name!r} is a {type(made).__qualname__}, not an alphaweave.testing.sandbox.Sandbox",
+            kind="sandbox",
+            name=name,
+        )
+    return made
+
+
+def certify(
+    name: str, *, ids: tuple[str, ...] = (), progress: Callable[[CaseResult], None] = lambda _: None
+) -> list[ConformanceReport]:
+    """Run the suite of every kind of adapter that is installed under that name.
+
+    Raises:
+        AdapterError: nobody offers one, or no sandbox of that name.
+    """
+    registry = Registry()
+    kinds = [kind for kind, _, _ in _SUITES if name in registry.installed(kind)]  # type: ignore[arg-type]
+    if not kinds:
+        registry.broker(name)
+        raise UnknownAdapter(
+            f"no adapter named {name!r} is installed", kind="broker", name=name, installed=[]
+        )
+    reports = []
+    for kind, _, suite in _SUITES:
+        if kind not in kinds:
+            continue
+        own: type[Suite] = type(suite.__name__, (suite,), {"adapter": name})
+        reports.append(
+            certified(
+                own,
+                lambda: new_sandbox(name),
+                kind=kind,
+                distribution=_distribution(registry, kind, name),
+                ids=ids,
+                progress=progress,
+            )
+        )
+    return reports
+
+
+def _distribution(registry: Registry, kind: str, name: str) -> str | None:
+    offers = registry.installed(kind).get(name, ())  # type: ignore[arg-type]
+    return f"{offers[0].distribution} {offers[0].version}" if offers else None
+
+
+def all_cases() -> str:
+    """The page of all requirements, as Markdown."""
+    return cases_page({heading: suite for _, heading, suite in _SUITES})

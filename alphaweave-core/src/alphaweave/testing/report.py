@@ -1,0 +1,171 @@
+"""What a conformance run says: a matrix for people, JSON for machines, a page of all requirements."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from itertools import groupby
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from alphaweave.testing.case import Case, CaseResult, Outcome
+from alphaweave.testing.sandbox import Sandbox
+from alphaweave.testing.suite import Suite
+
+__all__ = ["ConformanceReport", "cases_page", "certified"]
+
+
+@frozen(kw_only=True)
+class ConformanceReport:
+    """What became of every case of one suite.
+
+    Attributes:
+        kind: ``broker``, ``datafeed`` or ``monitor``.
+        adapter: its name; ``distribution``: who ships it, with the version, where that is known.
+        sandbox: what it was proved against.
+        capabilities: what it declares, in words.
+        results: in the order of the ids.
+    """
+
+    kind: str
+    adapter: str
+    distribution: str | None
+    sandbox: str
+    capabilities: Mapping[str, str]
+    results: tuple[CaseResult, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a requirement does not hold."""
+        return any(result.outcome is Outcome.FAILED for result in self.results)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for a machine."""
+        return {
+            "kind": self.kind,
+            "adapter": self.adapter,
+            "distribution": self.distribution,
+            "proved_against": self.sandbox,
+            "capabilities": dict(self.capabilities),
+            "counts": self._counts(),
+            "cases": [
+                {
+                    "id": result.case.id,
+                    "group": result.case.group,
+                    "requirement": result.case.requirement,
+                    "outcome": result.outcome.value,
+                    "detail": result.detail,
+                    "seconds": round(result.seconds, 3),
+                }
+                for result in self.results
+            ],
+        }
+
+    def as_text(self) -> str:
+        """The matrix."""
+        by = f" ({self.distribution})" if self.distribution else ""
+        lines = [f"{self.kind} {self.adapter}{by}, proved against {self.sandbox}", ""]
+        width = max((len(name) for name in self.capabilities), default=0)
+        lines += [f"  {name:<{width}}  {words}" for name, words in self.capabilities.items()]
+        for group, results in groupby(self.results, key=lambda result: result.case.group):
+            lines += ["", group]
+            for result in results:
+                lines.append(f"  {result.case.id}  {result.outcome.name:<10}  {result.case.requirement}")
+                if result.detail:
+                    lines += [f"  {'':<9}{'':<12}{line}" for line in result.detail.splitlines()]
+        counts = ", ".join(f"{number} {name}" for name, number in self._counts().items() if number)
+        lines += ["", f"{counts}. Proved against {self.sandbox}; nothing is said of any other venue."]
+        return "\n".join(lines)
+
+    def _counts(self) -> dict[str, int]:
+        found = Counter(result.outcome for result in self.results)
+        return {outcome.value: found[outcome] for outcome in Outcome}
+
+
+def certified(
+    suite: type[Suite],
+    venue: Callable[[], Sandbox],
+    *,
+    kind: str,
+    distribution: str | None = None,
+    ids: Iterable[str] = (),
+    progress: Callable[[CaseResult], None] = lambda _: None,
+) -> ConformanceReport:
+    """Run the cases of a suite, each at a venue of its own.
+
+    Args:
+        venue: makes one that has not started.
+        kind: for the heading.
+        ids: only these; none is all.
+        progress: told of each result as it comes.
+    """
+    wanted, results, name = set(ids), [], ""
+    for case in suite.cases().values():
+        if wanted and case.id not in wanted:
+            continue
+        sandbox = venue()
+        name = sandbox.name
+        result = suite.result(case, sandbox)
+        results.append(result)
+        progress(result)
+    return ConformanceReport(
+        kind=kind,
+        adapter=suite.adapter or suite.record().name,
+        distribution=distribution,
+        sandbox=name,
+        capabilities=_told(getattr(suite.record(), "capabilities", None)),
+        results=tuple(results),
+    )
+
+
+def _told(capabilities: Any) -> dict[str, str]:
+    """What is declared, a line each; what is not is left out."""
+    if capabilities is None:
+        return {}
+    values = {each.name: getattr(capabilities, each.name) for each in attrs.fields(type(capabilities))}
+    return {name: words for name, value in values.items() if (words := _words(value))}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{_words(key)}: {_words(inner)}" for key, inner in value.items())
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(_words, value)))
+    if isinstance(value, tuple):
+        return " ".join(map(_words, value))
+    return "" if value is None else str(value)
+
+
+_HEAD = """\
+# Conformance
+
+What `alphaweave certify NAME`, and a test class of `alphaweave.testing`, hold an adapter to. This page is
+written by `alphaweave certify --cases-markdown`. Ids are never used again. Powers are what a venue has to be
+able to do for the case to be tried; where it cannot, the case is UNPROVEN.
+"""
+
+
+def cases_page(suites: Mapping[str, type[Suite]]) -> str:
+    """The page of all requirements, as Markdown; ``suites`` by heading."""
+    lines = [_HEAD]
+    for heading, suite in suites.items():
+        cases = suite.cases().values()
+        lines += [f"## {heading}", "", f"{len(cases)} cases.", ""]
+        groups: dict[str, list[Case]] = {}
+        for case in cases:
+            groups.setdefault(case.group, []).append(case)
+        for group, members in groups.items():
+            lines += [f"### {heading}: {group}", "", "| Id | Requirement | Powers |", "|---|---|---|"]
+            for case in members:
+                powers = ", ".join(sorted(power.value for power in case.powers)) or "none"
+                requirement = case.requirement.replace("|", "\\|")
+                lines.append(f"| {case.id} | {requirement} | {powers} |")
+            lines.append("")
+    return "\n".join(lines)
