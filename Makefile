@@ -1,6 +1,9 @@
 # Everything runs from a virtual environment that these targets build by themselves; a second call is instant.
 #
 #   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
+#   make bench-live                 latency, throughput, restart and memory of the live engine
+#   make crash KILLS=300 PER_POINT=10  kill -9 of a paper run, at each named point and at random instants
+#   make power-loss IMAGES=5000     the journal on that many disks after a power loss
 #   make simulate DAYS=1000 SEED=0  days of a live run on a virtual clock, with everything that can go wrong
 #   make test PYTHON=python3.12     another interpreter, in an environment of its own (.venv-python3.12)
 
@@ -18,10 +21,13 @@ STAMP := $(VENV)/.installed
 DEMO  := examples/demo.yaml
 DAYS  ?= 1000
 SEED  ?= 0
+KILLS ?= 300
+PER_POINT ?= 10
+IMAGES ?= 5000
 # A test compares what differs, and reaches what a type rules out, on purpose.
 LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores --no-warn-return-any
 
-.PHONY: demo test lint types bench simulate docs wheels format coverage clean
+.PHONY: demo test lint types bench bench-live simulate crash power-loss docs wheels format coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -43,8 +49,17 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
+bench-live: $(STAMP)
+	$(BIN)/python benchmarks/live.py $(ARGS)
+
 simulate: $(STAMP)
 	cd tests && $(abspath $(BIN))/python -m simulation --days $(DAYS) --seed $(SEED) $(ARGS)
+
+crash: $(STAMP)
+	cd tests && $(abspath $(BIN))/python -m crash --kills $(KILLS) --per-point $(PER_POINT) --seed $(SEED) $(ARGS)
+
+power-loss: $(STAMP)
+	ALPHAWEAVE_POWER_LOSS_IMAGES=$(IMAGES) $(BIN)/python -m pytest -q -k power alphaweave-core/tests/live/test_journal_disk.py $(ARGS)
 
 docs: $(STAMP)
 	$(BIN)/python tools/check_docs.py

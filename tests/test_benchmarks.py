@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-MODULES = ("workloads", "outcome", "floor", "alphaweave_runs", "run")
+MODULES = ("workloads", "outcome", "floor", "alphaweave_runs", "run", "live_runs", "live")
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +114,45 @@ def test_a_run_that_did_other_work_than_the_floor_stops_the_benchmark(
         bench.run.measure(workload, runs, 1)
     within = {"floor": runs["floor"], "alphaweave": lambda: outcome(10, 100.00005, 5)}
     assert len(bench.run.measure(workload, within, 3).seconds["alphaweave"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "rows"), [("latency", 0.01, 2), ("throughput", 0.02, 2), ("memory", 0.002, 2)]
+)
+def test_a_live_benchmark_prints_its_figures(
+    bench: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    scale: float,
+    rows: int,
+) -> None:
+    """A small one of each goes through the whole live driver, journal and monitors."""
+    bench.live.BENCHMARKS[name](tmp_path, scale)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == rows
+    assert all(any(letter.isdigit() for letter in line) for line in lines)
+
+
+def test_sends_are_timed_once_for_each_order(bench: SimpleNamespace, tmp_path: Path) -> None:
+    """From the decision to the adapter's call, with the commit in between."""
+    sends = bench.live_runs.Sends()
+    runner, _ = bench.live_runs.run(tmp_path, bench.live_runs.minutes(["AAA"], 20), every=2, sends=sends)
+    assert runner.summary.orders == runner.summary.fills == len(sends.waited) == 10
+    assert sends.decided == {}
+    assert min(sends.waited) > 0
+
+
+def test_a_restart_is_timed_to_the_open_gate_of_the_run_that_was_made(
+    bench: SimpleNamespace, tmp_path: Path
+) -> None:
+    """The process goes on with the journal it is handed, and leaves that one as it was."""
+    from alphaweave.live.journal_reader import JournalReader
+
+    made, series = tmp_path / "made", bench.live_runs.minutes(["AAA", "BBB"], 10)
+    bench.live_runs.run(made, series, every=1, snapshots=10**9)
+    before = JournalReader(made / "run.db").seq
+    assert 0.1 < bench.live.gate_opens(made, tmp_path / "copy", series) < 30
+    assert JournalReader(made / "run.db").seq == before
+    (start,) = [row for row in JournalReader(tmp_path / "copy" / "run.db").tape("start") if row.epoch == 2]
+    assert start.seq > before
