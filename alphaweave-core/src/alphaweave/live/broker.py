@@ -19,6 +19,7 @@ Rules that hold for every method:
 What the engine promises in turn:
 
 * `prepare` is called for every submit and replacement, and they reach the adapter in that order.
+* A call that has not ended after a minute is cancelled: a request is then `OutcomeUnknown`, a query failed.
 * At most one replacement of an order is in flight.
 * While the connection is lost no order is sent; cancels are still tried.
 * An outcome that is unknown is looked up with `get_order`, never sent again.
