@@ -295,11 +295,12 @@ async def endless(feed: ReplayDataFeed) -> AsyncIterator[FeedEvent]:
 
 
 def test_halt_holds_while_the_strategy_thinks(control: ControlStore) -> None:
-    """Orders that were decided before do not leave, others' queries are answered, and so is the operator."""
+    """Orders that were decided before do not leave, what works is cancelled, and the operator is answered."""
 
     async def scene() -> None:
         core = Core(replying({"late": True}))
         stage = Stage(core, control=control)
+        stage.venue.working = [working("w"), working("theirs", foreign=True)]
         core.free.clear()
         running = asyncio.ensure_future(stage.run())
         await until(lambda: "slice" in core.kinds())
@@ -313,6 +314,8 @@ def test_halt_holds_while_the_strategy_thinks(control: ControlStore) -> None:
         assert answered is not None
         assert answered.answer is not None
         assert (answered.answer["taken"], answered.answer["gate"]) == (True, "held")
+        await until(lambda: "cancel w" in stage.venue.log)
+        assert "cancel theirs" not in stage.venue.log
         core.free.set()
         await running
         assert "submit 1" not in stage.venue.log

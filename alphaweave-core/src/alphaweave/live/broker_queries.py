@@ -1,8 +1,9 @@
-"""What the core wants to know of a broker, asked by the method that answers it."""
+"""What the core wants to know of a broker, asked by the method that answers it; and cancels without it."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from alphaweave.core.errors import BrokerError
 from alphaweave.live.actions import (
@@ -16,7 +17,7 @@ from alphaweave.live.actions import (
 from alphaweave.live.broker import Broker
 from alphaweave.live.inputs import Answer
 
-__all__ = ["asked"]
+__all__ = ["asked", "cancel_own"]
 
 
 async def asked(broker: Broker, query: Query, seconds: float) -> tuple[Answer, str | None]:
@@ -31,6 +32,18 @@ async def asked(broker: Broker, query: Query, seconds: float) -> tuple[Answer, s
         if limit.expired():
             return None, f"no answer within {seconds:g} s"
         return None, f"{type(error).__name__}: {error}"
+
+
+async def cancel_own(broker: Broker, seconds: float, symbol: str = "") -> None:
+    """Cancel what works under a name of this project's, as well as that goes within so many seconds; in one
+    symbol, if it is given. What came of it is heard from the broker.
+    """
+    with suppress(Exception):
+        async with asyncio.timeout(seconds):
+            for order in await broker.get_open_orders((symbol,) if symbol else None):
+                if not order.foreign and symbol in {"", order.ref.symbol}:
+                    with suppress(BrokerError):
+                        await broker.cancel_order(order.ref)
 
 
 async def _answer(broker: Broker, query: Query) -> Answer:

@@ -14,13 +14,15 @@ from alphaweave.live.sender import Sender
 __all__ = ["CommandPost"]
 
 _HOLDING: Final = frozenset({Verb.HALT, Verb.FLATTEN, Verb.STOP})
+_CANCELLING: Final = frozenset({Verb.HALT, Verb.FLATTEN})
 
 
 class CommandPost:
     """Takes commands out of the store and hands them to the core, on the loop's thread.
 
     A command that stops trading holds the sender back from the moment it is found, whatever the strategy is
-    doing; once the core has dealt with it, the core's gate takes over.
+    doing; once the core has dealt with it, the core's gate takes over. A halt that the core does not come to
+    in time has what works cancelled without it.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class CommandPost:
         alert: Callable[[str, str, str], None],
         answer_within: float,
         latched: Callable[[], Mapping[str, Latch] | None] = lambda: None,
+        cancel: Callable[[str], None] = lambda scope: None,
     ) -> None:
         """Set up.
 
@@ -41,6 +44,8 @@ class CommandPost:
             now: nanoseconds since the epoch, UTC.
             alert: is told what is wrong with the store: severity, code and text.
             answer_within: seconds after which a command is answered although the core has not come to it.
+            cancel: has what works in a scope cancelled without the core, where that is busy: it cancels again
+                what is left when it is back.
             latched: what the run has latched, by scope, as a mapping that is another when it changes; None
                 while that is not known. The store shows it, for whoever asks while the run is down.
         """
@@ -51,6 +56,7 @@ class CommandPost:
         self._alert = alert
         self._answer_within = answer_within
         self._latched = latched
+        self._cancel = cancel
         self._mirrored: Mapping[str, Latch] | None = None
         self._undecided = 0
         self._holds = 0
@@ -125,6 +131,8 @@ class CommandPost:
 
     def _answer_late(self, command: Command) -> None:
         sender = self._sender
+        if command.verb in _CANCELLING:
+            self._cancel(command.scope)
         gate = "held" if sender.held is not None else "open" if sender.gate.open else "shut"
         text = "the strategy is busy; the rest is done when it is back"
         self.reply(command.id, {"taken": True, "gate": gate, "note": text})

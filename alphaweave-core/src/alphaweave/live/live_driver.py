@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from attrs import frozen
 
 from alphaweave.core.clock import from_ns
-from alphaweave.core.errors import AlphaweaveError, BrokerError, BrokerUnavailable
+from alphaweave.core.errors import AlphaweaveError, BrokerUnavailable
 from alphaweave.core.market import Bar, BarCorrection
 from alphaweave.live.actions import (
     Action,
@@ -33,7 +33,7 @@ from alphaweave.live.actions import (
 )
 from alphaweave.live.adapters.timer import LoopTimer, Timer
 from alphaweave.live.broker import Broker
-from alphaweave.live.broker_queries import asked
+from alphaweave.live.broker_queries import asked, cancel_own
 from alphaweave.live.control import ControlStore
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.feed_pump import FeedLink, FeedPump, Pumped
@@ -174,6 +174,7 @@ class LiveDriver:
                 alert=lambda level, code, text: self._monitors.alert(level, code, text, self._moment()),
                 answer_within=self._settings.answer_within,
                 latched=lambda: core.latches,
+                cancel=lambda scope: self._start(cancel_own(broker, self._settings.stop_within, scope)),
             )
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[asyncio.Task[None]] = set()
@@ -353,13 +354,7 @@ class LiveDriver:
         self._start(self._cancel_own())
 
     async def _cancel_own(self) -> None:
-        """As well as can be: cancel what works under a name of this project's."""
-        with suppress(BrokerError, TimeoutError):
-            async with asyncio.timeout(self._settings.stop_within):
-                for order in await self._broker.get_open_orders(None):
-                    if not order.foreign:
-                        with suppress(BrokerError):
-                            await self._broker.cancel_order(order.ref)
+        await cancel_own(self._broker, self._settings.stop_within)
         self._end(Finish(1, "the core of the run has failed"))
 
     def _end(self, finish: Finish) -> None:
