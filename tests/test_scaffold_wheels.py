@@ -100,10 +100,8 @@ class Clean:
         self.run(sys.executable, "-m", "venv", "--without-pip", folder / "env")
         (purelib,) = (folder / "env").glob("lib/python*/site-packages")
         wheels = [self.built(source) for source in (CORE, *self.written.values())]
-        self.run(
-            *(sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check"),
-            *("--python", self.python, "install", "--quiet", "--no-index", "--no-deps", *wheels),
-        )
+        pip: list[str | Path] = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check"]
+        self.run(*pip, "--python", self.python, "install", "--quiet", "--no-index", "--no-deps", *wheels)
         # As pip would install them, without asking for any of them.
         for name in needed("alphaweave-core", frozenset({"testing"})):
             for path in {file.parts[0] for file in distribution(name).files or [] if file.parts[0] != ".."}:
@@ -165,6 +163,17 @@ def test_what_was_written_passes_its_own_tests(clean: Clean, kind: str) -> None:
     assert "xfailed" not in said
 
 
+def test_what_was_written_is_certified_without_a_test_file(clean: Clean) -> None:
+    """The kit comes with core, the venue with the adapter; a case of each kind of trouble."""
+    wanted = ("BRK-030", "BRK-415", "BRK-610", "BRK-620", "BRK-710", "BRK-815", "BRK-865", "BRK-970")
+    cases = [word for id_ in wanted for word in ("--case", id_)]
+    told = json.loads(clean.run(clean.bin / "alphaweave", "certify", "acme", "--json", *cases))
+    (report,) = told
+    assert (report["adapter"], report["distribution"]) == ("acme", "alphaweave-broker-acme 0.1.0")
+    assert report["proved_against"] == "acme sandbox"
+    assert {case["id"]: case["outcome"] for case in report["cases"]} == dict.fromkeys(wanted, "passed")
+
+
 @pytest.mark.parametrize("name", ["q", "my-venue2", "abcdefghijklmnopqrst"])
 @pytest.mark.parametrize("kind", NAMES)
 def test_what_is_written_is_clean_under_any_name(tmp_path: Path, kind: str, name: str) -> None:
@@ -218,7 +227,9 @@ def sandboxes(clean: Clean) -> Iterator[Sandboxes]:
 def test_paper_run_trades_at_what_was_written(clean: Clean, sandboxes: Sandboxes) -> None:
     """Broker, datafeed and monitor by name: bars of a second come in, orders go out, fills come back."""
     broker = sandboxes.start("acme", price="100")
-    feed = sandboxes.start("tape-2", every=1)
+    prices = clean.folder / "prices.csv"
+    prices.write_text("close\n100\n101\n99.5\n")
+    feed = sandboxes.start("tape-2", data=str(prices))
     (clean.folder / "turns.py").write_text(dedent(STRATEGY))
     (clean.folder / "live.yaml").write_text(CONFIG)
     said = clean.folder / "said.txt"
