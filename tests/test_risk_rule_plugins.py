@@ -11,7 +11,7 @@ from test_live_runs import LiveFeed, as_replay, bars, config
 
 from alphaweave.core.clock import ManualClock, from_ns
 from alphaweave.core.errors import AdapterFailed, ConfigError, UnknownAdapter
-from alphaweave.live.config import LiveConfig
+from alphaweave.live.config import LiveConfig, parse_live_config
 from alphaweave.live.datafeed import ReplayDataFeed
 from alphaweave.live.hookspecs import hookimpl
 from alphaweave.live.plugins import DatafeedPlugin, RiskRulePlugin
@@ -167,4 +167,32 @@ def test_options_of_a_rule_are_checked_with_their_path(tmp_path: Path) -> None:
     assert {problem.path for problem in caught.value.problems} == {
         "risk_rules[0].options.no-symbol.symbl",
         "risk_rules[0].options.no-symbol.symbol",
+    }
+
+
+def test_wrong_options_of_several_parts_are_told_at_once(tmp_path: Path) -> None:
+    """Rules and monitors alike, each with its path; nothing is made before."""
+    wrong = [{"name": "no-symbol", "options": {"no-symbol": {"symbl": "MSFT"}}}, *RULES, "no-symbol"]
+    with pytest.raises(ConfigError) as caught:
+        prepared(config(tmp_path, risk_rules=wrong), Plugin(ValueError("made all the same")))
+    assert {problem.path.partition(".")[0] for problem in caught.value.problems} == {
+        "risk_rules[0]",
+        "risk_rules[2]",
+    }
+    raw = config(tmp_path).raw
+    two = [{"name": "jsonl"}, {"name": "memory"}, {"name": "dashboard", "options": {"dashboard": {"pth": 1}}}]
+    given = parse_live_config({**raw, "monitors": two})
+    registry, feed = Registry(), LiveFeed(bars(2), ManualClock(), 0)
+    with pytest.raises(ConfigError) as both:
+        LiveRunner(
+            given,
+            broker=registry.broker("paper"),
+            datafeed=DatafeedPlugin(
+                name="replay", create=lambda options, services: feed, capabilities=feed.capabilities
+            ),
+            monitors=[registry.monitor(section.name) for section in given.monitors],
+        )
+    assert {problem.path.partition(".")[0] for problem in both.value.problems} == {
+        "monitors[0]",
+        "monitors[2]",
     }

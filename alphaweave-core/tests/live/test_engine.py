@@ -19,6 +19,7 @@ from alphaweave.core.errors import RunRefused, StateError, StateMismatch, Strate
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRef
 from alphaweave.data.series import Series
+from alphaweave.live.backtest import VectorBacktester
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.state import LiveState, load_live_state, save_live_state
 from alphaweave.monitoring.memory import InMemoryMonitor
@@ -633,3 +634,27 @@ def test_monitor_that_does_not_take_back_its_past_is_named() -> None:
     engine, _ = play(market(30), until=10, monitors={"mine-1": Forgetful()})
     with pytest.raises(StateMismatch, match="monitor mine-1 does not take back what it saved: its set_state"):
         play(market(30), state=engine.state(), monitors={"mine-1": Forgetful()})
+
+
+class Buyer(Strategy):
+    """Holds one of each from the second bar on."""
+
+    def next(self, i: int) -> None:
+        for symbol in self.symbols:
+            if i == 1:
+                self.order_market(symbol, 1)
+
+
+def test_position_whose_data_end_early_is_told_at_the_end() -> None:
+    """It is valued at its last price all the while, and whoever reads the result has to know."""
+    data = {}
+    for symbol, rows in (("LONG", 9), ("SHORT", 5), ("IDLE", 1)):
+        data[symbol] = one = Series(symbol, "1d")
+        for day in range(rows):
+            one.append(day * DAY_NS, (day + 1) * DAY_NS, 10.0, 10.0, 10.0, 10.0, 1.0)
+    memory = InMemoryMonitor()
+    VectorBacktester().run(Buyer, data, monitor=memory)
+    told = [(alert.code, alert.symbol) for alert in memory.alerts if alert.code == "data_ended"]
+    assert told == [("data_ended", "SHORT")]
+    (alert,) = (one for one in memory.alerts if one.code == "data_ended")
+    assert "end 1970-01-06 00:00 UTC, before the run's" in alert.message

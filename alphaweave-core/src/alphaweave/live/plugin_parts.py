@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from alphaweave.core.errors import ConfigError
 from alphaweave.core.scrubber import Scrubber
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.config_sections import AdapterSection
@@ -50,8 +51,9 @@ class PartMaker:
             AdapterFailed: a plugin raised, or made something else.
         """
         parts = []
-        for number, (plugin, section) in enumerate(zip(plugins, sections, strict=True)):
-            part = self._make("monitor", Monitor, plugin, plugin.create, section, number=number)
+        read = self._options("monitor", plugins, sections)
+        for plugin, section, options in zip(plugins, sections, read, strict=True):
+            part = self._make("monitor", Monitor, plugin, plugin.create, section.name, options=options)
             # A page needs no record of its own.
             page = isinstance(part.made, DashboardMonitor)
             parts.append(evolve(part, made=part.made.of(memory)) if page else part)
@@ -66,10 +68,33 @@ class PartMaker:
             ConfigError, AdapterFailed: as `monitors`.
         """
         rules = []
-        for number, (plugin, section) in enumerate(zip(plugins, sections, strict=True)):
+        read = self._options("risk_rule", plugins, sections)
+        for plugin, section, options in zip(plugins, sections, read, strict=True):
             create = partial(_rule, plugin)
-            rules.append(self._make("risk_rule", RiskRule, plugin, create, section, number=number).made)
+            rules.append(
+                self._make("risk_rule", RiskRule, plugin, create, section.name, options=options).made
+            )
         return tuple(rules)
+
+    def _options(
+        self,
+        what: str,
+        plugins: Sequence[MonitorPlugin | RiskRulePlugin],
+        sections: Sequence[AdapterSection],
+    ) -> list[object]:
+        """The options of each, before any is made: what is wrong with several is told at once."""
+        read: list[object] = []
+        errors: list[ConfigError] = []
+        for number, (plugin, section) in enumerate(zip(plugins, sections, strict=True)):
+            path = f"{what}s[{number}].options.{plugin.name}"
+            try:
+                read.append(self.parsed(plugin.options, section.block, path))
+            except ConfigError as error:
+                errors.append(error)
+        if errors:
+            first = errors[0]
+            raise type(first)([one for error in errors for one in error.problems], first.source)
+        return read
 
     def _make(
         self,
@@ -77,13 +102,12 @@ class PartMaker:
         kind: type,
         plugin: MonitorPlugin | RiskRulePlugin,
         create: Callable[[Any, Services], Any],
-        section: AdapterSection,
+        name: str,
         *,
-        number: int,
+        options: object,
     ) -> Part:
-        options = self.parsed(plugin.options, section.block, f"{what}s[{number}].options.{plugin.name}")
         party = Party(what, plugin.name, self.origin(plugin))
-        services = self.services(section.name)
+        services = self.services(name)
         made = discreetly(self.scrubber, party.ask, "create", kind, create, options, services)
         return Part(made, options, party)
 

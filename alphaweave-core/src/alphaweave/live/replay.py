@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
+from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import (
     CancelRejected,
     OrderState,
@@ -110,7 +111,16 @@ class ReplayDriver:
         return self.position >= self.total
 
     def finish(self) -> None:
-        """Let the strategy stop."""
+        """Let the strategy stop, and say what is held of which the data ended before the others'."""
+        last = self._timeline.ends[-1] if self._timeline.ends else 0
+        for book in self.kernel.held:
+            ended = book.series.end[-1]
+            if ended < last:
+                text = (
+                    f"{book.symbol}: its data end {from_ns(ended):%Y-%m-%d %H:%M} UTC, before the run's; "
+                    "what is held of it is valued at its last price"
+                )
+                self.kernel.alert("warning", "data_ended", text, book.symbol)
         self.kernel.stop()
         self.kernel.effects.clear()
         self._deliver()
