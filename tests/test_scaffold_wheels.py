@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from alphaweave.cli.main import main
@@ -23,21 +23,13 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "alphaweave-core"
 # Kind -> the name of the adapter. A datafeed brings a sandbox too, and the names of sandboxes differ.
 NAMES = {"broker": "acme", "datafeed": "tape-2", "monitor": "scribe"}
-CONFIG = """
-run: {id: acme, mode: paper, capital: 100000, warmup: 0}
-instruments: [{symbol: DEMO, names: {acme: DEMO.A, tape-2: DEMO.A}}]
-datafeed:
-  name: tape-2
-  interval: 1s
-  options: {tape-2: {port: 0, token: "${env:TAPE_TOKEN}"}}
-broker:
-  name: acme
-  account_id: ACME-1
-  options: {acme: {port: 0, token: "${env:ACME_TOKEN}"}}
-strategy: {class: "turns:Turns"}
-monitors: [{name: scribe, options: {scribe: {path: said.txt, alerts: error}}}]
-persistence: {journal: run.journal}
-"""
+# What the sandboxes print is put into it, as one would paste it.
+CONFIG: dict[str, Any] = {
+    "run": {"id": "acme", "mode": "paper", "capital": 100_000, "warmup": 0},
+    "strategy": {"class": "turns:Turns"},
+    "monitors": [{"name": "scribe", "options": {"scribe": {"path": "said.txt", "alerts": "error"}}}],
+    "persistence": {"journal": "run.journal"},
+}
 STRATEGY = """
 from alphaweave import Strategy
 
@@ -45,26 +37,6 @@ from alphaweave import Strategy
 class Turns(Strategy):
     def next(self, i):
         self.order_market("DEMO", -2 if self.position("DEMO") > 0 else 2)
-"""
-# Holds a sandbox open until its standard input ends.
-SANDBOX = """
-import asyncio, json, sys
-
-from alphaweave.live.adapters.base import Services
-from alphaweave.live.config_options import parse_options
-from alphaweave.live.registry import Registry
-
-
-async def serve(name, options):
-    plugin = Registry().sandbox(name)
-    sandbox = plugin.create(parse_options(plugin.options, options, path=name), Services())
-    await sandbox.start()
-    print(json.dumps(sandbox.options()), flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    await sandbox.stop()
-
-
-asyncio.run(serve(sys.argv[1], json.loads(sys.argv[2])))
 """
 
 
@@ -192,27 +164,36 @@ def test_what_is_written_is_clean_under_any_name(tmp_path: Path, kind: str, name
 
 
 class Sandboxes:
-    """The venues of a run, each a process."""
+    """The venues of a run, each a process, and what they tell a user to put into a config."""
 
     def __init__(self, clean: Clean) -> None:
         self._clean = clean
         self._open: list[subprocess.Popen[str]] = []
+        self.variables: dict[str, str] = {}
 
-    def start(self, name: str, **options: Any) -> Mapping[str, Any]:
-        """Start one; the options that point an adapter there."""
+    def start(self, name: str, last: str, *words: str | Path) -> dict[str, Any]:
+        """Start one; the sections that point a run there. ``last`` is the end of what it prints."""
         process = subprocess.Popen(
-            [self._clean.python, "-I", "-c", SANDBOX, name, json.dumps(options)],
-            stdin=subprocess.PIPE,
+            [self._clean.bin / "alphaweave", "sandbox", name, *words],
             stdout=subprocess.PIPE,
-            env=self._clean.environment(),
+            env=self._clean.environment(PYTHONUNBUFFERED="1"),
             text=True,
         )
         self._open.append(process)
         assert process.stdout is not None
-        return json.loads(process.stdout.readline())  # type: ignore[no-any-return]
+        lines: list[str] = []
+        while not lines or last not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], "it ended before it had told everything"
+        exports = dict(line.split()[1].split("=") for line in lines if line.startswith("export "))
+        self.variables |= exports
+        told = yaml.safe_load("".join(line for line in lines if not line.startswith("export ")))
+        assert isinstance(told, dict)
+        return told
 
     def stop(self) -> None:
         for process in self._open:
+            process.send_signal(signal.SIGINT)
             process.communicate(timeout=30)
             assert process.returncode == 0
 
@@ -226,24 +207,25 @@ def sandboxes(clean: Clean) -> Iterator[Sandboxes]:
 
 def test_paper_run_trades_at_what_was_written(clean: Clean, sandboxes: Sandboxes) -> None:
     """Broker, datafeed and monitor by name: bars of a second come in, orders go out, fills come back."""
-    broker = sandboxes.start("acme", price="100")
     prices = clean.folder / "prices.csv"
     prices.write_text("close\n100\n101\n99.5\n")
-    feed = sandboxes.start("tape-2", data=str(prices))
-    (clean.folder / "turns.py").write_text(dedent(STRATEGY))
-    (clean.folder / "live.yaml").write_text(CONFIG)
+    broker = sandboxes.start("acme", "retry:")
+    feed = sandboxes.start("tape-2", "retry:", "--data", prices)
+    names = {"acme": "DEMO.A", "tape-2": "DEMO.A"}
+    assert {"symbol": "DEMO", "names": {"acme": "DEMO.A"}} in broker["instruments"]
+    config = {
+        **CONFIG,
+        "instruments": [{"symbol": "DEMO", "names": names}],
+        "broker": broker["broker"],
+        "datafeed": {**feed["datafeed"], "interval": "1s"},
+    }
+    (clean.folder / "live.yaml").write_text(yaml.safe_dump(config))
+    (clean.folder / "turns.py").write_text(STRATEGY)
     said = clean.folder / "said.txt"
-    ports = [
-        f"{kind}.options.{name}.port={options['port']}"
-        for kind, name, options in (
-            ("broker", "acme", broker),
-            ("datafeed", "tape-2", feed),
-        )
-    ]
     run = subprocess.Popen(
-        [clean.bin / "alphaweave", "run", "live.yaml", *(word for port in ports for word in ("--set", port))],
+        [clean.bin / "alphaweave", "run", "live.yaml"],
         cwd=clean.folder,
-        env=clean.environment(ACME_TOKEN=broker["token"], TAPE_TOKEN=feed["token"]),
+        env=clean.environment(**sandboxes.variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -269,4 +251,4 @@ def test_paper_run_trades_at_what_was_written(clean: Clean, sandboxes: Sandboxes
         ["buy", "2", "DEMO", "at", "100"],
     ]
     assert end.startswith("stopped: ")
-    assert broker["token"] not in output + said.read_text()
+    assert not any(secret in output + said.read_text() for secret in sandboxes.variables.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -17,11 +18,13 @@ import yaml
 
 from alphaweave.cli.exits import FAILED
 from alphaweave.core.clock import SystemClock
-from alphaweave.core.errors import RunRefused, UnknownAdapter
+from alphaweave.core.errors import RunRefused
+from alphaweave.live.plugin_loader import Kind
 from alphaweave.live.registry import Registry
 from alphaweave.testing.case import CaseResult
 from alphaweave.testing.certification import all_cases, certify, new_sandbox
 from alphaweave.testing.clear_options import referred
+from alphaweave.testing.feed_venue import FeedControl
 from alphaweave.testing.sandbox import Sandbox
 
 __all__ = ["certify_adapter", "run_sandbox"]
@@ -84,19 +87,24 @@ async def _serve(name: str, sandbox: Sandbox) -> None:
 
 def _section(name: str, sandbox: Sandbox) -> str:
     """What to paste into a config, and the variables that its secrets are in."""
-    options: dict[str, Any] = sandbox.options()
-    variables = ""
-    try:
-        kind = Registry().broker(name).options
-    except UnknownAdapter:
-        pass
-    else:
-        with referred(kind, options) as block:
-            own = [value for value in _texts(block) if value.startswith("${env:")]
-            names = [value.removeprefix("${env:").removesuffix("}") for value in own]
-            variables = "".join(f"export {each}={os.environ[each]!r}\n" for each in names)
-            options = block
-    text = yaml.safe_dump({"broker": {"name": name, "options": {name: options}}}, sort_keys=False)
+    registry, variables = Registry(), ""
+    names = [{"symbol": ours, "names": {name: theirs}} for ours, theirs in sandbox.names.items()]
+    sections: dict[str, Any] = {"instruments": names}
+    kinds: tuple[Kind, ...] = ("datafeed", "broker")
+    for kind in kinds:
+        if name not in registry.installed(kind):
+            continue
+        options = sandbox.options()
+        if kind == "datafeed" and isinstance(sandbox, FeedControl):
+            options = sandbox.feed_options()
+        record = registry.datafeed(name) if kind == "datafeed" else registry.broker(name)
+        prefix = f"{kind.upper()}_SECRET_"
+        with referred(record.options, options, variable=prefix) as block:
+            own = [value for value in _texts(block) if value.startswith(f"${{env:{prefix}")]
+            secrets = [value.removeprefix("${env:").removesuffix("}") for value in own]
+            variables += "".join(f"export {each}={shlex.quote(os.environ[each])}\n" for each in secrets)
+            sections[kind] = {"name": name, "options": {name: block}}
+    text = yaml.safe_dump(sections, sort_keys=False)
     return f"# {sandbox.name} listens. Ctrl-C ends it.\n{variables}{text}"
 
 

@@ -29,10 +29,15 @@ def parse_clear_options(options_class: type[T], block: Mapping[str, Any], *, pat
 
 
 @contextmanager
-def referred(options_class: type, block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The block as a config would have it, with references for secrets; they hold within the context."""
+def referred(
+    options_class: type, block: Mapping[str, Any], *, variable: str = _VARIABLE
+) -> Iterator[dict[str, Any]]:
+    """The block as a config would have it, with references for secrets; they hold within the context.
+
+    ``variable`` is what the names of the environment's variables begin with.
+    """
     secrets: dict[str, str] = {}
-    references = _referred(options_class, block, secrets)
+    references = _referred(options_class, block, secrets, variable)
     os.environ.update(secrets)
     try:
         yield references
@@ -41,7 +46,9 @@ def referred(options_class: type, block: Mapping[str, Any]) -> Iterator[dict[str
             del os.environ[name]
 
 
-def _referred(options_class: type, block: Mapping[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+def _referred(
+    options_class: type, block: Mapping[str, Any], secrets: dict[str, str], prefix: str
+) -> dict[str, Any]:
     """The block with a reference in the place of each secret, which ``secrets`` is told."""
     kinds = {one.name: one.type for one in attrs.fields(attrs.resolve_types(options_class))}
     found = dict(block)
@@ -50,9 +57,9 @@ def _referred(options_class: type, block: Mapping[str, Any], secrets: dict[str, 
         wanted = (kind, *get_args(kind))
         inner = next((one for one in wanted if isinstance(one, type) and attrs.has(one)), None)
         if isinstance(value, str) and Secret in wanted:
-            variable = f"{_VARIABLE}{len(secrets)}"
+            variable = f"{prefix}{len(secrets)}"
             secrets[variable] = value
             found[name] = f"${{env:{variable}}}"
         elif isinstance(value, Mapping) and inner is not None:
-            found[name] = _referred(inner, value, secrets)
+            found[name] = _referred(inner, value, secrets, prefix)
     return found
