@@ -76,7 +76,7 @@ def test_new_adapter_bears_no_trace_of_its_template(alphaweave: Callable[..., An
             "tmpl",
             "todo",
             "notimplemented",
-            "pypi.org",
+            "://",
             "dot-",
         ):
             assert word not in f"{path}\n{text}".lower(), f"{path}: {word}"
