@@ -32,6 +32,8 @@ KINDS = {
     "alphaweave.sandboxes": "sandbox",
     "alphaweave.risk_rules": "risk_rule",
 }
+# What pytest imports before it measures anything cannot stand in the package.
+BESIDE = {"alphaweave": ("_alphaweave_pytest.py",)}
 Word = str | Path
 
 # Runs in the environment under test: each entry point loads, and the registry finds the record it names.
@@ -168,7 +170,7 @@ def check_files(wheel: Path, package: str) -> str:
             raise CheckFailed(f"{wheel.name} has no {wanted}")
     stray = (
         {name.split("/")[0] for name in names}
-        - {package}
+        - {package, *BESIDE.get(package, ())}
         - {f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
     )
     if stray:
@@ -217,6 +219,20 @@ def check_tests(environment: Environment, sdist: Path, workshop: Workshop) -> st
     return output.strip().splitlines()[-1].strip("= ")
 
 
+def check_scaffold(environment: Environment, workshop: Workshop) -> str:
+    """A broker that core writes is built, installed beside core alone, and certified there."""
+    environment.command("new", "broker", "acme", "--dir", workshop.folder)
+    dist = workshop.folder / "scaffold"
+    dist.mkdir()
+    wheel = build(workshop.folder / "alphaweave-broker-acme", dist)
+    environment.install(str(wheel))
+    (report,) = json.loads(environment.command("certify", "acme", "--json"))
+    counts = {outcome: count for outcome, count in report["counts"].items() if count}
+    if set(counts) - {"passed", "undeclared"}:
+        raise CheckFailed(f"the broker that core writes does not keep the contract: {counts}")
+    return f"certified: {counts['passed']} cases passed"
+
+
 def checks(folder: Path, wheel: Path, workshop: Workshop) -> Iterator[tuple[str, Callable[[], str]]]:
     """What a distribution must answer for, in order."""
     name = folder.name
@@ -234,6 +250,8 @@ def checks(folder: Path, wheel: Path, workshop: Workshop) -> Iterator[tuple[str,
         yield "demo without a broker", lambda: check_refusal(environment, workshop)
     yield "installs with extras", lambda: environment.install(f"{name}[{extras}]")
     yield "own tests", lambda: check_tests(environment, sdist, workshop)
+    if name == CORE:
+        yield "a new broker", lambda: check_scaffold(environment, workshop)
 
 
 def check(folder: Path, wheel: Path, workshop: Workshop) -> list[str]:
