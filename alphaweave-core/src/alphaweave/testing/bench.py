@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-from alphaweave.core.errors import BrokerError
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import (
     OrderChange,
@@ -23,16 +21,12 @@ from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.broker import BrokerEvent, BrokerFill, OrderUpdate
 from alphaweave.live.plugins import BrokerPlugin
 from alphaweave.testing.clear_options import parse_clear_options
-from alphaweave.testing.ear import Ear
+from alphaweave.testing.listener import Listener
 from alphaweave.testing.orders import Orders
 from alphaweave.testing.sandbox import Action
 from alphaweave.testing.venue import TruthOrder, VenueControl, WireRequest
 
 __all__ = ["Bench", "Sent", "broker_bench", "distinct", "plain_text"]
-
-T = TypeVar("T")
-E = TypeVar("E", bound=BaseException)
-_BUSY = 0.005
 
 
 class Sent:
@@ -53,33 +47,28 @@ class Sent:
         return self.ref.client_order_id
 
 
-class Bench:
+class Bench(Listener[BrokerEvent]):
     """One adapter at its venue. A case opens it, trades, and asks what was heard and what is true.
 
     Attributes:
         plugin: the adapter's record.
         venue: the venue; it has started.
         broker: the adapter of the present process, so to speak: `reopen` makes another.
-        events: what the event streams of all adapters said, oldest first.
         store: the adapter's durable map, which outlives `reopen`.
-        ear: what was logged meanwhile.
         orders: makes requests that this venue takes.
     """
 
     broker: BrokerAdapter
 
     def __init__(self, plugin: BrokerPlugin, venue: VenueControl) -> None:
+        super().__init__(venue)
         self.plugin = plugin
-        self.venue = venue
+        self.venue: VenueControl = venue
         self.capabilities: Capabilities = plugin.capabilities
-        self.events: list[BrokerEvent] = []
         self.store: dict[str, str] = {}
-        self.ear = Ear()
         self.symbols: tuple[str, ...] = tuple(venue.names)
         self.symbol, self.other = self.symbols[0], self.symbols[1]
         self.orders = Orders(plugin.capabilities, venue.instruments)
-        self._heard = asyncio.Condition()
-        self._readers: list[asyncio.Task[None]] = []
         self._made: list[BrokerAdapter] = []
         self._ids = 0
 
@@ -138,24 +127,14 @@ class Bench:
 
     def listen(self, broker: BrokerAdapter) -> asyncio.Task[None]:
         """Read its events from now on; the task ends when they do."""
-        reader = asyncio.ensure_future(self._read(broker.events()))
-        self._readers.append(reader)
-        return reader
-
-    async def _read(self, stream: AsyncIterator[BrokerEvent]) -> None:
-        async for event in stream:
-            self.events.append(event)
-            async with self._heard:
-                self._heard.notify_all()
+        return self.read(broker.events())
 
     async def close(self) -> None:
         """Disconnect every adapter that was made."""
         for broker in self._made:
             with suppress(Exception):
                 await asyncio.wait_for(broker.disconnect(), self.venue.patience)
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        await self.stop_listening()
 
     # Sending, as the engine does it --------------------------------------------------------------------
 
@@ -230,63 +209,7 @@ class Bench:
             ref = sent.ref
             sent.ref = OrderRef(ref.client_order_id, ref.symbol, broker_order_id, ref.wire, ref.decided_at)
 
-    # Waiting -------------------------------------------------------------------------------------------
-
-    async def within(self, call: Awaitable[T], what: str) -> T:
-        """What a call answers, which has to come while patience lasts."""
-        task = asyncio.ensure_future(call)
-        done, _ = await asyncio.wait({task}, timeout=self.venue.patience)
-        if not done:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise AssertionError(f"{what} did not end within {self.venue.patience:g} s")
-        return task.result()
-
-    async def refused(self, kind: type[E] | tuple[type[E], ...], call: Awaitable[Any], what: str) -> E:
-        """The error that a call has to end in."""
-        names = kind.__name__ if isinstance(kind, type) else " or ".join(one.__name__ for one in kind)
-        try:
-            answer = await self.within(call, what)
-        except kind as error:
-            return error
-        except BrokerError as error:
-            raise AssertionError(f"{what} raised {type(error).__name__} ({error}), not {names}") from error
-        raise AssertionError(f"{what} answered {answer!r}; it should have raised {names}")
-
-    async def event(self, fits: Callable[[BrokerEvent], bool], what: str, *, after: int = 0) -> BrokerEvent:
-        """The first event that fits, from the ``after``-th on; it may still have to come."""
-
-        def found() -> BrokerEvent | None:
-            return next((event for event in self.events[after:] if fits(event)), None)
-
-        async def wait() -> BrokerEvent:
-            async with self._heard:
-                await self._heard.wait_for(lambda: found() is not None)
-            event = found()
-            assert event is not None
-            return event
-
-        try:
-            return await asyncio.wait_for(wait(), self.venue.patience)
-        except TimeoutError:
-            heard = ", ".join(type(event).__name__ for event in self.events[after:]) or "nothing"
-            raise AssertionError(
-                f"{what} was not told within {self.venue.patience:g} s; heard: {heard}"
-            ) from None
-
-    async def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Return when something that no event tells has come about."""
-        deadline = asyncio.get_running_loop().time() + self.venue.patience
-        while not holds():
-            if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"{what} did not come about within {self.venue.patience:g} s")
-            await asyncio.sleep(_BUSY)
-
     # What was heard ------------------------------------------------------------------------------------
-
-    def all_of(self, kind: type[T], *, after: int = 0) -> list[T]:
-        """The events of one kind."""
-        return [event for event in self.events[after:] if isinstance(event, kind)]
 
     def fills(self, sent: Sent) -> list[BrokerFill]:
         """The executions of an order as events told them, each once, as the engine books them."""
@@ -381,15 +304,8 @@ def plain_text(number: Decimal) -> str:
 async def broker_bench(plugin: BrokerPlugin, venue: VenueControl) -> AsyncIterator[Bench]:
     """A bench, and its end: every adapter disconnected, nothing logged any more."""
     bench = Bench(plugin, venue)
-    handler = bench.ear.handler()
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    asyncio.get_running_loop().set_exception_handler(bench.ear.stray)
-    try:
-        yield bench
-    finally:
-        await bench.close()
-        root.setLevel(level)
-        root.removeHandler(handler)
+    with bench.ear.listening():
+        try:
+            yield bench
+        finally:
+            await bench.close()

@@ -28,14 +28,15 @@ class RunningClock:
         self._ahead = 0.0
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._passed())
+        passed = time.monotonic() - self._began
+        return self._start + timedelta(seconds=passed + self._ahead)
 
     def monotonic(self) -> float:
         # An odd offset, so that a monotonic reading mixed up with epoch seconds shows at once.
-        return 1_000_003.0 + self._passed()
+        return 1_000_003.0 + time.monotonic() - self._began
 
     def advance(self, seconds: float) -> None:
-        """Jump forward by so many seconds.
+        """Set the time forward by so many seconds; `monotonic` goes on, and no timer is any nearer.
 
         Raises:
             ValueError: if ``seconds`` is negative.
@@ -43,6 +44,3 @@ class RunningClock:
         if seconds < 0:
             raise ValueError("time does not run backwards")
         self._ahead += seconds
-
-    def _passed(self) -> float:
-        return time.monotonic() - self._began + self._ahead

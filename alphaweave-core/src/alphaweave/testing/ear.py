@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["Ear"]
@@ -36,9 +38,19 @@ class Ear:
     def _hear(self, level: str, event: str, facts: dict[str, Any]) -> None:
         self.said.append(f"{level} {event} {facts!r}")
 
-    def handler(self) -> logging.Handler:
-        """What listens to the standard library's log."""
-        return _Handler(self)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen to the standard library's log, and to the running event loop, meanwhile."""
+        handler, root = _Handler(self), logging.getLogger()
+        level = root.level
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        asyncio.get_running_loop().set_exception_handler(self.stray)
+        try:
+            yield
+        finally:
+            root.setLevel(level)
+            root.removeHandler(handler)
 
     def stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """The event loop's exception handler."""
