@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
+from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +52,24 @@ def test_bars_read_back_as_they_were_told(scripted: Callable[..., Any], chunk: i
 def test_columns_are_preferred() -> None:
     """The engine sees that this monitor takes columns."""
     assert isinstance(InMemoryMonitor(), ColumnMonitor)
+
+
+def test_slices_told_one_by_one_take_the_memory_of_columns() -> None:
+    """A month of minutes, each in columns of its own, does not stay a heap of small objects."""
+    monitor = InMemoryMonitor()
+    one: dict[str, Any] = {name: array("d", (1.0,)) for name in ("equity", "cash", "gross", "net")}
+    tracemalloc.start()
+    try:
+        for index in range(6000):
+            ends = array("q", (to_ns(NOON) + index,))
+            closes = {"A": array("d", (2.0,))}
+            monitor.on_bars(BarColumns(first_index=index, ends=ends, closes=closes, **one))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held / 6000 < 200  # bytes; 48 are its columns
+    assert len(monitor.bars) == 6000
+    assert monitor.bars[5999].index == 5999
 
 
 def test_symbol_has_no_price_before_its_first() -> None:

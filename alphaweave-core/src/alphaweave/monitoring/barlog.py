@@ -118,6 +118,9 @@ class Columns:
             quantities.append(quantity)
 
 
+_MOST_WAITING: Final = 1000
+
+
 class BarLog(Sequence[BarSnapshot]):
     """The recorded slices, read one by one as `BarSnapshot` or whole as `Columns`."""
 
@@ -146,6 +149,9 @@ class BarLog(Sequence[BarSnapshot]):
         if len(columns.ends):
             self._waiting.append(columns)
             self._length += len(columns.ends)
+            # A live run brings one slice at a time, and each by itself takes many times what it will take.
+            if len(self._waiting) >= _MOST_WAITING:
+                _ = self.columns
 
     def index_at(self, row: int) -> int:
         """Number of the slice in a row."""
