@@ -235,7 +235,11 @@ def _config(folder: Path, symbols: tuple[str, ...], every: int, monitors: Sequen
         "strategy": {"class": "live_runs:Every", "params": {"bars": every}},
         "monitors": [{"name": name, "options": {name: options.get(name, {})}} for name in monitors],
         "persistence": {"journal": str(folder / "run.db")},
-        "risk": {"silence_seconds": _FAR, "order_rate": {"per_second": _FAR, "per_minute": _FAR}},
+        "risk": {
+            "silence_seconds": _FAR,
+            "order_rate": {"per_second": _FAR, "per_minute": _FAR},
+            "daily_counts": {"orders": _FAR, "fills": _FAR},
+        },
     }
     return parse_live_config(raw, source=folder / "bench.yaml")
 
