@@ -23,5 +23,6 @@ this case.
 from __future__ import annotations
 
 from alphaweave.testing.broker_conformance import BrokerConformance
+from alphaweave.testing.feed_conformance import DataFeedConformance
 
-__all__ = ["BrokerConformance"]
+__all__ = ["BrokerConformance", "DataFeedConformance"]

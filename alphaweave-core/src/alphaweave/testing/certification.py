@@ -13,13 +13,17 @@ from alphaweave.live.registry import Registry
 from alphaweave.testing.broker_conformance import BrokerConformance
 from alphaweave.testing.case import CaseResult
 from alphaweave.testing.clock import RunningClock
+from alphaweave.testing.feed_conformance import DataFeedConformance
 from alphaweave.testing.report import ConformanceReport, cases_page, certified
 from alphaweave.testing.sandbox import Sandbox
 from alphaweave.testing.suite import Suite
 
 __all__ = ["all_cases", "certify", "new_sandbox"]
 
-_SUITES: tuple[tuple[str, str, type[Suite]], ...] = (("broker", "Brokers", BrokerConformance),)
+_SUITES: tuple[tuple[str, str, type[Suite]], ...] = (
+    ("broker", "Brokers", BrokerConformance),
+    ("datafeed", "Datafeeds", DataFeedConformance),
+)
 
 
 def new_sandbox(name: str, *, clock: Clock | None = None, **options: Any) -> Sandbox:

@@ -1,0 +1,288 @@
+"""The kit's own rules: nothing overridden, nothing silent, and one page that says it all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from click.testing import CliRunner
+
+from alphaweave.cli.main import cli
+from alphaweave.core.errors import ConformanceError, UnknownAdapter, Unproven, Unsupported
+from alphaweave.testing import BrokerConformance, DataFeedConformance
+from alphaweave.testing.case import Outcome, in_group
+from alphaweave.testing.certification import all_cases, certify, new_sandbox
+from alphaweave.testing.clock import KIT_NOW, RunningClock
+from alphaweave.testing.sandbox import Fault, Power, Sandbox
+from alphaweave.testing.suite import Suite
+from alphaweave.testing.venue import VenueControl
+from conformance.toy_broker import ToyBroker, plugin_of
+from conformance.toy_venue import ToyVenue
+from conformance.zoo import TellsFloats
+
+ROOT = Path(__file__).parents[2]
+
+case = in_group("Kit")
+
+
+def suite_of(**members: Any) -> type[BrokerConformance]:
+    """A suite for the good toy broker, with something changed."""
+    return type("Suite", (BrokerConformance,), {"plugin": plugin_of(ToyBroker), **members})
+
+
+def outcome(suite: type[Suite], id_: str, venue: Sandbox | None = None) -> tuple[Outcome, str]:
+    """What a suite says of one case."""
+    result = suite.result(suite.cases()[id_], venue or ToyVenue())
+    return result.outcome, result.detail
+
+
+def test_page_of_all_cases_is_current() -> None:
+    """docs/conformance.md is what `alphaweave certify --cases-markdown` prints."""
+    assert (ROOT / "docs" / "conformance.md").read_text() == all_cases()
+    assert CliRunner().invoke(cli, ["certify", "--cases-markdown"]).output == all_cases()
+
+
+def test_ids_and_requirements_are_well_formed() -> None:
+    """Ids are unique and spaced; each requirement is one sentence."""
+    cases = [*BrokerConformance.cases().values(), *DataFeedConformance.cases().values()]
+    assert len({each.id for each in cases}) == len(cases) == len({each.requirement for each in cases})
+    for each in cases:
+        assert re.fullmatch(r"(BRK|FEED)-\d{3}", each.id)
+        assert re.fullmatch(r"[A-Z`].*\.", each.requirement), each.id
+    assert len(BrokerConformance.cases()) >= 80
+    assert len(DataFeedConformance.cases()) >= 30
+
+
+def test_case_cannot_be_overridden() -> None:
+    """A class that redefines a case does not come into being."""
+
+    def nothing(self: object, venue: object) -> None: ...
+
+    with pytest.raises(ConformanceError, match=r"redefines test_order_arrives_once_as_asked \(BRK-110\)"):
+        suite_of(test_order_arrives_once_as_asked=nothing)
+    with pytest.raises(ConformanceError, match="redefines"):
+        suite_of(test_order_arrives_once_as_asked=None)
+
+
+def test_deviation_names_a_case_and_gives_a_reason() -> None:
+    """Otherwise it is refused where the class is written."""
+    with pytest.raises(ConformanceError, match="BRK-999, which is no case"):
+        suite_of(deviations={"BRK-999": "no such thing"})
+    with pytest.raises(ConformanceError, match="no reason for BRK-110"):
+        suite_of(deviations={"BRK-110": " "})
+
+
+def test_deviation_is_a_strict_expected_failure() -> None:
+    """It has to fail, and is told with its reason; where it holds, that is a failure."""
+    told = suite_of(plugin=plugin_of(TellsFloats), deviations={"BRK-850": "the venue has floats"})
+    assert outcome(told, "BRK-850") == (Outcome.DEVIATES, "the venue has floats")
+    kept = suite_of(deviations={"BRK-850": "the venue has floats"})
+    found, why = outcome(kept, "BRK-850")
+    assert found is Outcome.FAILED
+    assert "delete that entry" in why
+
+
+def test_case_without_a_docstring_or_with_a_taken_id_is_refused() -> None:
+    """The docstring is the requirement, and an id names one case."""
+
+    class Undocumented:
+        @case("BRK-001")
+        async def test_nothing(self, bench: object) -> None: ...
+
+    class Taken:
+        @case("BRK-110")
+        async def test_something_else(self, bench: object) -> None:
+            """It is something else."""
+
+    for extra, words in ((Undocumented, "has no docstring"), (Taken, "two cases have the id BRK-110")):
+        with pytest.raises(ConformanceError, match=words):
+            type("Suite", (extra, BrokerConformance), {"plugin": plugin_of(ToyBroker)})
+
+
+class Poor(ToyVenue):
+    """A venue with no powers at all."""
+
+    name = "the poor venue"
+    powers: frozenset[Power] = frozenset()
+
+
+def test_missing_power_is_unproven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said which power is missing, also where everything else is required."""
+    monkeypatch.setenv("ALPHAWEAVE_REQUIRE", "all")
+    assert outcome(suite_of(), "BRK-610", Poor()) == (
+        Outcome.UNPROVEN,
+        "the poor venue has no power to lose_answer",
+    )
+
+
+def test_what_this_machine_lacks_is_unproven_unless_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ALPHAWEAVE_REQUIRE=all makes a failure of it."""
+
+    class Extra:
+        @case("BRK-001")
+        async def test_machine(self, bench: object) -> None:
+            """The machine has it."""
+            raise Unproven("no such program here")
+
+    suite: type[BrokerConformance] = type(
+        "Suite", (Extra, BrokerConformance), {"plugin": plugin_of(ToyBroker)}
+    )
+    monkeypatch.delenv("ALPHAWEAVE_REQUIRE", raising=False)
+    assert outcome(suite, "BRK-001") == (Outcome.UNPROVEN, "no such program here")
+    monkeypatch.setenv("ALPHAWEAVE_REQUIRE", "all")
+    assert outcome(suite, "BRK-001") == (Outcome.FAILED, "no such program here")
+
+
+def test_undeclared_is_told() -> None:
+    """A case about something that the adapter does not claim says so."""
+    assert outcome(suite_of(), "BRK-320") == (Outcome.UNDECLARED, "brackets are not declared")
+
+
+def test_unexpected_error_is_a_failure_with_its_place() -> None:
+    """Whatever the adapter raises that the contract does not have."""
+
+    class Raises(ToyBroker):
+        async def get_open_orders(self, symbols: Any = None) -> Any:
+            raise KeyError("orders")
+
+    found, why = outcome(suite_of(plugin=plugin_of(Raises)), "BRK-930")
+    assert found is Outcome.FAILED
+    assert why.startswith("KeyError: 'orders' (get_open_orders, line ")
+
+
+def test_every_power_without_its_method_says_so() -> None:
+    """A sandbox that declares a power has to have the method."""
+
+    class Idle(VenueControl):
+        name = "idle"
+
+        async def start(self) -> None: ...
+
+        async def stop(self) -> None: ...
+
+        def options(self) -> dict[str, Any]:
+            return {}
+
+        @property
+        def requests(self) -> Any:
+            return ()
+
+        def truth(self) -> Any:
+            return None
+
+        async def set_price(self, symbol: str, price: Any) -> None: ...
+
+    idle: Any = Idle()
+    calls = (
+        lambda: idle.drop(),
+        lambda: idle.fill("x"),
+        lambda: idle.arm(None, Fault.REJECT),
+        lambda: idle.halt("X", True),
+        lambda: idle.skew(1.0),
+    )
+    for call in calls:
+        with pytest.raises(Unsupported, match="this sandbox cannot"):
+            asyncio.run(call())
+    with pytest.raises(Unsupported, match="cannot be made anew"):
+        idle.fresh()
+
+
+def test_each_fault_is_a_power_of_its_name() -> None:
+    """So that one set says everything."""
+    assert {fault.value for fault in Fault} <= {power.value for power in Power}
+    assert {fault.name for fault in Fault} <= {power.name for power in Power}
+
+
+def test_running_clock_is_set_forward_without_moving_timers() -> None:
+    """Its wall time jumps; monotonic readings go on; it starts at the kit's own day."""
+    clock = RunningClock()
+    before = clock.monotonic()
+    clock.advance(3600)
+    assert 3600 <= (clock.now() - KIT_NOW).total_seconds() < 3660
+    assert clock.monotonic() - before < 60
+    with pytest.raises(ValueError, match="backwards"):
+        clock.advance(-1)
+
+
+def test_certify_tells_what_was_proved() -> None:
+    """As text and as JSON; the exit code is 1 only where a requirement does not hold."""
+    only = ["--case", "BRK-010", "--case", "BRK-610"]
+    text = CliRunner().invoke(cli, ["certify", "mock", *only])
+    assert text.exit_code == 0
+    assert "broker mock (alphaweave-broker-mock " in text.output
+    assert "proved against the venue of mock" in text.output
+    assert "BRK-610  UNPROVEN" in text.output
+    assert "1 passed, 1 unproven. Proved against the venue of mock; nothing is said of any other venue." in (
+        text.output
+    )
+    data = json.loads(CliRunner().invoke(cli, ["certify", "mock", "--json", *only]).output)
+    assert [each["outcome"] for each in data[0]["cases"]] == ["passed", "unproven"]
+    assert data[0]["counts"] == {"passed": 1, "failed": 0, "unproven": 1, "undeclared": 0, "deviates": 0}
+    assert data[0]["proved_against"] == "the venue of mock"
+
+
+def test_certify_needs_an_adapter_and_a_sandbox() -> None:
+    """What is missing is told as the registry tells it."""
+    with pytest.raises(UnknownAdapter, match="no broker named 'nobody'"):
+        certify("nobody")
+    with pytest.raises(UnknownAdapter, match="sandbox"):
+        certify("replay")
+    assert CliRunner().invoke(cli, ["certify"]).exit_code == 2
+
+
+def test_report_fails_where_a_case_does() -> None:
+    """And says why."""
+    (report,) = certify("mock", ids=("BRK-010",))
+    (passed,) = report.results
+    bad = evolve(report, results=(evolve(passed, outcome=Outcome.FAILED, detail="for a reason"),))
+    assert not report.failed
+    assert bad.failed
+    assert "for a reason" in bad.as_text()
+
+
+def test_sandbox_without_a_server_cannot_be_started() -> None:
+    """`mock` trades in its own process."""
+    result = CliRunner().invoke(cli, ["sandbox", "mock"])
+    assert result.exit_code != 0
+    assert "nothing to connect to" in str(result.exception or result.output)
+    assert CliRunner().invoke(cli, ["sandbox", "mock", "--port", "1"]).exit_code == 2
+    assert isinstance(new_sandbox("mock"), VenueControl)
+
+
+SUITE = """
+from alphaweave.testing import BrokerConformance
+
+class TestMock(BrokerConformance):
+    adapter = "mock"
+    deviations = {}
+"""
+
+
+def test_pytest_runs_a_suite_and_tells_what_it_did_not_prove(pytester: pytest.Pytester) -> None:
+    """One class is enough: the venue comes from the sandbox of the same name."""
+    pytester.makepyfile(SUITE)
+    result = pytester.runpytest_subprocess("-k", "lost_answer_is_unknown or arrives_once or deviation", "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_order_arrives_once_as_asked PASSED*",
+            "*test_lost_answer_is_unknown UNPROVEN*",
+            "*= conformance =*",
+            "UNPROVEN BRK-610: the venue of mock has no power to lose_answer",
+        ]
+    )
+
+
+def test_pytest_prints_deviations(pytester: pytest.Pytester) -> None:
+    """One that holds after all fails the run."""
+    pytester.makepyfile(SUITE.replace("{}", '{"BRK-110": "it cannot be"}'))
+    result = pytester.runpytest_subprocess("-k", "arrives_once")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*it holds, but deviations say it cannot (it cannot be): delete that entry*"]
+    )
