@@ -49,11 +49,12 @@ def test_page_of_all_cases_is_current() -> None:
 
 def test_ids_and_requirements_are_well_formed() -> None:
     """Ids are unique and spaced; each requirement is one sentence."""
-    cases = [*BrokerConformance.cases().values(), *DataFeedConformance.cases().values()]
-    assert len({each.id for each in cases}) == len(cases) == len({each.requirement for each in cases})
-    for each in cases:
-        assert re.fullmatch(r"(BRK|FEED)-\d{3}", each.id)
-        assert re.fullmatch(r"[A-Z`].*\.", each.requirement), each.id
+    for suite, prefix in ((BrokerConformance, "BRK"), (DataFeedConformance, "FEED")):
+        cases = suite.cases().values()
+        assert len({each.requirement for each in cases}) == len(cases)
+        for each in cases:
+            assert re.fullmatch(prefix + r"-\d{3}", each.id)
+            assert re.fullmatch(r"[A-Z`].*\.", each.requirement), each.id
     assert len(BrokerConformance.cases()) >= 80
     assert len(DataFeedConformance.cases()) >= 30
 
@@ -178,8 +179,8 @@ def test_every_power_without_its_method_says_so() -> None:
         async def set_price(self, symbol: str, price: Any) -> None: ...
 
     idle: Any = Idle()
-    calls = (
-        lambda: idle.drop(),
+    calls: tuple[Any, ...] = (
+        idle.drop,
         lambda: idle.fill("x"),
         lambda: idle.arm(None, Fault.REJECT),
         lambda: idle.halt("X", True),
@@ -268,7 +269,7 @@ def test_pytest_runs_a_suite_and_tells_what_it_did_not_prove(pytester: pytest.Py
     pytester.makepyfile(SUITE)
     result = pytester.runpytest_subprocess("-k", "lost_answer_is_unknown or arrives_once or deviation", "-v")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(
+    result.stdout.fnmatch_lines_random(
         [
             "*test_order_arrives_once_as_asked PASSED*",
             "*test_lost_answer_is_unknown UNPROVEN*",
