@@ -81,6 +81,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "alphaweave.live.actions",
         "alphaweave.live.control",
+        "alphaweave.live.control_records",
         "alphaweave.live.inputs",
         "alphaweave.live.journal*",
         "alphaweave.live.run_lock",

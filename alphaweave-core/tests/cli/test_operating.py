@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from alphaweave.live.control import HALTED, ControlStore, Verb
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import HALTED, Verb
 from alphaweave.live.journal import Decision, Entry, Intent, Journal, RunIdentity
 
 RUN = RunIdentity(

@@ -31,7 +31,7 @@ from alphaweave.live.actions import (
     Tell,
 )
 from alphaweave.live.adapters.capabilities import Capabilities
-from alphaweave.live.control import Command, Verb
+from alphaweave.live.control_records import Command, Verb
 from alphaweave.live.inputs import (
     AnswerInput,
     BrokerInput,

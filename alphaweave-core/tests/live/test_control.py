@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from alphaweave.core.errors import ControlError
-from alphaweave.live.control import ACTIVE, HALTED, REDUCING, Command, ControlStore, Latch, Verb
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import ACTIVE, HALTED, REDUCING, Command, Latch, Verb
 
 
 @pytest.fixture
@@ -165,7 +166,8 @@ def test_halt_that_cannot_be_latched_is_not_posted(store: ControlStore) -> None:
 
 WRITER = """
 import sys
-from alphaweave.live.control import ACTIVE, HALTED, REDUCING, Command, ControlStore, Latch, Verb
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import ACTIVE, HALTED, REDUCING, Command, Latch, Verb
 store = ControlStore(sys.argv[1])
 for number in range(25):
     store.post("halt" if number % 2 else "status", operator=sys.argv[2], at_ns=number)

@@ -15,7 +15,7 @@ from alphaweave.core.market import Bar, BarCorrection, BarSource
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce, Trail
 from alphaweave.live.actions import AccountQuery, FillsQuery, InstrumentsQuery, OpenOrdersQuery, OrderQuery
-from alphaweave.live.control import Command, Verb
+from alphaweave.live.control_records import Command, Verb
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.input_codec import from_document, to_document
 from alphaweave.live.inputs import (

@@ -19,7 +19,7 @@ from alphaweave.core.market import Bar, BarCorrection, BarSource
 from alphaweave.core.order import GroupKind, OrderRef, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.actions import Finish, Gate, SendCancel, SendGroup, SendReplace, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
-from alphaweave.live.control import Verb
+from alphaweave.live.control_records import Verb
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.inputs import (
     CorrectionInput,

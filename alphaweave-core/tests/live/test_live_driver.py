@@ -31,7 +31,8 @@ from alphaweave.live.actions import (
     Tell,
 )
 from alphaweave.live.adapters.timer import LoopTimer
-from alphaweave.live.control import ControlStore, Latch
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import Latch
 from alphaweave.live.datafeed import FeedEvent, ReplayDataFeed
 from alphaweave.live.feed_pump import FeedPump
 from alphaweave.live.inputs import (

@@ -26,7 +26,7 @@ from alphaweave.core.order import (
 )
 from alphaweave.live.actions import FillsQuery, SendCancel, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
-from alphaweave.live.control import Verb
+from alphaweave.live.control_records import Verb
 from alphaweave.live.inputs import OutcomeInput, OutcomeKind, SendOutcome, TimerInput
 from alphaweave.live.journal_records import canonical
 from alphaweave.live.kernel_live_state import capture_live

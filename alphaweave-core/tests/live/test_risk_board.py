@@ -12,7 +12,7 @@ from attrs import evolve
 
 from alphaweave.core.errors import StateCorrupt
 from alphaweave.core.order import OrderStatus, OrderType, Side
-from alphaweave.live.control import Command, Verb
+from alphaweave.live.control_records import Command, Verb
 from alphaweave.live.proposal import Proposal
 from alphaweave.live.risk import RiskSettings
 from alphaweave.live.risk_board import RiskBoard

@@ -14,7 +14,8 @@ import click
 from alphaweave.cli.exits import FAILED
 from alphaweave.core.clock import SystemClock, from_ns, to_ns
 from alphaweave.core.errors import ControlError, JournalError
-from alphaweave.live.control import Command, ControlStore, Latch, Verb
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import Command, Latch, Verb
 from alphaweave.live.journal_reader import JournalReader
 
 __all__ = ["tell_run"]

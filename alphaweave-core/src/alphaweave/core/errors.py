@@ -348,7 +348,7 @@ class InvariantViolation(AlphaweaveError):
 
 
 class ConformanceError(AlphaweaveError):
-    """A conformance suite is set up wrongly: it overrides a case, or deviates from one that does not exist."""
+    """A conformance suite is set up wrongly: it overrides a case, or deviates from one that is not there."""
 
     exit_code = 2
 

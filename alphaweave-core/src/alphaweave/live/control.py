@@ -11,12 +11,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from attrs import asdict, frozen
+from attrs import asdict
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -33,24 +32,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from alphaweave.core.errors import ControlError
+from alphaweave.live.control_records import ACTIVE, HALTED, REDUCING, Command, Latch, Verb
 
-__all__ = ["ACTIVE", "HALTED", "REDUCING", "Command", "ControlStore", "Latch", "Verb"]
+__all__ = ["ControlStore"]
 
-ACTIVE: Final = "ACTIVE"
-REDUCING: Final = "REDUCING"
-HALTED: Final = "HALTED"
 _SECOND_NS: Final = 1_000_000_000
 _TIGHTER: Final = (ACTIVE, REDUCING, HALTED)
-
-
-class Verb(StrEnum):
-    """What a run can be told. HALT, FLATTEN and RESUME also change what is latched, at once."""
-
-    STATUS = "status"
-    HALT = "halt"
-    RESUME = "resume"
-    FLATTEN = "flatten"
-    STOP = "stop"
 
 
 _LATCHES: Final[Mapping[Verb, str]] = {Verb.HALT: HALTED, Verb.FLATTEN: REDUCING, Verb.RESUME: ACTIVE}
@@ -79,31 +66,6 @@ _latches = Table(
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
 )
-
-
-@frozen
-class Command:
-    """One of them. Times are nanoseconds since the epoch, UTC; ``scope`` is a symbol, or empty for all."""
-
-    id: int
-    verb: Verb
-    scope: str
-    operator: str
-    reason: str
-    at_ns: int
-    taken_at: int | None
-    answered_at: int | None
-    answer: Mapping[str, Any] | None
-
-
-@frozen
-class Latch:
-    """A trading state, ACTIVE, REDUCING or HALTED, and who said so, when and why."""
-
-    state: str
-    operator: str
-    reason: str
-    at_ns: int
 
 
 class ControlStore:

@@ -10,7 +10,8 @@ from attrs import evolve
 
 from alphaweave.core.errors import JournalFailed
 from alphaweave.core.scrubber import Scrubber
-from alphaweave.live.control import ControlStore, Latch
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import Latch
 from alphaweave.live.journal_records import Decision
 from alphaweave.live.live_ports import JournalWriter
 

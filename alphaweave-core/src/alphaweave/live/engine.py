@@ -6,7 +6,7 @@ run that was stopped after any slice and resumed is the run that was never stopp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
@@ -28,7 +28,6 @@ from alphaweave.live.ledger import Ledger
 from alphaweave.live.orders import SymbolBook
 from alphaweave.live.proposal import RiskRule
 from alphaweave.live.replay import ReplayDriver
-from alphaweave.live.replay_risk import JudgedDriver, JudgedKernel, ReplayBoard
 from alphaweave.live.risk import RiskSettings, build_chain
 from alphaweave.live.sessions import Calendar
 from alphaweave.live.state import LiveState, rows_seen
@@ -159,13 +158,9 @@ class LiveEngine:
                 f"run.warmup is {self.settings.warmup} slices and the data have {len(timeline)}: nothing "
                 "would ever be decided; shorten the warm-up, or load more data"
             )
-        kernel = self._kernel(strategy, series, instruments, capabilities)
+        kernel, driven = self._kernel(strategy, series, instruments, capabilities)
         venue.board = series
-        driver = (
-            JudgedDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
-            if isinstance(kernel, JudgedKernel)
-            else ReplayDriver(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
-        )
+        driver = driven(kernel=kernel, venue=venue, timeline=timeline, fanout=self._fanout)
         self._driver = driver
         if self._stop:
             driver.request_stop()
@@ -227,7 +222,7 @@ class LiveEngine:
             state_version=strategy.state_version,
             timestamp=from_ns(kernel.now).isoformat() if kernel.index >= 0 else None,
             position=driver.position,
-            kernel=_captured(driver),
+            kernel={**capture_kernel(driver.kernel), "judged": driver.snapshot()},
             strategy_state=saved,
             venue=driver.venue.snapshot(),
             feed={symbol: rows_seen(one, one.cursor.count) for symbol, one in self._series.items()},
@@ -243,7 +238,8 @@ class LiveEngine:
         series: Mapping[str, Series],
         instruments: Mapping[str, Instrument],
         capabilities: Capabilities,
-    ) -> Kernel:
+    ) -> tuple[Kernel, Callable[..., ReplayDriver]]:
+        """The kernel, and what drives it."""
         settings = self.settings
         books = {symbol: SymbolBook(instruments[symbol], one) for symbol, one in series.items()}
         ledger = Ledger(currency=settings.currency, cash=settings.cash, account=settings.account)
@@ -262,7 +258,12 @@ class LiveEngine:
             "capabilities": capabilities,
         }
         if not settings.rules and not settings.risk.remembering():
-            return Kernel(chain=build_chain(settings.risk, tuple(series), capabilities), **parts)
+            return Kernel(
+                chain=build_chain(settings.risk, tuple(series), capabilities), **parts
+            ), ReplayDriver
+        # Most replays start without what judges a live run, and start sooner.
+        from alphaweave.live.replay_risk import JudgedDriver, JudgedKernel, ReplayBoard
+
         seconds = parse_interval(settings.interval).seconds
         board = ReplayBoard(
             settings.risk,
@@ -275,7 +276,7 @@ class LiveEngine:
             calendars=settings.calendars,
             extra=settings.rules,
         )
-        return JudgedKernel(chain=board, **parts)
+        return JudgedKernel(chain=board, **parts), JudgedDriver
 
     def _check(self, series: Mapping[str, Series], instruments: Mapping[str, Instrument]) -> None:
         for symbol in series:
@@ -321,8 +322,7 @@ class LiveEngine:
         restore_kernel(kernel, state.kernel)
         venue.restore(state.venue)
         driver.position = state.position
-        if isinstance(driver, JudgedDriver):
-            driver.restore(state.kernel["judged"])
+        driver.restore(state.kernel.get("judged", {}))
         saved = decode(state.strategy_state)
         if state.state_version != strategy.state_version:
             saved = _asked(strategy, "migrate_state", saved, state.state_version)
@@ -373,11 +373,6 @@ class LiveEngine:
             ended_at=from_ns(kernel.now) if kernel.index >= 0 else None,
             error=error,
         )
-
-
-def _captured(driver: ReplayDriver) -> dict[str, Any]:
-    captured = capture_kernel(driver.kernel)
-    return {**captured, "judged": driver.snapshot()} if isinstance(driver, JudgedDriver) else captured
 
 
 def _named(monitors: Sequence[Monitor]) -> list[tuple[str, Monitor]]:

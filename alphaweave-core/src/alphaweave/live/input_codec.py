@@ -33,7 +33,7 @@ from alphaweave.core.order import (
 )
 from alphaweave.live import actions, inputs, reports, risk_facts
 from alphaweave.live import reconcile_findings as findings
-from alphaweave.live.control import Command, Verb
+from alphaweave.live.control_records import Command, Verb
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.slices import LateBar, Slice
 

@@ -18,7 +18,7 @@ from alphaweave.core.clock import to_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.market import BarCorrection
 from alphaweave.live.actions import Query
-from alphaweave.live.control import Command
+from alphaweave.live.control_records import Command
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.reports import (
     BrokerAccountState,

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from alphaweave.core.money import CONTEXT
 from alphaweave.live.actions import Action
-from alphaweave.live.control import Latch
+from alphaweave.live.control_records import Latch
 from alphaweave.live.inputs import Input
 from alphaweave.live.journal_records import Recovered
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from alphaweave.core.errors import ControlError
-from alphaweave.live.control import Command, ControlStore, Latch, Verb
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import Command, Latch, Verb
 from alphaweave.live.sender import Sender
 
 __all__ = ["CommandPost"]

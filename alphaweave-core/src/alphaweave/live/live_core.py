@@ -17,7 +17,7 @@ from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import InvariantViolation, StrategyError
 from alphaweave.core.money import CONTEXT
 from alphaweave.live.actions import Action, Ask, Finish, Gate, Reply, Tell
-from alphaweave.live.control import Command, Latch, Verb
+from alphaweave.live.control_records import Command, Latch, Verb
 from alphaweave.live.effects import Note
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.inputs import (

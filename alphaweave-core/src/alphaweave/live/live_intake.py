@@ -17,7 +17,7 @@ from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import OrderState
 from alphaweave.core.money import ZERO, Money
 from alphaweave.core.order import OrderRef, OrderStatus
-from alphaweave.live.control import Verb
+from alphaweave.live.control_records import Verb
 from alphaweave.live.effects import CancelOrder
 from alphaweave.live.inputs import (
     AnswerInput,

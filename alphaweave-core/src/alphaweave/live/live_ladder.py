@@ -11,7 +11,7 @@ from typing import Final
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import Side
 from alphaweave.live.actions import Gate
-from alphaweave.live.control import Latch
+from alphaweave.live.control_records import Latch
 from alphaweave.live.effects import CancelOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.live_intents import Intents

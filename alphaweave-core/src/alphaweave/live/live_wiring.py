@@ -20,7 +20,8 @@ from alphaweave.live.adapters.base import BrokerAdapter, RunMode, Services
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.config import LiveConfig
 from alphaweave.live.config_live import maintenance, reconcile_settings, risk_board
-from alphaweave.live.control import ControlStore, Verb
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import Verb
 from alphaweave.live.effects import Prepare
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.journal import Journal, RunIdentity

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import (
@@ -80,6 +81,13 @@ class ReplayDriver:
         """End the run after the present slice; safe to call from a signal handler."""
         self._stop = True
         self.kernel.breaks.append("a stop was asked for")
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a saved state keeps of it beside the kernel's and the venue's, as JSON values."""
+        return {}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """What `snapshot` gave; books and series stand where they stood then."""
 
     def rows_by(self, position: int, series: Series) -> int:
         """How many bars of a series are known after so many slices."""

@@ -146,15 +146,9 @@ class JudgedDriver(ReplayDriver):
         self._at = 0
 
     def snapshot(self) -> dict[str, Any]:
-        """What a saved state keeps of it, as JSON values."""
         return {"board": self._board.snapshot(), "own": sorted(self.kernel.own), "at": self._at}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """What `snapshot` gave; books and series stand where they stood then.
-
-        Raises:
-            StateCorrupt: it is not that.
-        """
         self.kernel.own = set(saved["own"])
         self._board.restore(saved["board"])
         self._at = saved["at"]
