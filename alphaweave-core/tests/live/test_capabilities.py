@@ -368,6 +368,7 @@ def test_capabilities_offers_exactly_its_names() -> None:
         "ClientIdUniqueness",
         "check_change",
         "check_request",
+        "refuse_undeclared",
         "usual_group_tif",
         "usual_tif",
     ]

@@ -119,7 +119,7 @@ def test_override_may_mend_what_the_file_has_wrong() -> None:
             "broker.nme=x",
             (
                 "--set broker.nme: no config has this key; broker takes name, distribution, options, "
-                "account_id. Did you mean 'broker.name'?"
+                "account_id, maintenance. Did you mean 'broker.name'?"
             ),
         ),
         (
