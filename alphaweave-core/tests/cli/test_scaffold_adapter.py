@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +29,28 @@ def files(folder: str) -> dict[str, str]:
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def offered(tree: ast.Module) -> set[str]:
+    """What a module's ``__all__`` lists."""
+    (listed,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    return set(listed)
+
+
+def public(tree: ast.Module) -> set[str]:
+    """What it defines without an underscore, and its version."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            names.add(ast.unparse(target))
+    return {name for name in names if name == "__version__" or not name.startswith("_")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,6 +103,17 @@ def test_new_adapter_bears_no_trace_of_its_template(alphaweave: Callable[..., An
             assert word not in f"{path}\n{text}".lower(), f"{path}: {word}"
 
 
+def test_name_may_hold_the_one_that_it_replaces(alphaweave: Callable[..., Any]) -> None:
+    """What was put in is not replaced once more."""
+    alphaweave("new", "broker", "my-acme")
+    made = files("alphaweave-broker-my-acme")
+    assert "src/alphaweave_broker_my_acme/plugin.py" in made
+    entry = tomllib.loads(made["pyproject.toml"])["project"]["entry-points"]["alphaweave.brokers"]
+    assert entry == {"my-acme": "alphaweave_broker_my_acme.plugin"}
+    assert "class MyAcmeBroker:" in made["src/alphaweave_broker_my_acme/broker.py"]
+    assert not any("my-my" in text or "my_my" in text or "MyMy" in text for text in made.values())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_adapter_is_made_of_small_modules_that_say_what_they_offer(
     alphaweave: Callable[..., Any], kind: str
@@ -94,7 +126,7 @@ def test_new_adapter_is_made_of_small_modules_that_say_what_they_offer(
     for path, text in modules.items():
         tree = ast.parse(text)
         assert ast.get_docstring(tree), path
-        assert re.search(r"^__all__ = \[", text, re.MULTILINE), path
+        assert offered(tree) == public(tree), path
         assert text.count("\n") < 420, path
 
 

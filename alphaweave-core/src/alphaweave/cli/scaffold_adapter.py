@@ -54,7 +54,7 @@ def new_adapter(kind: AdapterKind, name: str, folder: Path) -> None:
     for layer in _LAYERS[kind]:
         for path, text in _template(files("alphaweave.cli") / "templates" / layer, ""):
             # With a dot of its own it would mean something to the tools that read this repository.
-            file = target / _renamed(path, names).replace("dot-", ".")
+            file = target / _renamed(path.replace("dot-", "."), names)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(_renamed(text, names), encoding="utf-8")
     click.echo(f"wrote {target}")
@@ -87,25 +87,25 @@ def _check_name(kind: AdapterKind, name: str) -> None:
             )
 
 
-def _names(kind: AdapterKind, name: str) -> tuple[tuple[str, str], ...]:
-    """What stands in a template, and what stands in its place; in this order."""
+def _names(kind: AdapterKind, name: str) -> Mapping[str, str]:
+    """What stands in a template, and what stands in its place."""
     words = name.split("-")
+    package, distribution = f"alphaweave_{kind}_{'_'.join(words)}", f"alphaweave-{kind}-{name}"
     major, minor, *_ = __version__.split(".")
-    return (
-        ("alphaweave_kind_acme", f"alphaweave_{kind}_acme"),
-        ("alphaweave-kind-acme", f"alphaweave-{kind}-acme"),
-        (f"alphaweave_{kind}_acme", f"alphaweave_{kind}_{'_'.join(words)}"),
-        ("ACME", "_".join(words).upper()),
-        ("Acme", "".join(word.capitalize() for word in words)),
-        ("acme", name),
-        ("alphaweave-core>=0.1,<0.2", f"alphaweave-core>={major}.{minor},<{major}.{int(minor) + 1}"),
-    )
+    return {
+        "alphaweave_kind_acme": package,
+        f"alphaweave_{kind}_acme": package,
+        "alphaweave-kind-acme": distribution,
+        "ACME": "_".join(words).upper(),
+        "Acme": "".join(word.capitalize() for word in words),
+        "acme": name,
+        "alphaweave-core>=0.1,<0.2": f"alphaweave-core>={major}.{minor},<{major}.{int(minor) + 1}",
+    }
 
 
-def _renamed(text: str, names: tuple[tuple[str, str], ...]) -> str:
-    for old, new in names:
-        text = text.replace(old, new)
-    return text
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    # All at once, for a new name may hold an old one; the longer of two that fit stands first.
+    return re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], text)
 
 
 def _template(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
