@@ -24,6 +24,7 @@ SEED  ?= 0
 KILLS ?= 300
 PER_POINT ?= 10
 IMAGES ?= 5000
+WORKERS ?= 2
 # A test compares what differs, and reaches what a type rules out, on purpose.
 LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores --no-warn-return-any
 
@@ -53,7 +54,7 @@ bench-live: $(STAMP)
 	$(BIN)/python benchmarks/live.py $(ARGS)
 
 simulate: $(STAMP)
-	cd tests && $(abspath $(BIN))/python -m simulation --days $(DAYS) --seed $(SEED) $(ARGS)
+	cd tests && $(abspath $(BIN))/python -m simulation --days $(DAYS) --seed $(SEED) --workers $(WORKERS) $(ARGS)
 
 crash: $(STAMP)
 	cd tests && $(abspath $(BIN))/python -m crash --kills $(KILLS) --per-point $(PER_POINT) --seed $(SEED) $(ARGS)

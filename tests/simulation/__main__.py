@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     sys.stdout.write("\n".join(totals.lines()) + "\n")
     if totals.violated:
         sys.stdout.write(f"again: make simulate DAYS=1 SEED={totals.violated[0].seed}\n")
-    return 1 if totals.violated or totals.agreement < LEAST_AGREEMENT else 0
+    return 1 if totals.violated or totals.scarce or totals.agreement < LEAST_AGREEMENT else 0
 
 
 if __name__ == "__main__":

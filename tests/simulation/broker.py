@@ -70,7 +70,6 @@ class ScriptedBroker:
         truth: what really happened.
         struck: how often each fault did.
         on_the_way: requests that may still arrive, by their intent.
-        excused: something was lost for good that only a halt answers.
     """
 
     def __init__(self, script: Script, agenda: Agenda, instruments: dict[str, Instrument]) -> None:
@@ -97,7 +96,6 @@ class ScriptedBroker:
         self.truth = Truth(CASH)
         self.struck: Counter[FaultKind] = Counter()
         self.on_the_way: dict[str, _Send] = {}
-        self.excused = False
         self._random = Random(f"broker {script.seed}")
         self._deliver: Callable[[BrokerEvent], None] | None = None
         self._cut = 0  # outages that are on: nothing passes

@@ -13,9 +13,12 @@ from attrs import define, field
 from simulation.day import DayReport, live_a_day
 from simulation.script import FaultKind, draw
 
-__all__ = ["Totals", "one_day", "run_days"]
+__all__ = ["LEAST_AGREEMENT", "Totals", "one_day", "run_days"]
 
 LEAST_AGREEMENT = 0.95
+# One in so many days has to meet each fault; of fewer days than this nothing is demanded.
+_DAYS_PER_FAULT = 20
+_ENOUGH_DAYS = 1_000
 
 
 @define
@@ -54,6 +57,13 @@ class Totals:
         """Of how many decided orders the run and the broker agree on the outcome, as a fraction."""
         return self.agreed / self.decided if self.decided else 1.0
 
+    @property
+    def scarce(self) -> list[FaultKind]:
+        """The faults that struck too seldom for what was lived to prove anything about them."""
+        if self.days < _ENOUGH_DAYS:
+            return []
+        return [kind for kind in FaultKind if self.faults[kind] * _DAYS_PER_FAULT < self.days]
+
     def lines(self) -> Iterator[str]:
         """For people."""
         yield (
@@ -61,8 +71,14 @@ class Totals:
             f"{sum(self.faults.values())} faults, {self.crashes} crashes, {len(self.violated)} violations"
         )
         yield f"outcomes as the broker has them: {self.agreed} of {self.decided} ({self.agreement:.2%})"
+        yield ""
+        yield "| fault | times |"
+        yield "|---|---:|"
         for kind in FaultKind:
-            yield f"  {kind.value:22} {self.faults[kind]}"
+            yield f"| {kind.value.replace('_', ' ')} | {self.faults[kind]:,} |"
+        yield ""
+        for kind in self.scarce:
+            yield f"too seldom: {kind.value}, {self.faults[kind]} times in {self.days} days"
         for report in self.violated[:20]:
             found = report.violation
             assert found is not None

@@ -81,6 +81,8 @@ class FaultyJournal:
     def _check(self) -> None:
         self._failed = self._failed or self._day.disk_fails
         if self._failed:
+            # Counted once a day, and only when a commit meets it.
+            self._day.broker.struck[FaultKind.DISK_ERROR] = 1
             raise JournalFailed("disk I/O error", self._journal.path)
 
 

@@ -206,9 +206,9 @@ def draw(seed: int) -> Script:
     halts = True
     if named < 0.08:
         happenings.append((random.randrange(ends[4], ends[-8]), FaultKind.OPERATOR_HALT))
-    elif named < 0.13:
-        happenings.append((random.randrange(ends[4], ends[-8]), FaultKind.CALLBACK_RAISES))
     elif named < 0.16:
+        happenings.append((random.randrange(ends[4], ends[-8]), FaultKind.CALLBACK_RAISES))
+    elif named < 0.24:
         happenings.append((random.randrange(ends[4], ends[-8]), FaultKind.DISK_ERROR))
     else:
         halts = False
