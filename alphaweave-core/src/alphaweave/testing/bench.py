@@ -271,9 +271,11 @@ class Bench(Listener[BrokerEvent]):
         return [request for request in self.venue.requests if request.action in actions]
 
     def sends(self, sent: Sent) -> int:
-        """How many submits and replacements that name the order reached the venue."""
-        asked = self.requests(Action.SUBMIT, Action.REPLACE)
-        return sum(sent.id in request.client_order_ids for request in asked)
+        """How many submits and replacements that make the order reached the venue."""
+        submits, replaces = self.requests(Action.SUBMIT), self.requests(Action.REPLACE)
+        # A replacement may name the version that it ends, before the one that it makes.
+        made = [request.client_order_ids[-1:] for request in replaces]
+        return sum(sent.id in ids for ids in (*(one.client_order_ids for one in submits), *made))
 
     def instrument(self, symbol: str | None = None) -> Instrument:
         """The true rules of a symbol."""

@@ -123,7 +123,8 @@ class WireRequest:
         action: what it asks for.
         what: in short, for people (``POST /v2/orders``).
         raw: its bytes as they came, head and body; what the kit searches for exponents and floats.
-        client_order_ids: those it names, in its order; empty where it names none.
+        client_order_ids: those it names, in its order; of a replacement the new version's last; empty where
+            it names none.
         connection: which connection it came on, numbered from 1.
     """
 
