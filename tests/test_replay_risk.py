@@ -72,8 +72,6 @@ def config(folder: Path, risk: Mapping[str, Any], broker: str = "mock", **sectio
         "broker": {"name": broker, "options": {broker: {"check_funds": True}}},
         "strategy": {"class": f"{__name__}:Greedy"},
         "risk": {**WIDE, **risk},
-        # The clock leaps over a day while an answer is on its way, which no broker's does.
-        "reconciliation": {"intervals": {"in_flight": FAR, "open_orders": FAR - 1, "positions": FAR}},
         **sections,
     }
     return parse_live_config(raw, source=folder / "judged.yaml")

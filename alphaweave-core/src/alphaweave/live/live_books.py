@@ -25,6 +25,8 @@ class LiveBooks:
         self.kernel = kernel
         self.intents = Intents()
         self._changed: dict[str, int] = {}
+        self._booked = 0
+        self._last: dict[str, int] = {}
 
     def changed(self, fact: Fact, at: int) -> None:
         """Something was booked, of an input that was taken in at ``at``."""
@@ -43,8 +45,10 @@ class LiveBooks:
             if book is not None:
                 instrument = book.instrument
                 names.update(name for name in (instrument.base, instrument.quote, instrument.settle) if name)
+        self._booked += 1
         for name in names:
             self._changed[name] = max(at, self._changed.get(name, 0))
+            self._last[name] = self._booked
 
     def instruments(self) -> Mapping[str, Instrument]:
         return {symbol: book.instrument for symbol, book in self.kernel.books.items()}
@@ -81,3 +85,9 @@ class LiveBooks:
 
     def changed_at(self, name: str) -> int:
         return self._changed.get(name, 0)
+
+    def booked(self) -> int:
+        return self._booked
+
+    def last_booked(self, name: str) -> int:
+        return self._last.get(name, 0)

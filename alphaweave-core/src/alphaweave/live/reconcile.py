@@ -22,7 +22,7 @@ from alphaweave.live.actions import (
     Query,
     TimeQuery,
 )
-from alphaweave.live.reconcile_account import AccountComparison
+from alphaweave.live.reconcile_account import AccountComparison, Look
 from alphaweave.live.reconcile_books import BooksView, OpenVersion, ReconcileSettings
 from alphaweave.live.reconcile_fills import FillWatch
 from alphaweave.live.reconcile_findings import (
@@ -55,6 +55,7 @@ class _Round:
     due: int | None = None
     answered: bool = False
     asked_at: int = 0
+    booked: int = 0
     number: int | None = None
     failures: int = 0
 
@@ -85,9 +86,9 @@ class Reconciler:
         self._first: set[str] = set()
         self._others: tuple[BrokerOrder, ...] = ()
         self._why: Why | None = None
-        self._confirmed = False
         self._active = False
         self._number = 0
+        self._executions = 0
         self.passed = False
         self.refused = False
 
@@ -95,24 +96,20 @@ class Reconciler:
 
     def begin(self, at: int, why: Why) -> None:
         """Start anew: the run starts, or the connection is back. What was asked before is asked again."""
-        self._active, self.passed, self._why, self._confirmed = True, False, why, False
+        self._active, self.passed, self._why = True, False, why
         self._rounds = {name: _Round(name) for name in self._rounds}
         self._lookups = {}
         self._rounds[_ORDERS].due = at
         self._rounds[_CLOCK].due = None if self.settings.clock is None else at
         self._first = set(self._doubts.versions())
         self._others = ()
+        self._account.begin()
         if self._opened:
             self._fills.cover(at)
 
     def lost(self) -> None:
         """The connection is gone: nothing is asked until `begin`."""
         self._active = self.passed = False
-
-    def nudge(self, at: int) -> None:
-        """Something happened that executions and account should explain: ask for them now."""
-        if self.passed:
-            self._rounds[_FILLS].ask(at)
 
     def due(self, at: int) -> tuple[Query, ...]:
         """The queries to ask now. Each is asked once, and has to be answered or to fail."""
@@ -256,8 +253,10 @@ class Reconciler:
         findings, missing = self._fills.answered(query.query, report, asked.asked_at, self._doubts.busy())
         if missing:
             findings += self._again(asked, f"the answer leaves out {', '.join(missing)}", at)
-        elif self.passed:
-            self._rounds[_ACCOUNT].ask(at)
+        else:
+            self._executions = query.number
+            if self.passed:
+                self._rounds[_ACCOUNT].ask(at)
         # What is held back bears no name of ours. It is no reason to doubt for ever: were it of an order that
         # is missed, the lookup, which goes by all its names, would have found that.
         whole = {symbol: since for symbol, since in self._fills.whole_from.items() if symbol not in missing}
@@ -281,12 +280,9 @@ class Reconciler:
             return [opening]
         calm = not self.passed
         busy = self._doubts.busy() | self._fills.held()
-        findings = self._account.compare(state, asked.asked_at, at, busy, calm=calm)
+        look = Look(asked.asked_at, asked.booked, self._number, self._executions)
+        findings = self._account.compare(state, look, at, busy, calm=calm)
         if self._account.suspected:
-            # Twice the same before it is told; another difference each time is something in motion.
-            if calm and self._confirmed:
-                return findings
-            self._confirmed = True
             self._rounds[_FILLS].answered = asked.answered = False
             self._rounds[_FILLS].ask(at + _ns(self.settings.retry))
         elif self.passed:
@@ -349,6 +345,7 @@ class Reconciler:
     def _asked(self, each: _Round, at: int) -> int:
         self._number += 1
         each.number, each.asked_at, each.due = self._number, at, None
+        each.booked = self._books.booked()
         return self._number
 
     def _taken(self, query: Query) -> _Round | None:

@@ -1,7 +1,8 @@
 """The books against a snapshot of the account: positions and balances.
 
-A difference counts only if it is seen twice, with the executions asked for in between: what the broker has
-traded and not told yet explains the first. What is in motion is not compared.
+A difference counts only if it is seen twice in the same books, with the executions asked for in between: what
+the broker has traded and not told yet explains the first. What is in motion is not compared; by the order of
+questions and bookings, for clocks leap and two machines' disagree.
 """
 
 from __future__ import annotations
@@ -19,9 +20,28 @@ from alphaweave.live.reconcile_books import BooksView, ReconcileSettings
 from alphaweave.live.reconcile_findings import Adopt, CashDiffers, Finding, PositionDiffers, StartRefused
 from alphaweave.live.reports import BrokerAccountState, BrokerOrder
 
-__all__ = ["AccountComparison"]
+__all__ = ["AccountComparison", "Look"]
 
 _SECOND_NS = 1_000_000_000
+# So often a start looks at what differs by another amount each time, before it tells of it as it is.
+_LOOKS = 5
+
+
+@frozen
+class Look:
+    """Where questions and books stood.
+
+    Attributes:
+        asked_at: when the account was asked for, in nanoseconds.
+        booked: how much was booked by then.
+        number: of the last question that was asked until the answer came.
+        executions: of the last question for executions that was wholly answered.
+    """
+
+    asked_at: int
+    booked: int
+    number: int
+    executions: int
 
 
 @frozen
@@ -32,10 +52,21 @@ class _Compared:
     is_cash: bool
     ours: Decimal
     theirs: Decimal
+    booked: int
 
     @property
     def difference(self) -> Decimal:
         return CONTEXT.subtract(self.theirs, self.ours)
+
+
+@frozen
+class _Seen:
+    """A difference that was seen, ``looks`` times in a row by whatever amount."""
+
+    difference: Decimal
+    booked: int
+    number: int
+    looks: int
 
 
 class AccountComparison:
@@ -49,9 +80,13 @@ class AccountComparison:
         self._settings = settings
         self._books = books
         self._ignored: dict[str, Decimal] = {}
-        self._seen: dict[tuple[str, bool], Decimal] = {}
+        self._seen: dict[tuple[str, bool], _Seen] = {}
         self._told: dict[tuple[str, bool], Decimal] = {}
         self.suspected = False
+
+    def begin(self) -> None:
+        """A start or a reconnection: what was seen before has to be seen again."""
+        self._seen = {}
 
     def first(
         self, state: BrokerAccountState, orders: tuple[BrokerOrder, ...]
@@ -84,26 +119,35 @@ class AccountComparison:
         return Adopt(state.as_of, balances, positions, orders, ignored), True
 
     def compare(
-        self, state: BrokerAccountState, asked_at: int, at: int, busy: Collection[str], *, calm: bool
+        self, state: BrokerAccountState, look: Look, at: int, busy: Collection[str], *, calm: bool
     ) -> list[Finding]:
         """What differs for good. ``calm`` where nothing moved before either: a start or a reconnection."""
         self.suspected = False
         if not state.complete:
             return []
         findings: list[Finding] = []
-        seen: dict[tuple[str, bool], Decimal] = {}
-        for each in self._comparable(state, asked_at, at, busy, calm=calm):
+        seen: dict[tuple[str, bool], _Seen] = {}
+        for each in self._comparable(state, look, at, busy, calm=calm):
             key, difference = (each.name, each.is_cash), each.difference
+            before = self._seen.get(key)
+            again = before is not None and (before.difference, before.booked) == (difference, each.booked)
             if not difference:
                 self._told.pop(key, None)
             elif self._told.get(key) == difference:
                 continue
-            elif self._seen.get(key) == difference:
+            elif (
+                before is not None
+                and look.executions > before.number
+                and (again or (calm and before.looks >= _LOOKS - 1))
+            ):
                 self._told[key] = difference
                 kind = CashDiffers if each.is_cash else PositionDiffers
                 findings.append(kind(each.name, each.ours, each.theirs))
+            elif before is not None and again:
+                seen[key] = before
             else:
-                seen[key] = difference
+                looks = 1 if before is None else before.looks + 1
+                seen[key] = _Seen(difference, each.booked, look.number, looks)
         self._seen = seen
         self.suspected = bool(seen)
         return findings
@@ -140,7 +184,7 @@ class AccountComparison:
         return holdings
 
     def _comparable(
-        self, state: BrokerAccountState, asked_at: int, at: int, busy: Collection[str], *, calm: bool
+        self, state: BrokerAccountState, look: Look, at: int, busy: Collection[str], *, calm: bool
     ) -> list[_Compared]:
         instruments = self._books.instruments()
         quiet = 0 if calm else int(self._settings.quiet * _SECOND_NS)
@@ -150,7 +194,8 @@ class AccountComparison:
 
         def settled(name: str, as_of: int) -> bool:
             changed = self._books.changed_at(name)
-            return min(as_of, asked_at) > changed and at - changed >= quiet
+            still = self._books.last_booked(name) <= look.booked
+            return still and min(as_of, look.asked_at) > changed and at - changed >= quiet
 
         found = []
         for symbol, held in self._holdings(state).items():
@@ -159,7 +204,8 @@ class AccountComparison:
             as_of = of_positions if base is None else of_balances
             if symbol not in busy and settled(symbol, as_of) and (base is None or settled(base, as_of)):
                 theirs = CONTEXT.subtract(held, self._ignored.get(symbol, ZERO))
-                found.append(_Compared(symbol, False, ours, theirs))
+                booked = max(map(self._books.last_booked, (symbol,) if base is None else (symbol, base)))
+                found.append(_Compared(symbol, False, ours, theirs, booked))
         if busy:
             return found  # any of them may have moved cash
         bases = {each.base for each in instruments.values() if each.base is not None}
@@ -167,5 +213,6 @@ class AccountComparison:
             balance = state.balances.get(asset)
             if settled(asset, of_balances):
                 theirs = ZERO if balance is None else balance.total
-                found.append(_Compared(asset, True, balances.get(asset, ZERO), theirs))
+                booked = self._books.last_booked(asset)
+                found.append(_Compared(asset, True, balances.get(asset, ZERO), theirs, booked))
         return found

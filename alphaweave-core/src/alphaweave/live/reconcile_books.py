@@ -81,6 +81,15 @@ class BooksView(Protocol):
         broker's time and this machine's; 0 for never."""
         ...
 
+    def booked(self) -> int:
+        """How often anything was booked so far."""
+        ...
+
+    def last_booked(self, name: str) -> int:
+        """The number of the booking that changed the position of a symbol, or the balance of an asset, last;
+        0 for none."""
+        ...
+
 
 @frozen(kw_only=True)
 class ReconcileSettings:
