@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -115,11 +115,16 @@ class Busy(Strategy):
 BARS = 60
 
 
+@cache
+def loaded(symbol: str) -> Series:
+    return load_bars(EXAMPLES / "data" / f"{symbol}.csv", symbol)[symbol]
+
+
 def bars(count: int = BARS) -> dict[str, Series]:
     """The last days of some symbols; of them the first ``count``."""
     found = {}
     for symbol in SYMBOLS:
-        whole = load_bars(EXAMPLES / "data" / f"{symbol}.csv", symbol)[symbol]
+        whole = loaded(symbol)
         part = Series(symbol, "1d")
         for row in range(len(whole) - BARS, len(whole) - BARS + count):
             part.append(
