@@ -15,6 +15,7 @@ from alphaweave.testing.cases_fills import FillCases
 from alphaweave.testing.cases_groups import GroupCases
 from alphaweave.testing.cases_hygiene import HygieneCases
 from alphaweave.testing.cases_lifecycle import LifecycleCases
+from alphaweave.testing.cases_random import RandomCases
 from alphaweave.testing.cases_reconnect import ReconnectCases
 from alphaweave.testing.cases_refusals import RefusalCases
 from alphaweave.testing.cases_submit import SubmitCases
@@ -36,6 +37,7 @@ class BrokerConformance(
     ExactnessCases,
     AccountCases,
     HygieneCases,
+    RandomCases,
     Suite,
 ):
     """What a broker adapter has to keep, case by case. See `alphaweave.testing`."""

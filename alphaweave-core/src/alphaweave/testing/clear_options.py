@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any, Final, TypeVar, get_args
 
 import attrs
@@ -15,6 +16,8 @@ from alphaweave.live.config_options import parse_options
 __all__ = ["parse_clear_options", "referred"]
 
 T = TypeVar("T")
+# There is one environment, and cases may run abreast.
+_ENVIRONMENT: Final = RLock()
 _VARIABLE: Final = "ALPHAWEAVE_SANDBOX_SECRET_"
 
 
@@ -38,12 +41,13 @@ def referred(
     """
     secrets: dict[str, str] = {}
     references = _referred(options_class, block, secrets, variable)
-    os.environ.update(secrets)
-    try:
-        yield references
-    finally:
-        for name in secrets:
-            del os.environ[name]
+    with _ENVIRONMENT:
+        os.environ.update(secrets)
+        try:
+            yield references
+        finally:
+            for name in secrets:
+                del os.environ[name]
 
 
 def _referred(
