@@ -69,7 +69,9 @@ class ScriptedBroker:
     Attributes:
         truth: what really happened.
         struck: how often each fault did.
-        on_the_way: requests that may still arrive, by their intent.
+        on_the_way: orders and replacements that may still arrive, by their intent. A cancel is in none: a
+            process that cannot write a decision down has no number for it, and the next one, which cannot
+            either, asks for it under the same name. It takes nothing but what is left of an order.
     """
 
     def __init__(self, script: Script, agenda: Agenda, instruments: dict[str, Instrument]) -> None:
@@ -114,12 +116,16 @@ class ScriptedBroker:
     def attach(self, deliver: Callable[[BrokerEvent], None] | None) -> None:
         """A process takes the events from now on, or none does; what happens meanwhile is told to nobody."""
         self._deliver = deliver
+        if deliver is None:
+            self.truth.asked.clear()
         self._known = bool(self._cut) and deliver is not None
         if self._known:
             self._hand(deliver, ConnectionLost(self._here(), "not reachable"))
 
     def send(self, action: _Send, done: _Outcome) -> None:
         """Carry one request over; ``done`` hears what came of it, unless its process is gone by then."""
+        if isinstance(action, SendCancel):
+            self.truth.asked[action.intent] += 1
         fate = self.script.send(self.agenda.now)
         if self._known or fate.kind is FaultKind.NOT_SENT:
             if not self._known:
@@ -142,7 +148,8 @@ class ScriptedBroker:
         self.agenda.after(TIMEOUT, lambda: settle(unknown))
         if fate.kind is FaultKind.LOST_REQUEST:
             return
-        self.on_the_way[action.intent] = action
+        if not isinstance(action, SendCancel):
+            self.on_the_way[action.intent] = action
         self.agenda.after(fate.there, lambda: self._arrive(action, fate, settle))
 
     def ask(self, query: Query, done: _Answered) -> None:
@@ -194,7 +201,8 @@ class ScriptedBroker:
     # Requests at the venue.
 
     def _arrive(self, action: _Send, fate: Fate, settle: _Outcome) -> None:
-        del self.on_the_way[action.intent]
+        if not isinstance(action, SendCancel):
+            del self.on_the_way[action.intent]
         if self._cut:
             return
         outcome = self._carried_out(action)

@@ -132,10 +132,14 @@ class Sent:
 
 
 def at_most_one_order(truth: Truth) -> Iterator[str]:
-    """I1: an intent becomes at most one order at the broker."""
+    """I1: an intent becomes at most one order at the broker, and one process asks for each cancel once, or
+    could not tell whose outcome it is told."""
     for name, count in truth.accepted.items():
         if count > 1:
             yield f"the broker has {count} orders of {name}"
+    for name, count in truth.asked.items():
+        if count > 1:
+            yield f"{name} was asked for {count} times by one process"
 
 
 def nothing_invented(truth: Truth, local: LocalBooks) -> Iterator[tuple[str, str]]:

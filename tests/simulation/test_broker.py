@@ -11,11 +11,12 @@ from attrs import evolve
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeInForce
-from alphaweave.live.actions import OrderQuery, SendSubmit
+from alphaweave.live.actions import OrderQuery, SendCancel, SendSubmit
 from alphaweave.live.inputs import OutcomeKind, SendOutcome
 from alphaweave.live.reports import BrokerEvent, BrokerFill, ConnectionLost, ConnectionRestored
 from simulation.broker import ScriptedBroker
 from simulation.clock import SECOND, Agenda
+from simulation.invariants import at_most_one_order
 from simulation.script import LONGEST_DELAY, OPENS_AT, SYMBOLS, TIMEOUT, Fate, FaultKind, Script, draw
 
 
@@ -163,3 +164,18 @@ def test_the_same_seed_gives_the_same_day() -> None:
     assert draw(7).bars != draw(8).bars
     one, other = draw(7), draw(7)
     assert [one.send(0) for _ in range(50)] == [other.send(0) for _ in range(50)]
+
+
+def test_the_next_process_may_ask_for_a_cancel_under_the_name_of_the_last() -> None:
+    """The same process may not, for it could not tell the outcomes apart."""
+    bench = Bench(Fate(None, SECOND // 2, SECOND // 2))
+    cancel = SendCancel("cancel:a:0", OrderRef("a", "ABC"))
+    bench.broker.send(cancel, bench.outcomes.append)
+    bench.broker.attach(None)
+    bench.broker.attach(bench.events.append)
+    bench.broker.send(cancel, bench.outcomes.append)
+    assert not list(at_most_one_order(bench.broker.truth))
+    bench.wait(5)
+    assert [outcome.kind for outcome in bench.outcomes] == [OutcomeKind.CANCEL_REJECTED] * 2
+    bench.broker.send(cancel, bench.outcomes.append)
+    assert len(list(at_most_one_order(bench.broker.truth))) == 1

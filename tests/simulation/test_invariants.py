@@ -98,6 +98,14 @@ def test_one_intent_with_two_orders_is_told(truth: Truth) -> None:
     assert list(invariants.at_most_one_order(truth)) == ["the broker has 2 orders of a"]
 
 
+def test_one_cancel_that_is_asked_for_twice_is_told(truth: Truth) -> None:
+    """Another cancel of the same order has another name."""
+    truth.asked.update(["cancel:a:7", "cancel:a:9"])
+    assert not list(invariants.at_most_one_order(truth))
+    truth.asked["cancel:a:7"] += 1
+    assert list(invariants.at_most_one_order(truth)) == ["cancel:a:7 was asked for 2 times by one process"]
+
+
 @pytest.mark.parametrize(
     ("booked", "position", "told"),
     [

@@ -21,6 +21,7 @@ class Truth:
     Attributes:
         opening: cash at the start.
         accepted: client order id -> how many orders the broker made of it.
+        asked: intent of a cancel -> how often this process asked for it.
         executions: by key, as they are now; a busted one is gone.
         revisions: by key, also of busted ones.
         aliases: another key that an execution was told under -> its own.
@@ -30,6 +31,7 @@ class Truth:
 
     opening: Decimal
     accepted: Counter[str] = field(factory=Counter)
+    asked: Counter[str] = field(factory=Counter)
     executions: dict[str, BrokerFill] = field(factory=dict)
     revisions: dict[str, int] = field(factory=dict)
     aliases: dict[str, str] = field(factory=dict)
