@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 
 from alphaweave.core.clock import SystemClock
-from alphaweave.core.errors import BrokerUnavailable, InvariantViolation
+from alphaweave.core.errors import AlphaweaveError, BrokerUnavailable, InvariantViolation, StrategyError
 from alphaweave.core.market import Bar
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, Side
 from alphaweave.data.series import Series
@@ -370,6 +370,40 @@ async def test_core_that_fails_sends_nothing_more_and_cancels_its_own() -> None:
     assert "engine_failed" in stage.alerts()
     stage.driver.sender.put(submit("3"))
     assert "submit 3" not in stage.venue.log
+
+
+class Unborn(Core):
+    """It never starts, as where ``init`` fails."""
+
+    def start(self, recovered: Recovered | None, at: int) -> Sequence[Action]:
+        raise StrategyError("init failed", strategy="Unborn", callback="init")
+
+
+class Undecided(Core):
+    """It starts, and does not know yet whether its books are right."""
+
+    def __init__(self) -> None:
+        super().__init__(self.fail)
+        self.reconciled, self.wakeup = False, 0
+
+    def fail(self, given: Input) -> Sequence[Action]:
+        raise InvariantViolation("the books disagree")
+
+
+@pytest.mark.parametrize("core", [Unborn, Undecided])
+def test_start_that_fails_leaves_what_works(core: type[Core]) -> None:
+    """It has sent nothing, and what an earlier process left protects its positions."""
+
+    async def scene() -> None:
+        stage = Stage(core())
+        stage.venue.working = [working("1")]
+        with pytest.raises(AlphaweaveError, match=r"init failed|the books disagree"):
+            await stage.run()
+        assert stage.venue.log == []
+        assert stage.driver.finish == Finish(1, "the core of the run has failed")
+        assert "engine_failed" in stage.alerts()
+
+    asyncio.run(scene())
 
 
 @played

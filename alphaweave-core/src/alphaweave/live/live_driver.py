@@ -354,7 +354,9 @@ class LiveDriver:
         self._start(self._cancel_own())
 
     async def _cancel_own(self) -> None:
-        await cancel_own(self._broker, self._settings.stop_within)
+        # A start that fails has sent nothing, and what works was left there to protect positions.
+        if self.opened:
+            await cancel_own(self._broker, self._settings.stop_within)
         self._end(Finish(1, "the core of the run has failed"))
 
     def _end(self, finish: Finish) -> None:
