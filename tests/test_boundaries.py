@@ -119,6 +119,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.replay_risk",
         "alphaweave.live.run_clock",
         "alphaweave.live.sender",
+        "alphaweave.live.sending_line",
         "alphaweave.live.slippage",
         "alphaweave.live.tape",
         "alphaweave.live.tape_decisions",
