@@ -33,6 +33,8 @@ def test_commands_are_those_documented() -> None:
         ("replay",),
         ("check",),
         ("plugins",),
+        ("certify",),
+        ("sandbox",),
         ("schema",),
         ("report",),
         ("new",),
