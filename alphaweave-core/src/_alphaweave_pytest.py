@@ -30,7 +30,8 @@ def venue(request: pytest.FixtureRequest) -> Sandbox:
     suite: Any = request.cls
     if not getattr(suite, "adapter", ""):
         pytest.fail("the fixture venue is for conformance classes that set `adapter`", pytrace=False)
-    return new_sandbox(suite.adapter)
+    stage = getattr(suite, "stage", None)
+    return new_sandbox(suite.adapter) if stage is None else stage()
 
 
 def _told(report: pytest.CollectReport | pytest.TestReport) -> re.Match[str] | None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from alphaweave.cli.main import cli
 from alphaweave.core.errors import ConformanceError, UnknownAdapter, Unproven, Unsupported
-from alphaweave.testing import BrokerConformance, DataFeedConformance
+from alphaweave.testing import BrokerConformance, DataFeedConformance, MonitorConformance
 from alphaweave.testing.case import Outcome, in_group
 from alphaweave.testing.certification import all_cases, certify, new_sandbox
 from alphaweave.testing.clock import KIT_NOW, RunningClock
@@ -49,7 +49,8 @@ def test_page_of_all_cases_is_current() -> None:
 
 def test_ids_and_requirements_are_well_formed() -> None:
     """Ids are unique and spaced; each requirement is one sentence."""
-    for suite, prefix in ((BrokerConformance, "BRK"), (DataFeedConformance, "FEED")):
+    kinds = ((BrokerConformance, "BRK"), (DataFeedConformance, "FEED"), (MonitorConformance, "MON"))
+    for suite, prefix in kinds:
         cases = suite.cases().values()
         assert len({each.requirement for each in cases}) == len(cases)
         for each in cases:

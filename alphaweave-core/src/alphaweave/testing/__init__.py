@@ -24,5 +24,6 @@ from __future__ import annotations
 
 from alphaweave.testing.broker_conformance import BrokerConformance
 from alphaweave.testing.feed_conformance import DataFeedConformance
+from alphaweave.testing.monitor_conformance import MonitorConformance
 
-__all__ = ["BrokerConformance", "DataFeedConformance"]
+__all__ = ["BrokerConformance", "DataFeedConformance", "MonitorConformance"]

@@ -34,7 +34,7 @@ EXAMPLES = 15
 _case = in_group("Random lives")
 _FAULTS = (Fault.LOSE_ANSWER, Fault.LOSE_REQUEST, Fault.ERROR_AFTER, Fault.HANG_UP, Fault.REJECT)
 
-Step = tuple[str, int]
+_Step = tuple[str, int]
 
 
 @define(eq=False)
@@ -209,7 +209,7 @@ class RandomCases:
             suppress_health_check=list(HealthCheck),
         )
         @given(st.lists(st.tuples(st.sampled_from(words), st.integers(0, 29)), min_size=4, max_size=12))
-        def live(steps: list[Step]) -> None:
+        def live(steps: list[_Step]) -> None:
             asyncio.run(_live(bench, steps))
 
         try:
@@ -219,7 +219,7 @@ class RandomCases:
             raise AssertionError(f"{error}\n{notes}") from error
 
 
-async def _live(like: Bench, steps: list[Step]) -> None:
+async def _live(like: Bench, steps: list[_Step]) -> None:
     venue: VenueControl = like.venue.fresh()
     await venue.start()
     try:

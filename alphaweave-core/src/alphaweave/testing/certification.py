@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from alphaweave.core.clock import Clock
@@ -14,6 +15,7 @@ from alphaweave.testing.broker_conformance import BrokerConformance
 from alphaweave.testing.case import CaseResult
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.feed_conformance import DataFeedConformance
+from alphaweave.testing.monitor_conformance import MonitorConformance
 from alphaweave.testing.report import ConformanceReport, cases_page, certified
 from alphaweave.testing.sandbox import Sandbox
 from alphaweave.testing.suite import Suite
@@ -23,6 +25,7 @@ __all__ = ["all_cases", "certify", "new_sandbox"]
 _SUITES: tuple[tuple[str, str, type[Suite]], ...] = (
     ("broker", "Brokers", BrokerConformance),
     ("datafeed", "Datafeeds", DataFeedConformance),
+    ("monitor", "Monitors", MonitorConformance),
 )
 
 
@@ -72,7 +75,7 @@ def certify(
         reports.append(
             certified(
                 own,
-                lambda: new_sandbox(name),
+                suite.stage if issubclass(suite, MonitorConformance) else partial(new_sandbox, name),
                 kind=kind,
                 distribution=_distribution(registry, kind, name),
                 ids=ids,
