@@ -310,3 +310,23 @@ def test_executions_that_cannot_be_had_any_more_are_told_of(bench: Any) -> None:
     bench.broker.answer = short
     bench.settle(60)
     assert "fill_gap" in bench.alerts()
+
+
+def test_a_fill_that_waits_for_an_order_of_the_last_decision_waits_after_a_restart_too(bench: Any) -> None:
+    """It was decided while the fill was looked at: whose that is, nobody could know, nor can now."""
+    bench.bar(script=lambda strategy: strategy.order_market("SPY", 10))
+    at = from_ns(bench.now)
+    (first,) = bench.sent
+    bench.broker.take(first.ref, first.request, at)
+    stranger = bench.broker.execute(None, "SPY", Side.BUY, "3", "100", at, "B9")
+    bench.event(stranger)
+    bench.on_fill = lambda strategy, fill: strategy.order_market("SPY", 1)
+    bench.event(bench.broker.fill(first.intent, "10", "100", at))
+    bench.on_fill = None
+    assert (bench.core.intake.held, bench.kernel.books["SPY"].units) == ([stranger], 10.0)
+    bench.crash()
+    assert (bench.core.intake.held, bench.kernel.books["SPY"].units) == ([stranger], 10.0)
+    bench.settle(60)
+    assert bench.kernel.books["SPY"].units == 13.0
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+    assert "foreign_fill" in bench.alerts()

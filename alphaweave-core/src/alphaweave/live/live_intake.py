@@ -6,7 +6,7 @@ books again without them. What they have to know is left for the core to take.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -81,6 +81,8 @@ class Intake:
         refusals: how many orders the broker refused.
         adopts: fills of nobody's orders halt nothing.
         quiet: a connection that is lost is no alarm: the broker is in maintenance.
+        booked_then: in a restart, of an input at which something was sent, the executions that it booked: its
+            orders are not in the books yet while it is entered, and a fill may have waited for their names.
     """
 
     def __init__(self, kernel: LiveKernel, intents: Intents, *, adopts: bool) -> None:
@@ -89,6 +91,7 @@ class Intake:
         self.refusals = 0
         self.adopts = adopts
         self.quiet = False
+        self.booked_then: Collection[tuple[str | None, int]] | None = None
         self._kernel = kernel
         self._intents = intents
 
@@ -170,7 +173,7 @@ class Intake:
             if order is not None:
                 fill = evolve(fill, client_order_id=order.ref.client_order_id)
         ours = order is not None or (fill.client_order_id or "").startswith(kernel.ids.prefix)
-        if not ours and kernel.in_flight(fill.symbol):
+        if not ours and self._waits(fill):
             if all(_name(each) != _name(fill) for each in self.held):
                 self.held.append(fill)
             return
@@ -383,6 +386,12 @@ class Intake:
                 kernel.on_cash_flow(CashFlow(account, f"adopt:{asset}", "adopted", amount, finding.as_of))
 
     # Within.
+
+    def _waits(self, fill: BrokerFill) -> bool:
+        """Whether that fill may be of an order whose names are not known yet."""
+        if self.booked_then is not None:
+            return _name(fill) not in self.booked_then
+        return self._kernel.in_flight(fill.symbol)
 
     def _halt(self, code: str, text: str, symbol: str) -> None:
         self.wanted.append(Escalation(KillStep.CANCEL_ALL, code, text, symbol))

@@ -74,11 +74,16 @@ class Recovery:
         failed = [entry for entry in decision.entries if entry.kind in _FAILURES]
         raised = [entry.data["callback"] for entry in failed if entry.kind == "strategy_failed"]
         kernel.fails_at = raised[0] if raised else None
+        sent = any(intent.kind is not IntentKind.CANCEL for intent in decision.intents)
+        booked = [(entry.execution_key, entry.revision) for entry in decision.entries]
+        self._intake.booked_then = booked if sent else None
         try:
             self._enter(row)
         except (StrategyError, InvariantViolation):
             if not failed:
                 raise
+        finally:
+            self._intake.booked_then = None
         readmit(
             kernel,
             [
