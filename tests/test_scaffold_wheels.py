@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -236,7 +237,8 @@ def test_paper_run_trades_at_what_was_written(clean: Clean, sandboxes: Sandboxes
             lines = said.read_text().splitlines() if said.exists() else []
             if sum(" DEMO at " in line for line in lines) >= 3:
                 break
-            time.sleep(0.1)
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(timeout=0.1)
         run.send_signal(signal.SIGINT)
         output, _ = run.communicate(timeout=60)
     finally:
