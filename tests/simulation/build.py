@@ -42,10 +42,11 @@ from simulation.invariants import Limits, LocalBooks, LocalOrder
 from simulation.script import SYMBOLS
 from simulation.strategy import Busy
 
-__all__ = ["FINAL_AFTER", "LIMITS", "Live", "build"]
+__all__ = ["FINAL_AFTER", "LIMITS", "OLDEST", "Live", "build"]
 
 LIMITS = Limits(position=Decimal(150), order_value=Decimal(5_000))
 FINAL_AFTER = 10.0
+OLDEST = 5 * SECOND
 _CAPABILITIES = evolve(SIM_CAPABILITIES, not_found_is_final_after=FINAL_AFTER)
 _RISK = RiskSettings(
     max_order_notional=LIMITS.order_value,
@@ -192,7 +193,9 @@ def build(
         journal=journal,
         risk=board,
         reconciler=reconciler,
-        settings=LiveSettings(adopt_foreign=True, snapshot_every=50, history=50),
+        settings=LiveSettings(
+            adopt_foreign=True, snapshot_every=50, history=50, max_decision_age=OLDEST / SECOND
+        ),
         books=view,
     )
     return Live(core, kernel, board)

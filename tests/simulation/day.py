@@ -8,34 +8,37 @@ from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from random import Random
 from sqlite3 import connect
 
 from attrs import define, field, frozen
 
-from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import InvariantViolation, JournalError, StateError
 from alphaweave.core.instrument import Instrument
-from alphaweave.core.market import Bar, BarSource
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderRequest, OrderStatus, Side
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
 from alphaweave.live.control_records import Command, Verb
-from alphaweave.live.inputs import CommandInput, Input, SliceInput
+from alphaweave.live.inputs import CommandInput, Input
 from alphaweave.live.journal_records import RunIdentity
 from alphaweave.live.live_ports import JournalWriter, NullJournal
-from alphaweave.live.slices import Slice
+from alphaweave.live.sending_line import OrderSend, Send
 from alphaweave.live.trading_state import TradingState
 from simulation import invariants
 from simulation.broker import ACCOUNT, ScriptedBroker
-from simulation.build import LIMITS, Live, build
+from simulation.build import LIMITS, OLDEST, Live, build
 from simulation.clock import SECOND, Agenda
+from simulation.departures import Departures
+from simulation.feed import ScriptedFeed
 from simulation.invariants import LocalBooks, Need, Sent, Violation
-from simulation.process import Crash, Process, Send, journal_of
+from simulation.process import Crash, Process, journal_of
 from simulation.script import OPENS_AT, FaultKind, Script
 
 __all__ = ["Day", "DayReport", "Violated", "live_a_day"]
 
 _SETTLING = 60 * SECOND
+# How many of the requests that are sent find that their process stands still.
+_STALLING = 0.02
 # Of so many days without a crash one is decided on again, from its inputs alone.
 _DECIDED_AGAIN = 3
 
@@ -75,6 +78,8 @@ class Day:
 
     Attributes:
         disk_fails: every commit from now on does.
+        abreast: how many orders a process has on their way at once.
+        departures: what left the process that runs, or ran last.
     """
 
     def __init__(self, script: Script, folder: Path) -> None:
@@ -83,15 +88,18 @@ class Day:
         self.agenda = Agenda(OPENS_AT - 5 * SECOND)
         self.instruments = {symbol: Instrument(symbol=symbol, venue_symbol=symbol) for symbol in script.bars}
         self.broker = ScriptedBroker(script, self.agenda, self.instruments)
+        self.feed = ScriptedFeed(script, self.agenda, self.broker.struck)
         self.identity = RunIdentity(
             run_id="day", broker="sim", account=ACCOUNT, strategy="Busy", mode="live", config_digest="1"
         )
         self.report = DayReport(script.seed)
         self.disk_fails = False
+        self._stalls = Random(f"stalls {script.seed}")
+        self.abreast = self._stalls.choice((1, 2, 8))
+        self.departures = Departures(OLDEST)
         self._process: Process | None = None
         self._crashes = list(script.crashes)
         self._given: Counter[str] = Counter()
-        self._bars = 0
         self._seen = _Seen(frozenset(), frozenset())
         self._exits: set[str] = set()
         self._tape: list[Input] = []
@@ -154,6 +162,7 @@ class Day:
         broken = self.disk_fails or process.journal.broken
         lost = None if amid or broken else process.live.state()
         process.die()
+        self.feed.detach()
         if lost is not None:
             self._recovers(lost)
         self.agenda.after(away, self._start)
@@ -179,9 +188,24 @@ class Day:
         for name, text in invariants.nothing_invented(truth, local):
             self._violated(name, text)
         self._check("I6", invariants.exposure_counted(local, self._need(process, local)))
+        self._check("data", invariants.bars_in_order(process.live.bars(), self.feed.said))
 
-    def handed_out(self, process: Process, action: Send) -> None:
+    def stall(self) -> int:
+        """How long a process stands still that has just been told to send."""
+        struck, long = self._stalls.random() < _STALLING, self._stalls.randrange(2 * SECOND, 12 * SECOND)
+        if not struck or self.agenda.now >= self.script.calm_from:
+            return 0
+        self.broker.struck[FaultKind.STALL] += 1
+        return long
+
+    def leaves(self, process: Process, action: Send) -> None:
+        """A request is handed to the adapter."""
+        for name, text in self.departures.leaves(action, self.agenda.now):
+            self._violated(name, text)
+
+    def handed_out(self, process: Process, action: OrderSend) -> None:
         """A submit or a replacement leaves the core."""
+        self.departures.handed_out(action)
         self._given[action.intent] += 1
         request, symbol, change = _terms(action)
         if isinstance(action, SendGroup):
@@ -240,28 +264,17 @@ class Day:
     def _start(self) -> None:
         if self._process is not None and self._process.finished is not None:
             return
+        self.departures = Departures(OLDEST)
         self._process = process = Process(self)
         self._started = self.agenda.now
         process.start()
         if not process.alive:
             return
-        # What the feed's history has for the time it was away, and a little more.
-        for number in range(max(self._bars - 6, 0), self._bars):
-            process.take(partial(self._slice_input, number, BarSource.BACKFILL))
+        self.feed.attach(process.take, process.live.core.closed_to)
 
     def _bar(self, number: int) -> None:
-        self._bars = number + 1
         self.broker.on_bar(number)
-        process = self._process
-        if process is not None:
-            process.take(partial(self._slice_input, number, BarSource.LIVE))
-
-    def _slice_input(self, number: int, source: BarSource, at: int) -> SliceInput:
-        end = self.script.ends[number]
-        start, until = from_ns(end - 10 * SECOND), from_ns(end)
-        bars = self.script.bars.items()
-        made = tuple(Bar(symbol, "10s", start, until, *rows[number], source) for symbol, rows in bars)
-        return SliceInput(at, Slice(end, made))
+        self.feed.on_bar(number)
 
     def _happen(self, kind: FaultKind) -> None:
         if kind is FaultKind.CALLBACK_RAISES:
@@ -301,10 +314,14 @@ class Day:
         self._check("I3", invariants.positions_equal(truth, local))
         self._check("I4", invariants.cash_equal(truth, local))
         self._check("I5", invariants.no_doubt(local))
+        if not process.live.core.failed:
+            bars, gaps = process.live.bars(), process.live.gaps()
+            last = invariants.bars_to_the_last_word(bars, self.feed.told, self.script.ends, gaps)
+            self._check("data", last)
         named = self.script.halts
         self._check("progress", invariants.ends_active(process.live.halted(), named=named))
-        if not named and not process.gate.open:
-            self._violated("progress", f"the gate is shut at the end: {process.gate.reason}")
+        if not named and not process.line.gate.open:
+            self._violated("progress", f"the gate is shut at the end: {process.line.gate.reason}")
         ends = {}
         for order in local.orders:
             for name in order.names:
@@ -359,7 +376,7 @@ class Day:
                 mine = known is None or not known.status.terminal
             if mine and key not in booked:
                 add(fill.symbol, fill.side, fill.size)
-        waiting: dict[str, Send] = {q.action.intent: q.action for q in process.queue.values()}
+        waiting: dict[str, Send] = dict(process.queue)
         for action in {**self.broker.on_the_way, **waiting}.values():
             if isinstance(action, SendCancel):
                 continue

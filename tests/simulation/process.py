@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from alphaweave.core.errors import JournalFailed
 from alphaweave.live.actions import (
     Action,
@@ -27,24 +25,25 @@ from alphaweave.live.inputs import (
     BrokerInput,
     Input,
     OutcomeInput,
-    OutcomeKind,
     SendOutcome,
     TimerInput,
 )
 from alphaweave.live.journal import Journal
 from alphaweave.live.journal_records import Decision
 from alphaweave.live.reports import BrokerEvent
+from alphaweave.live.sending_line import OrderSend, Send, SendingLine
 from alphaweave.monitoring.monitor import Alert
-from simulation.clock import MILLISECOND, Happening
+from simulation.clock import MILLISECOND, SECOND, Happening
 from simulation.script import FaultKind
 
 if TYPE_CHECKING:
     from simulation.day import Day
 
-__all__ = ["Crash", "Process", "Send", "journal_of"]
+__all__ = ["Crash", "Process", "journal_of"]
 
-Send = SendSubmit | SendGroup | SendReplace | SendCancel
 _HAND_OVER = MILLISECOND
+# What the driver gives to requests that are on their way when the run ends.
+_WIND_UP = 10 * SECOND
 
 
 class Crash(BaseException):
@@ -86,33 +85,34 @@ class FaultyJournal:
             raise JournalFailed("disk I/O error", self._journal.path)
 
 
-@frozen
-class _Queued:
-    action: Send
-    due: Happening
-
-
 class Process:
     """From one start to the next crash.
 
     Attributes:
-        alive: it has neither crashed nor finished.
+        alive: it has neither crashed nor been wound up.
         finished: the core's last word, if it said one.
-        queue: what is handed out and not handed over to the adapter, by intent.
+        line: what may leave when, as the sender has it.
+        queue: orders that are handed out and not handed over to the adapter, by intent.
         alerts: what monitors were told, for the report of a violation.
-        decisions: every action, as text, in order.
     """
 
     def __init__(self, day: Day) -> None:
         self.day = day
         self.alive = True
         self.finished: Finish | None = None
-        self.gate = Gate(open=False, reason="starting")
-        self.queue: dict[str, _Queued] = {}
+        self.queue: dict[str, OrderSend] = {}
         self.alerts: list[Alert] = []
         self._timer: Happening | None = None
+        self._asleep_until = 0
         self.journal = journal_of(day)
         self._writer = FaultyJournal(self.journal, day)
+        self.line = SendingLine(
+            report=self._report,
+            launch=self._launch,
+            now=lambda: day.agenda.now,
+            objection=lambda: "the journal is broken" if self._writer.broken else None,
+            abreast=day.abreast,
+        )
         self.live = day.build(self._writer)
 
     def start(self) -> None:
@@ -123,8 +123,8 @@ class Process:
             self.day.broker.attach(self._on_event)
 
     def take(self, make: Callable[[int], Input]) -> None:
-        """Hand the core one input, stamped with the present time."""
-        if not self.alive:
+        """Hand the core one input, stamped with the time at which it gets there."""
+        if not self._awake(lambda: self.take(make)):
             return
         given = make(self.day.agenda.now)
         self.day.before(self, given)
@@ -133,17 +133,27 @@ class Process:
     def die(self) -> None:
         """Nothing of this process is left but what is in its journal, and what it had sent."""
         self.alive = False
+        self.queue.clear()
         self.day.broker.attach(None)
-        for queued in self.queue.values():
-            queued.due.off = True
         if self._timer is not None:
             self._timer.off = True
         self.journal.close()
+
+    def _awake(self, act: Callable[[], None]) -> bool:
+        """Whether it does anything now; what a process that stalls is to do, it does when it goes on."""
+        if self.alive and self.day.agenda.now < self._asleep_until:
+            self.day.agenda.at(self._asleep_until, act)
+            return False
+        return self.alive
 
     def _guarded(self, work: Callable[[], tuple[Action, ...]]) -> None:
         try:
             actions = work()
             self.day.decided(actions)
+            # As the driver has it: what a decision wants sent has to pass the gate as it left it.
+            for action in actions:
+                if isinstance(action, Gate):
+                    self.line.set_gate(action)
             for action in actions:
                 self._perform(action)
             self.day.after(self)
@@ -163,60 +173,65 @@ class Process:
         self.take(TimerInput)
 
     def _perform(self, action: Action) -> None:
-        if isinstance(action, Gate):
-            self.gate = action
-        elif isinstance(action, Ask):
+        if isinstance(action, Ask):
             self.day.broker.ask(action.query, self._answerer(action.query))
         elif isinstance(action, Tell):
             self.alerts.extend(note for note in action.notes if isinstance(note, Alert))
         elif isinstance(action, Finish):
-            self.finished = action
+            self._finish(action)
         elif isinstance(action, SendCancel):
-            own = self.queue.pop(action.ref.client_order_id, None)
-            if own is not None:
-                own.due.off = True
-                self._report(own.action.intent, SendOutcome(OutcomeKind.NOT_SENT, text="withdrawn"))
-                self._report(action.intent, SendOutcome(OutcomeKind.NOT_SENT, text="withdrawn"))
-            else:
-                self._hand_over(action)
+            self.line.put(action)
         elif isinstance(action, SendSubmit | SendGroup | SendReplace):
-            due = self.day.agenda.after(_HAND_OVER, lambda: self._from_queue(action))
-            self.queue[action.intent] = _Queued(action, due)
+            self.queue[action.intent] = action
             self.day.handed_out(self, action)
+            self.line.put(action)
 
-    def _from_queue(self, action: SendSubmit | SendGroup | SendReplace) -> None:
-        if self.queue.pop(action.intent, None) is None or not self.alive:
+    def _finish(self, finish: Finish) -> None:
+        if self.finished is None:
+            self.finished = finish
+            self.line.end()
+            self.day.agenda.after(_WIND_UP, self._wound_up)
+
+    def _wound_up(self) -> None:
+        if self.alive:
+            self.die()
+
+    # What leaves.
+
+    def _launch(self, action: Send) -> None:
+        if not isinstance(action, SendCancel):
+            self._asleep_until = max(self._asleep_until, self.day.agenda.now + self.day.stall())
+        self.day.agenda.after(_HAND_OVER, lambda: self._leave(action))
+
+    def _leave(self, action: Send) -> None:
+        if not self._awake(lambda: self._leave(action)):
             return
-        shut = self._shut(action)
-        if shut:
-            self._report(action.intent, SendOutcome(OutcomeKind.NOT_SENT, text=shut))
-            return
+        if not isinstance(action, SendCancel):
+            stays = self.line.depart(action)
+            if stays is not None:
+                self.line.land(action, stays)
+                return
+            del self.queue[action.intent]
         try:
-            self._hand_over(action)
+            self.day.leaves(self, action)
+            self.day.boundary(FaultKind.CRASH_BEFORE_SEND)
+            self.day.broker.send(action, lambda outcome: self._land(action, outcome))
+            self.day.boundary(FaultKind.CRASH_AFTER_SEND)
         except Crash:
             self.day.crashed(self)
 
-    def _hand_over(self, action: Send) -> None:
-        self.day.boundary(FaultKind.CRASH_BEFORE_SEND)
-        self.day.broker.send(action, self._reporter(action.intent))
-        self.day.boundary(FaultKind.CRASH_AFTER_SEND)
-
-    def _shut(self, action: SendSubmit | SendGroup | SendReplace) -> str:
-        gate = self.gate
-        symbol = action.refs[0].symbol if isinstance(action, SendGroup) else action.ref.symbol
-        if isinstance(action, SendSubmit) and action.exit and gate.exits:
-            return ""
-        if not gate.open or symbol in gate.symbols_shut:
-            return gate.reason or "shut"
-        if action.deadline is not None and self.day.agenda.now > action.deadline:
-            return "too old"
-        return ""
+    def _land(self, action: Send, outcome: SendOutcome) -> None:
+        if not self._awake(lambda: self._land(action, outcome)):
+            return
+        if isinstance(action, SendCancel):
+            self._report(action.intent, outcome)
+        else:
+            self.day.departures.landed(action)
+            self.line.land(action, outcome)
 
     def _report(self, intent: str, outcome: SendOutcome) -> None:
+        self.queue.pop(intent, None)
         self.day.agenda.after(0, lambda: self.take(lambda at: OutcomeInput(at, intent, outcome)))
-
-    def _reporter(self, intent: str) -> Callable[[SendOutcome], None]:
-        return lambda outcome: self.take(lambda at: OutcomeInput(at, intent, outcome))
 
     def _answerer(self, query: Query) -> Callable[[Answer, str | None], None]:
         return lambda answer, error: self.take(lambda at: AnswerInput(at, query, answer, error))

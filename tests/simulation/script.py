@@ -53,6 +53,7 @@ class FaultKind(StrEnum):
     CRASH_BEFORE_SEND = "crash_before_send"
     CRASH_AFTER_SEND = "crash_after_send"
     CRASH_IDLE = "crash_idle"
+    STALL = "stall"
     DISK_ERROR = "disk_error"
     OPERATOR_HALT = "operator_halt"
     CALLBACK_RAISES = "callback_raises"
