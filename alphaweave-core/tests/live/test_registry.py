@@ -455,8 +455,8 @@ def test_unknown_name_says_what_to_install(site: Site) -> None:
     """For names known to be published; what is installed is listed."""
     site.broker(GOOD)
     listed = ", ".join(sorted(Registry().installed("broker")))
-    assert refusal(UnknownAdapter, "alpaca") == (
-        f"no broker named 'alpaca'; installed: {listed}. Try: pip install alphaweave-broker-alpaca"
+    assert refusal(UnknownAdapter, "binance") == (
+        f"no broker named 'binance'; installed: {listed}. Try: pip install alphaweave-broker-binance"
     )
     assert refusal(UnknownAdapter, "binance", "datafeed").endswith(
         " Try: pip install alphaweave-broker-binance"
@@ -469,7 +469,7 @@ def test_unknown_name_says_what_to_install(site: Site) -> None:
     [
         ("acm", "acme", "Did you mean 'acme'?"),
         ("ACME", "acme", "Did you mean 'acme'?"),
-        ("alpacca", "alpaca", "Did you mean 'alpaca'? Try: pip install alphaweave-broker-alpaca"),
+        ("binannce", "binance", "Did you mean 'binance'? Try: pip install alphaweave-broker-binance"),
         ("zzz", None, "`alphaweave plugins` shows who offers what."),
     ],
 )
@@ -486,7 +486,7 @@ def test_unknown_name_suggests_a_near_one(site: Site, name: str, suggestion: str
 def test_unknown_name_may_be_of_another_kind(site: Site) -> None:
     """The kind it is installed as is named, and where to get the one that was wanted."""
     site.install("alphaweave-broker-ibkr", points={"datafeed": {"ibkr": "ibkr_plugin"}})
-    site.install("acme-prices", points={"datafeed": {"alpaca": "acme_plugin"}})
+    site.install("acme-prices", points={"datafeed": {"binance": "acme_plugin"}})
     registry = Registry()
     listed = ", ".join(sorted(registry.installed("broker"))) or "none"
     with pytest.raises(UnknownAdapter) as caught:
@@ -495,8 +495,8 @@ def test_unknown_name_may_be_of_another_kind(site: Site) -> None:
         f"'ibkr' is installed as a datafeed, not a broker; installed brokers: {listed}."
     )
     assert caught.value.other_kind == "datafeed"
-    assert refusal(UnknownAdapter, "alpaca").endswith(
-        f"installed brokers: {listed}. Try: pip install alphaweave-broker-alpaca"
+    assert refusal(UnknownAdapter, "binance").endswith(
+        f"installed brokers: {listed}. Try: pip install alphaweave-broker-binance"
     )
 
 
