@@ -11,9 +11,11 @@ from test_live_runs import LiveFeed, as_replay, bars, config
 
 from alphaweave.core.clock import ManualClock, from_ns
 from alphaweave.core.errors import AdapterFailed, ConfigError, UnknownAdapter
+from alphaweave.live.comparison import compare_with_journal
 from alphaweave.live.config import LiveConfig, parse_live_config
 from alphaweave.live.datafeed import ReplayDataFeed
 from alphaweave.live.hookspecs import hookimpl
+from alphaweave.live.journal_reader import JournalReader
 from alphaweave.live.plugins import DatafeedPlugin, RiskRulePlugin
 from alphaweave.live.proposal import Proposal
 from alphaweave.live.registry import Registry
@@ -122,6 +124,38 @@ def test_rule_that_takes_longer_than_50_ms_denies(tmp_path: Path, seconds: float
     assert "trading_halted" in denied
     assert all("took 52 ms, and 50 are" in order.text for order in orders if order.reason == "risk_rule_slow")
     assert bool(runner.memory.trades) is not bool(reasons)
+
+
+class Moody(Slow):
+    """Takes too long now and then."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.asked = 0
+
+    def check(self, proposal: Proposal) -> str | None:
+        self.asked += 1
+        return super().check(proposal) if self.asked % 3 == 0 else None
+
+
+def test_rule_that_was_slow_then_is_no_difference_now(tmp_path: Path) -> None:
+    """How long it took is on the tape, and how long it takes is no matter."""
+    wanted = config(tmp_path, risk_rules=RULES, persistence={"journal": str(tmp_path / "day.db")})
+    slow = Moody(0.06)
+    runner = prepared(wanted, Plugin(slow))
+    assert isinstance(runner._clock, ManualClock)
+    slow.clock = runner._clock
+    runner.run()
+    assert "risk_rule_slow" in {order.reason for order in runner.memory.orders}
+    for seconds in (0.0, 9.0):
+        registry = Registry()
+        again = Moody(seconds)
+        registry.register(Plugin(again))
+        found = compare_with_journal(
+            wanted, JournalReader(tmp_path / "day.db"), registry=registry, clock=again.clock
+        )
+        assert found.difference is None
+        assert found.decisions == found.recorded > 20
 
 
 def test_rule_of_a_plugin_denies_in_a_replay(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,7 +22,9 @@ from alphaweave.live.journal_records import Decision, JournalRow
 from alphaweave.live.live_core import LiveCore
 from alphaweave.live.live_wiring import assembled_core
 from alphaweave.live.plugin_parts import PartMaker
+from alphaweave.live.proposal import RiskRule
 from alphaweave.live.registry import Registry
+from alphaweave.live.risk_bounded import bounded
 from alphaweave.live.slippage import OrderSlippage, Slippage, SlippageTotals
 from alphaweave.live.strategy_loader import load_strategy
 from alphaweave.live.tape import Tape, TapeReconciler, opening_of, rerun
@@ -157,17 +159,17 @@ class _Comparing:
                 config.broker.name, distribution=config.broker.distribution
             ).capabilities,
             prepare=tape.prepare,
-            rules=PartMaker(self._parsed, self._services, self.scrubber, self.registry.origin).rules(
-                [
-                    self.registry.risk_rule(one.name, distribution=one.distribution)
-                    for one in config.risk_rules
-                ],
-                config.risk_rules,
-            ),
+            rules=[bounded(rule, self.clock.monotonic, tape.slow) for rule in self._rules()],
             journal=tape,
             reconciler=lambda view: TapeReconciler(tape),
             opening=opening,
         )
+
+    def _rules(self) -> Sequence[RiskRule]:
+        sections = self.config.risk_rules
+        plugins = [self.registry.risk_rule(one.name, distribution=one.distribution) for one in sections]
+        maker = PartMaker(self._parsed, self._services, self.scrubber, self.registry.origin)
+        return maker.rules(plugins, sections)
 
     def _changes(self, start: Decision) -> tuple[str, ...]:
         saved = dict(opening_of(start, str(self.reader.path))["terms"])

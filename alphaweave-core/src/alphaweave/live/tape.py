@@ -31,11 +31,14 @@ from alphaweave.live.journal_records import (
     canonical,
 )
 from alphaweave.live.live_core import LiveCore
+from alphaweave.live.proposal import Denial, Proposal
 from alphaweave.live.reconcile_findings import Finding, Why
+from alphaweave.live.risk_bounded import slow_text
 from alphaweave.live.tape_decisions import Difference
 
 __all__ = ["Rerun", "Tape", "TapeReconciler", "opening_of", "rerun"]
 
+_SLOW: Final = "risk_rule_slow"
 # Reasons of an adapter's that an order is refused for before it has an intent.
 _BY_THE_ADAPTER: Final = frozenset({"unsupported", "adapter_failed"})
 
@@ -87,11 +90,14 @@ class Tape:
         self._open: dict[str, Intent] = {}
         self._state: Mapping[str, Any] | None = None
         self._risk: Mapping[str, Any] | None = None
+        self._slow: list[Mapping[str, Any]] = []
 
     def put(self, row: JournalRow) -> None:
         """This row is decided next."""
         self.decided, self._row, self.seq = None, row, row.seq - 1
         self._wires = {intent.client_order_id: intent.wire for intent in row.decision.intents}
+        orders = (entry.data for entry in row.decision.entries if entry.kind == "order")
+        self._slow = [data for data in orders if data["reason"] == _SLOW]
 
     def done(self) -> None:
         """The present row is decided: keep what a restart has to know."""
@@ -171,6 +177,18 @@ class Tape:
                 and data["reason"] in _BY_THE_ADAPTER
             ):
                 return str(data["text"])
+        return None
+
+    def slow(self, code: str, proposal: Proposal) -> Denial | None:
+        """Where a plugin's rule took too long then: how long it takes is in no input."""
+        for number, data in enumerate(self._slow):
+            request = proposal.request
+            same = request is not None and (data["symbol"], data["type"]) == (
+                proposal.symbol,
+                request.type.value,
+            )
+            if same and data["text"].startswith(slow_text(code)):
+                return Denial(_SLOW, self._slow.pop(number)["text"])
         return None
 
     def heard(self) -> Sequence[Any]:
