@@ -38,7 +38,7 @@ from alphaweave.live.trading_state import TradingState, TradingStates
 from alphaweave.sim.capabilities import SIM_CAPABILITIES
 from simulation.broker import ACCOUNT, CASH
 from simulation.clock import SECOND
-from simulation.invariants import Limits, LocalBooks, LocalOrder
+from simulation.invariants import Limits, LocalBooks, LocalOrder, Row
 from simulation.script import SYMBOLS
 from simulation.strategy import Busy
 
@@ -93,6 +93,26 @@ class Live:
     def last(self, symbol: str) -> float:
         """The last close, as the kernel knows it."""
         return self._kernel.books[symbol].last() or 0.0
+
+    def bars(self) -> dict[str, list[Row]]:
+        """Every bar in the books, by symbol, in the order of its series."""
+        return {
+            symbol: [
+                Row(
+                    series.end[n],
+                    (series.open[n], series.high[n], series.low[n], series.close[n], series.volume[n]),
+                )
+                for series in (book.series,)
+                for n in range(len(series))
+            ]
+            for symbol, book in self._kernel.books.items()
+        }
+
+    def gaps(self) -> list[tuple[str, int, int]]:
+        """What the strategy was told it will never have, as it remembers."""
+        strategy = self._kernel.strategy
+        assert isinstance(strategy, Busy)
+        return [(symbol, start, end) for symbol, start, end, filled in strategy.gaps if not filled]
 
     def books(self) -> LocalBooks:
         """What the run believes."""

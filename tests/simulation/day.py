@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderRequest, OrderStatus, Side
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
-from alphaweave.live.control_records import Command, Verb
+from alphaweave.live.control_records import Verb
 from alphaweave.live.inputs import CommandInput, Input
 from alphaweave.live.journal_records import RunIdentity
 from alphaweave.live.live_ports import JournalWriter, NullJournal
@@ -31,6 +31,7 @@ from simulation.clock import SECOND, Agenda
 from simulation.departures import Departures
 from simulation.feed import ScriptedFeed
 from simulation.invariants import LocalBooks, Need, Sent, Violation
+from simulation.operator import Operator, Order
 from simulation.process import Crash, Process, journal_of
 from simulation.script import OPENS_AT, FaultKind, Script
 
@@ -39,6 +40,8 @@ __all__ = ["Day", "DayReport", "Violated", "live_a_day"]
 _SETTLING = 60 * SECOND
 # How many of the requests that are sent find that their process stands still.
 _STALLING = 0.02
+_RESTARTED_AFTER = 3 * SECOND
+_COMMITS = frozenset({FaultKind.CRASH_BEFORE_COMMIT, FaultKind.CRASH_AFTER_COMMIT})
 # Of so many days without a crash one is decided on again, from its inputs alone.
 _DECIDED_AGAIN = 3
 
@@ -93,10 +96,12 @@ class Day:
             run_id="day", broker="sim", account=ACCOUNT, strategy="Busy", mode="live", config_digest="1"
         )
         self.report = DayReport(script.seed)
+        self._journal = folder / f"day-{script.seed}.db"
         self.disk_fails = False
         self._stalls = Random(f"stalls {script.seed}")
         self.abreast = self._stalls.choice((1, 2, 8))
         self.departures = Departures(OLDEST)
+        self.operator = Operator(script, self._journal, self.broker.struck)
         self._process: Process | None = None
         self._crashes = list(script.crashes)
         self._given: Counter[str] = Counter()
@@ -105,6 +110,7 @@ class Day:
         self._tape: list[Input] = []
         self._decided: list[Action] = []
         self._events = 0
+        self._commanded = False
         self._started = 0
 
     def run(self) -> DayReport:
@@ -143,7 +149,13 @@ class Day:
         Raises:
             Crash: it dies here.
         """
-        if not self._crashes or self.agenda.now >= self.script.calm_from:
+        if self.agenda.now >= self.script.calm_from:
+            return
+        if self._commanded and kind in _COMMITS and self.operator.kills():
+            self._crashes.insert(0, (kind, 1, 2 * SECOND))
+            self.broker.struck[FaultKind.CRASH_AT_COMMAND] += 1
+            raise Crash
+        if not self._crashes:
             return
         wanted, left, away = self._crashes[0]
         if wanted is not kind:
@@ -158,7 +170,8 @@ class Day:
         """It died; another one starts a while later."""
         kind, _, away = self._crashes.pop(0)
         self.report.crashes += 1
-        amid = kind in {FaultKind.CRASH_BEFORE_COMMIT, FaultKind.CRASH_AFTER_COMMIT}
+        self._plan(self.operator.meddles(self.agenda.now, away))
+        amid = kind in _COMMITS
         broken = self.disk_fails or process.journal.broken
         lost = None if amid or broken else process.live.state()
         process.die()
@@ -167,10 +180,21 @@ class Day:
             self._recovers(lost)
         self.agenda.after(away, self._start)
 
+    def ended(self, process: Process) -> None:
+        """It has ended, and what was on its way with it; what an operator stopped is started again."""
+        assert process.finished is not None
+        lost = None if self.disk_fails or process.journal.broken else process.live.state()
+        process.die()
+        if lost is not None:
+            self._recovers(lost)
+        if not process.finished.exit_code:
+            self.agenda.after(_RESTARTED_AFTER, self._start)
+
     def before(self, process: Process, given: Input) -> None:
         """An input is about to be decided."""
         self._tape.append(given)
         self._events += 1
+        self._commanded = isinstance(given, CommandInput)
         states = process.live.states
         self._seen = _Seen(
             frozenset(s for s in self.instruments if states.state(s) is TradingState.HALTED),
@@ -200,8 +224,13 @@ class Day:
 
     def leaves(self, process: Process, action: Send) -> None:
         """A request is handed to the adapter."""
-        for name, text in self.departures.leaves(action, self.agenda.now):
+        now = self.agenda.now
+        for name, text in self.departures.leaves(action, now):
             self._violated(name, text)
+        if not isinstance(action, SendCancel) and not (isinstance(action, SendSubmit) and action.exit):
+            _, symbol, _ = _terms(action)
+            for name, text in self.operator.allowed(action.intent, symbol, now, process.asleep_until):
+                self._violated(name, text)
 
     def handed_out(self, process: Process, action: OrderSend) -> None:
         """A submit or a replacement leaves the core."""
@@ -254,6 +283,7 @@ class Day:
             agenda.at(end, partial(self._bar, number))
         for when, kind in script.happenings:
             agenda.at(when, partial(self._happen, kind))
+        self._plan(self.operator.plan)
         while agenda.step(script.ends[-1] + _SETTLING):
             pass
         self.report.events = self._events
@@ -262,7 +292,8 @@ class Day:
             self._decides_again()
 
     def _start(self) -> None:
-        if self._process is not None and self._process.finished is not None:
+        ended = self._process.finished if self._process is not None else None
+        if ended is not None and ended.exit_code:
             return
         self.departures = Departures(OLDEST)
         self._process = process = Process(self)
@@ -270,7 +301,7 @@ class Day:
         process.start()
         if not process.alive:
             return
-        self.feed.attach(process.take, process.live.core.closed_to)
+        self.feed.attach(process.take, process.live.core.closed_to, process.live.bars())
 
     def _bar(self, number: int) -> None:
         self.broker.on_bar(number)
@@ -282,19 +313,19 @@ class Day:
         elif kind is FaultKind.DISK_ERROR:
             self.disk_fails = True
         elif kind is FaultKind.OPERATOR_HALT:
-            self.broker.struck[kind] += 1
-            self._halt()
+            self._say(Order(self.agenda.now, Verb.HALT))
         else:
             self.broker.happen(kind)
 
-    def _halt(self) -> None:
+    def _plan(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            self.agenda.at(order.at, partial(self._say, order))
+
+    def _say(self, order: Order) -> None:
         process = self._process
-        if process is None or not process.alive:
-            self.agenda.after(SECOND, self._halt)
-            return
-        process.take(
-            lambda at: CommandInput(at, Command(1, Verb.HALT, "", "eva", "odd fills", at, at, None, None))
-        )
+        self.operator.tell(order, down=process is None or not process.alive)
+        if process is not None:
+            process.look_soon()
 
     def _scheduled(self) -> Iterator[tuple[int, FaultKind]]:
         """Which slice each happening comes before."""
@@ -314,11 +345,12 @@ class Day:
         self._check("I3", invariants.positions_equal(truth, local))
         self._check("I4", invariants.cash_equal(truth, local))
         self._check("I5", invariants.no_doubt(local))
-        if not process.live.core.failed:
-            bars, gaps = process.live.bars(), process.live.gaps()
-            last = invariants.bars_to_the_last_word(bars, self.feed.told, self.script.ends, gaps)
-            self._check("data", last)
-        named = self.script.halts
+        if not self.broker.struck[FaultKind.CALLBACK_RAISES]:
+            excused = [*process.live.gaps(), *((symbol, end - 1, end) for symbol, end in self.feed.lost)]
+            due, bars = self.script.ends, process.live.bars()
+            self._check("data", invariants.bars_to_the_last_word(bars, self.feed.told, due, excused))
+        named = self.script.halts or self.operator.leaves_halted
+        self._check("progress", self.operator.obeyed(process.live.core.latches or {}))
         self._check("progress", invariants.ends_active(process.live.halted(), named=named))
         if not named and not process.line.gate.open:
             self._violated("progress", f"the gate is shut at the end: {process.line.gate.reason}")
@@ -394,8 +426,7 @@ class Day:
         names = (
             [ref.client_order_id for ref in action.refs] if isinstance(action, SendGroup) else [action.intent]
         )
-        path = self.folder / f"day-{self.script.seed}.db"
-        with connect(f"file:{path}?mode=ro", uri=True) as reader:
+        with connect(f"file:{self._journal}?mode=ro", uri=True) as reader:
             found = [
                 reader.execute("SELECT 1 FROM intents WHERE client_order_id = ?", (name,)).fetchone()
                 for name in names

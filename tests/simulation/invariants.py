@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 from attrs import field, frozen
 
@@ -21,9 +22,12 @@ __all__ = [
     "LocalBooks",
     "LocalOrder",
     "Need",
+    "Row",
     "Sent",
     "Violation",
     "at_most_one_order",
+    "bars_in_order",
+    "bars_to_the_last_word",
     "cash_equal",
     "ends_active",
     "executions_equal",
@@ -84,6 +88,14 @@ class LocalBooks:
     orders: Sequence[LocalOrder] = ()
     open_buy: Mapping[str, Decimal] = field(factory=dict)
     open_sell: Mapping[str, Decimal] = field(factory=dict)
+
+
+@frozen
+class Row:
+    """A bar in a series: open, high, low, close, volume; ``end`` in nanoseconds."""
+
+    end: int
+    values: tuple[float, float, float, float, float]
 
 
 @frozen
@@ -240,6 +252,44 @@ def sending_allowed(sent: Sent) -> Iterator[tuple[str, str]]:
         yield "I7", f"{sent.name} was handed out while trading in {sent.symbol} was halted"
     if sent.ended:
         yield "I7", f"{sent.name} was handed out after the run, its journal or its strategy had ended"
+
+
+def bars_in_order(
+    bars: Mapping[str, Sequence[Row]], said: Mapping[tuple[str, int], Sequence[tuple[float, ...]]]
+) -> Iterator[str]:
+    """Data, at any moment: each bar is in its series once, in order, and as the feed said it at some time."""
+    for symbol, rows in bars.items():
+        for row, following in pairwise(rows):
+            if row.end >= following.end:
+                yield f"{symbol}: the bar ending {following.end} comes after the one ending {row.end}"
+        for row in rows:
+            if row.values not in said.get((symbol, row.end), ()):
+                yield f"{symbol}: the feed said no bar ending {row.end} of {row.values}"
+
+
+def bars_to_the_last_word(
+    bars: Mapping[str, Sequence[Row]],
+    told: Mapping[tuple[str, int], tuple[float, ...]],
+    ends: Sequence[int],
+    gaps: Sequence[tuple[str, int, int]],
+) -> Iterator[str]:
+    """Data, at the end: what was restated stands as it was restated, and what is missing was told to be.
+
+    Args:
+        told: what the feed said last of each bar, to the process that is there at the end.
+        ends: of all bars there were.
+        gaps: symbol, start and end of each that the strategy was told of.
+    """
+    first = min((rows[0].end for rows in bars.values() if rows), default=0)
+    for symbol, rows in bars.items():
+        known = {row.end: row.values for row in rows}
+        for end in ends:
+            if end not in known and end > first:
+                if not any(name == symbol and start < end <= until for name, start, until in gaps):
+                    yield f"{symbol}: the bar ending {end} is missing, and the strategy does not know"
+            elif (symbol, end) in told and known.get(end, told[symbol, end]) != told[symbol, end]:
+                word = told[symbol, end]
+                yield f"{symbol}: the bar ending {end} is {known[end]}, and was restated as {word}"
 
 
 def same_state(before: str, after: str) -> Iterator[str]:

@@ -48,6 +48,13 @@ class FaultKind(StrEnum):
     LATE_FEE = "late_fee"
     CASH_FLOW = "cash_flow"
     FOREIGN_TRADE = "foreign_trade"
+    FEED_LOST = "feed_lost"
+    FEED_GAP = "feed_gap"
+    LATE_BAR = "late_bar"
+    DOUBLED_BAR = "doubled_bar"
+    BAR_CORRECTION = "bar_correction"
+    HISTORY_FAILED = "history_failed"
+    HISTORY_BEHIND = "history_behind"
     CRASH_BEFORE_COMMIT = "crash_before_commit"
     CRASH_AFTER_COMMIT = "crash_after_commit"
     CRASH_BEFORE_SEND = "crash_before_send"
@@ -56,6 +63,11 @@ class FaultKind(StrEnum):
     STALL = "stall"
     DISK_ERROR = "disk_error"
     OPERATOR_HALT = "operator_halt"
+    OPERATOR_RESUME = "operator_resume"
+    OPERATOR_FLATTEN = "operator_flatten"
+    OPERATOR_STOP = "operator_stop"
+    COMMAND_WHILE_DOWN = "command_while_down"
+    CRASH_AT_COMMAND = "crash_at_command"
     CALLBACK_RAISES = "callback_raises"
 
 
@@ -109,9 +121,10 @@ class Script:
         bars: for each symbol (open, high, low, close, volume) of each bar.
         ends: when each bar ends.
         calm_from: no fault begins at or after this; what was delayed before may arrive later.
-        sends, events, queries: chances that one of them meets a fault.
+        sends, events, queries, feed: chances that one of them, or a bar, meets a fault.
         outages: (from, until, silent for, nanoseconds): when the broker cannot be reached, and how long
             that goes unnoticed.
+        feed_outages: (from, until, nanoseconds): when the datafeed cannot be reached.
         crashes: (kind, the how manyth such boundary it is, how long the process is away), in order.
         happenings: (when, kind) of what comes from outside.
         skew: what the broker's clock is ahead, nanoseconds.
@@ -128,7 +141,9 @@ class Script:
     sends: float
     events: float
     queries: float
+    feed: float
     outages: tuple[tuple[int, int, int], ...]
+    feed_outages: tuple[tuple[int, int], ...]
     crashes: tuple[tuple[FaultKind, int, int], ...]
     happenings: tuple[tuple[int, FaultKind], ...]
     skew: int
@@ -221,6 +236,8 @@ def draw(seed: int) -> Script:
         sends=random.choice((0.0, 0.1, 0.25)),
         events=random.choice((0.0, 0.1, 0.25)),
         queries=random.choice((0.0, 0.1, 0.3)),
+        feed=Random(f"feed faults {seed}").choice((0.0, 0.1, 0.25)),
+        feed_outages=_feed_outages(Random(f"feed outages {seed}"), calm_from),
         outages=tuple(sorted(outages)),
         crashes=crashes,
         happenings=tuple(sorted(happenings)),
@@ -231,6 +248,13 @@ def draw(seed: int) -> Script:
         halts=halts,
         fates=Random(f"fates {seed}"),
     )
+
+
+def _feed_outages(random: Random, calm_from: int) -> tuple[tuple[int, int], ...]:
+    if random.random() < 0.6:
+        return ()
+    begins = random.randrange(OPENS_AT, calm_from - 45 * SECOND)
+    return ((begins, begins + random.randrange(SECOND, 40 * SECOND)),)
 
 
 def _crash(random: Random) -> tuple[FaultKind, int, int]:

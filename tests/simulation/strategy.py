@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from alphaweave.strategy.events import Fill, OrderEvent
+from alphaweave.core.clock import to_ns
+from alphaweave.strategy.events import Fill, Gap, OrderEvent
 from alphaweave.strategy.strategy import Strategy
 
 __all__ = ["Busy"]
@@ -23,6 +24,7 @@ class Busy(Strategy):
 
     def init(self) -> None:
         self.ordered = 0
+        self.gaps: list[list[Any]] = []
         self.average = self.sma("ABC", 3)
 
     def next(self, i: int) -> None:
@@ -40,15 +42,18 @@ class Busy(Strategy):
                 fill.symbol, -fill.size, round(fill.price * (1.01 if fill.size > 0 else 0.99), 2)
             )
 
+    def on_gap(self, gap: Gap) -> None:
+        self.gaps.append([gap.symbol, to_ns(gap.start), to_ns(gap.end), gap.filled])
+
     def on_order(self, event: OrderEvent) -> None:
         if event.status.terminal:
             self.ordered += 1
 
     def get_state(self) -> Mapping[str, Any]:
-        return {"ordered": self.ordered}
+        return {"ordered": self.ordered, "gaps": self.gaps}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        self.ordered = state["ordered"]
+        self.ordered, self.gaps = state["ordered"], [list(gap) for gap in state["gaps"]]
 
     def _act(self, random: Random) -> None:
         symbol = random.choice(self.symbols)

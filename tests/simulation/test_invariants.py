@@ -13,7 +13,7 @@ from alphaweave.core.money import Money
 from alphaweave.core.order import OrderStatus, Side
 from alphaweave.live.reports import BrokerFill, CashFlow
 from simulation import invariants
-from simulation.invariants import Limits, LocalBooks, LocalOrder, Need, Sent
+from simulation.invariants import Limits, LocalBooks, LocalOrder, Need, Row, Sent
 from simulation.truth import Truth
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)
@@ -225,3 +225,29 @@ def test_outcomes_are_compared_with_the_brokers(local: LocalBooks) -> None:
     assert invariants.orders_come_out(local, {}) == (0, 1)
     gone = evolve(local, orders=(evolve(order, status=OrderStatus.REJECTED),))
     assert invariants.orders_come_out(gone, {}) == (1, 1)
+
+
+ROW = Row(10, (1.0, 2.0, 0.5, 1.5, 100.0))
+
+
+def test_bars_that_the_feed_did_not_say_or_that_come_twice_are_told() -> None:
+    """A bar of before its restatement is one that was said."""
+    said = {("ABC", 10): [ROW.values, (1.0, 2.0, 0.5, 0.5, 101.0)], ("ABC", 20): [ROW.values]}
+    later = evolve(ROW, end=20)
+    assert not list(invariants.bars_in_order({"ABC": [ROW, later]}, said))
+    assert len(list(invariants.bars_in_order({"ABC": [ROW, ROW]}, said))) == 1
+    assert len(list(invariants.bars_in_order({"ABC": [later, ROW]}, said))) == 1
+    assert len(list(invariants.bars_in_order({"ABC": [evolve(ROW, end=30)]}, said))) == 1
+
+
+def test_bars_that_are_missing_or_not_as_they_were_restated_are_told() -> None:
+    """Unless the strategy knows, or they end before the first there is."""
+    bars = {"ABC": [ROW, evolve(ROW, end=30)], "XYZ": [evolve(ROW, end=end) for end in (10, 20, 30)]}
+    told = {("ABC", 10): ROW.values}
+    ends = (0, 10, 20, 30)
+    assert not list(invariants.bars_to_the_last_word(bars, told, ends, [("ABC", 10, 20)]))
+    assert list(invariants.bars_to_the_last_word(bars, told, ends, [("XYZ", 10, 20), ("ABC", 20, 30)])) == [
+        "ABC: the bar ending 20 is missing, and the strategy does not know"
+    ]
+    restated = {("ABC", 30): (1.0, 2.0, 0.5, 0.5, 101.0)}
+    assert len(list(invariants.bars_to_the_last_word(bars, restated, ends, [("ABC", 10, 20)]))) == 1

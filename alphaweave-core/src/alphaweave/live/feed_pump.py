@@ -156,6 +156,8 @@ class FeedPump:
             return (FeedLink(up=False, reason=event.reason),)
         if isinstance(event, ConnectionRestored):
             return (*assembler.release(now), FeedLink(up=True, reason=event.detail))
+        if isinstance(event, BarCorrection) and assembler.correct(event.bar):
+            return ()
         if isinstance(event, BarCorrection | FeedGap | BrokerNotice):
             return (event,)
         return ()

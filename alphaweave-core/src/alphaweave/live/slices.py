@@ -182,6 +182,14 @@ class SliceAssembler:
         self._seen.setdefault(end, now)
         return tuple(self._close(now))
 
+    def correct(self, bar: Bar) -> bool:
+        """Take the restatement of a bar that waits for its slice; False where none waits."""
+        waiting = self._pending.get(to_ns(bar.end), {})
+        if bar.interval != self.interval or bar.symbol not in waiting:
+            return False
+        waiting[bar.symbol] = evolve(bar, source=waiting[bar.symbol].source)
+        return True
+
     def mark(self, watermark: Watermark, now: int) -> tuple[Slice | LateBar, ...]:
         """The feed says that no bar of some symbols is to come; what has closed by that."""
         if watermark.interval != self.interval:

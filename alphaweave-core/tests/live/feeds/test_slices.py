@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,20 @@ def test_slices_close_in_rising_order() -> None:
     one.add(bar("A", 1), MINUTE)
     assert told((*one.add(bar("B", 2), MINUTE), *one.add(bar("A", 2), MINUTE))) == []
     assert told(one.add(bar("B", 1), MINUTE)) == ["1:AB", "2:AB"]
+
+
+def test_a_bar_that_waits_for_its_slice_is_in_it_as_it_was_restated() -> None:
+    """One that does not wait is left to whoever has its series."""
+    one = started("A", "B")
+    restated = evolve(bar("A", 1), close=0.5)
+    assert not one.correct(restated)
+    one.add(bar("A", 1), MINUTE)
+    assert not one.correct(evolve(restated, interval="5m"))
+    assert one.correct(restated)
+    (closed,) = one.add(bar("B", 1), MINUTE)
+    assert isinstance(closed, Slice)
+    assert [each.close for each in closed.bars] == [0.5, 1.0]
+    assert not one.correct(restated)
 
 
 def test_a_bar_after_its_slice_is_late_once() -> None:
