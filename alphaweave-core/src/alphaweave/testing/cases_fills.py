@@ -96,9 +96,9 @@ class FillCases:
     async def test_repeated_events_are_one_execution(self, bench: Bench) -> None:
         """An execution that the venue reports twice bears the same key both times."""
         await bench.open()
-        sent = await bench.submit(bench.orders.market(bench.symbol))
+        sent = await bench.submit(bench.orders.limit(bench.symbol))
         await bench.venue.hold_events()
-        await bench.trade_again()
+        await bench.venue.set_price(bench.symbol, bench.orders.price(bench.symbol, "0.5"))
         await bench.venue.release_events(times=2)
         await bench.until_filled(sent)
         later = await bench.bought()
@@ -259,11 +259,11 @@ class FillCases:
     async def test_events_of_several_orders_in_any_order(self, bench: Bench) -> None:
         """Events that come in an order of their own are all told, and none stops the stream."""
         await bench.open()
-        one = await bench.submit(bench.orders.market(bench.symbol))
-        other = await bench.submit(bench.orders.market(bench.other))
+        one = await bench.submit(bench.orders.limit(bench.symbol))
+        other = await bench.submit(bench.orders.limit(bench.other))
         await bench.venue.hold_events()
-        await bench.trade_again(bench.symbol)
-        await bench.trade_again(bench.other)
+        for symbol in (bench.symbol, bench.other):
+            await bench.venue.set_price(symbol, bench.orders.price(symbol, "0.5"))
         await bench.venue.release_events(backwards=True)
         for sent in (one, other):
             await bench.until_filled(sent)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -20,7 +22,7 @@ from alphaweave.core.errors import (
     Unproven,
 )
 from alphaweave.core.order import OrderChange, Side
-from alphaweave.live.broker import BrokerFill, ConnectionLost, ConnectionRestored, FillQuery
+from alphaweave.live.broker import BrokerFill, FillQuery
 from alphaweave.testing.bench import Bench, Sent, broker_bench, distinct
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Action, Fault, Power
@@ -119,14 +121,13 @@ class Life:
             await self.bench.venue.arm(Action.SUBMIT, possible[number % len(possible)])
 
     async def _drop(self, number: int) -> None:
-        before = len(self.bench.events)
         await self.bench.venue.drop()
-        for kind in (ConnectionLost, ConnectionRestored):
-            await self.bench.event(
-                lambda event, kind=kind: isinstance(event, kind),  # type: ignore[misc]
-                kind.__name__,
-                after=before,
-            )
+        await self.up()
+
+    async def up(self) -> None:
+        """Wait until the venue answers again: whatever was lost is back."""
+        broker = self.bench.broker
+        await self._answered(broker.get_open_orders, "get_open_orders()")
 
     async def _reopen(self, number: int) -> None:
         await self.bench.reopen(lost=False)
@@ -134,6 +135,7 @@ class Life:
     async def check(self) -> None:
         """What the adapter says is what is true."""
         bench = self.bench
+        await self.up()
         truth = bench.venue.truth()
         ids = [order.client_order_id for order in truth.orders]
         assert len(ids) == len(set(ids)), f"an order is at the venue twice: {ids}"
@@ -148,7 +150,8 @@ class Life:
             order = truth.order(sent.id)
             assert order is None or order.status.terminal, f"{sent.id} was refused, and works"
         for sent in (*self.taken, *self.unknown):
-            order, found = truth.order(sent.id), await self._found(sent)
+            order = truth.order(sent.id)
+            found = await self._answered(partial(bench.broker.get_order, sent.ref), "get_order()")
             assert (order is None) == (found is None), f"get_order of {sent.id}: {found}, true is {order}"
             if order is not None and found is not None:
                 assert found.status.terminal == order.status.terminal, (
@@ -172,11 +175,11 @@ class Life:
         held = {symbol: units for symbol, units in state.positions.items() if units}
         assert held == dict(truth.positions), f"positions {held}, true are {dict(truth.positions)}"
 
-    async def _found(self, sent: Sent) -> Any:
+    async def _answered(self, ask: Callable[[], Awaitable[Any]], what: str) -> Any:
         deadline = asyncio.get_running_loop().time() + self.bench.venue.patience
         while True:
             try:
-                return await self.bench.within(self.bench.broker.get_order(sent.ref), "get_order()")
+                return await self.bench.within(ask(), what)
             except BrokerUnavailable:
                 if asyncio.get_running_loop().time() > deadline:
                     raise

@@ -1,0 +1,419 @@
+"""For every case that the zoo leaves alone, an adapter that fails it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from attrs import evolve
+
+from alphaweave.core.errors import (
+    AuthenticationFailed,
+    BrokerUnavailable,
+    CancelRejected,
+    NotSent,
+    OrderRejected,
+    OrderState,
+)
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.order import OrderRef, OrderStatus
+from alphaweave.live.adapters.base import RunMode
+from alphaweave.live.broker import OrderUpdate, PositionChange
+from conformance.toy_broker import CAPABILITIES, ToyBroker, ToyOptions
+from conformance.toy_feed import ToyFeed
+
+BROKERS: dict[str, type[ToyBroker]] = {}
+FEEDS: dict[str, type[ToyFeed]] = {}
+
+
+def breaks(*ids: str) -> Any:
+    """Mark what an adapter is there to fail."""
+
+    def mark(kind: Any) -> Any:
+        (BROKERS if issubclass(kind, ToyBroker) else FEEDS).update(dict.fromkeys(ids, kind))
+        return kind
+
+    return mark
+
+
+@breaks("BRK-010")
+class OtherCapabilities(ToyBroker):
+    capabilities = evolve(CAPABILITIES, shorting=False)
+
+
+@breaks("BRK-015")
+class Incomplete(ToyBroker):
+    get_time: Any = None
+
+
+@breaks("BRK-025")
+class TakesAnyOption(ToyBroker):
+    @classmethod
+    def from_config(cls, config: Any, services: Any = None) -> Any:
+        known = {name: config.options[name] for name in ("key", "timeout", "silence")}
+        return super().from_config(evolve(config, options=known), services)
+
+
+@breaks("BRK-030")
+class HearsNothing(ToyBroker):
+    async def connect(self) -> None:
+        await self.open_wire()
+        self.up = True
+
+
+@breaks("BRK-035", "BRK-050")
+class MixesUpFailures(ToyBroker):
+    async def connect(self) -> None:
+        try:
+            await super().connect()
+        except AuthenticationFailed as error:
+            raise BrokerUnavailable(str(error)) from None
+        except BrokerUnavailable as error:
+            raise AuthenticationFailed(str(error)) from None
+
+
+@breaks("BRK-045")
+class TradesLive(ToyBroker):
+    def __init__(self, options: ToyOptions, services: Any) -> None:
+        super().__init__(options, evolve(services, mode=RunMode.PAPER))
+
+
+@breaks("BRK-060")
+class TakenTwice(ToyBroker):
+    def events(self) -> Any:
+        self.taken = False
+        return super().events()
+
+
+@breaks("BRK-070")
+class DisconnectsOnce(ToyBroker):
+    async def disconnect(self) -> None:
+        assert self.up, "not connected"
+        await super().disconnect()
+
+
+@breaks("BRK-075")
+class SaysGoodbye(ToyBroker):
+    async def disconnect(self) -> None:
+        if self.wire is not None:
+            await self.ask("time")
+        await super().disconnect()
+
+
+@breaks("BRK-125")
+class NamesAnother(ToyBroker):
+    def acknowledged(self, ref: OrderRef, answer: Any) -> Any:
+        ack = super().acknowledged(ref, answer)
+        return evolve(ack, ref=evolve(ack.ref, client_order_id="another"))
+
+
+@breaks("BRK-160")
+class CutsIds(ToyBroker):
+    def terms(self, ref: OrderRef, request: Any) -> Any:
+        return super().terms(evolve(ref, client_order_id=ref.client_order_id[:30]), request)
+
+
+@breaks("BRK-175")
+class OneSymbol(ToyBroker):
+    def prepare(self, request: Any, refs: Any, replaces: Any = None) -> Any:
+        super().prepare(request, refs, replaces)
+        return tuple({"symbol": "ONE.X"} for _ in refs)
+
+
+@breaks("BRK-180")
+class AsksInPrepare(ToyBroker):
+    def prepare(self, request: Any, refs: Any, replaces: Any = None) -> Any:
+        self.asked = asyncio.ensure_future(self.query("time"))
+        return super().prepare(request, refs, replaces)
+
+
+@breaks("BRK-210", "BRK-255", "BRK-260", "BRK-410")
+class ForgetsEnds(ToyBroker):
+    def hear(self, words: Any) -> None:
+        if words.get("status") not in {"cancelled", "expired", "filled"}:
+            super().hear(words)
+
+
+@breaks("BRK-215")
+class NeedsTheBrokerId(ToyBroker):
+    async def cancel_order(self, ref: OrderRef) -> None:
+        if ref.broker_order_id is None:
+            raise NotSent("the broker id is not known")
+        await super().cancel_order(ref)
+
+
+@breaks("BRK-220", "BRK-225", "BRK-250")
+class SilentCancels(ToyBroker):
+    async def cancel_order(self, ref: OrderRef) -> None:
+        try:
+            await super().cancel_order(ref)
+        except CancelRejected:
+            return
+
+
+@breaks("BRK-230")
+class CancelsOnce(ToyBroker):
+    async def cancel_order(self, ref: OrderRef) -> None:
+        try:
+            await super().cancel_order(ref)
+        except CancelRejected as error:
+            raise OrderRejected(str(error)) from None
+
+
+@breaks("BRK-235")
+class CancelsTheFirst(ToyBroker):
+    async def cancel_all(self, symbols: Any) -> None:
+        for order in (await self.get_open_orders())[:1]:
+            await self.cancel_order(order.ref)
+
+
+@breaks("BRK-245")
+class ForgetsWhatWasFilled(ToyBroker):
+    def order_of(self, words: Any) -> Any:
+        order = super().order_of(words)
+        return evolve(order, filled=Decimal(0)) if order.status is OrderStatus.CANCELLED else order
+
+
+@breaks("BRK-270")
+class ForgetsVersions(ToyBroker):
+    def update_of(self, words: Any) -> Any:
+        return evolve(super().update_of(words), replaced_by=None)
+
+    def order_of(self, words: Any) -> Any:
+        return evolve(super().order_of(words), replaced_by=None)
+
+
+@breaks("BRK-280")
+class AlwaysAlive(ToyBroker):
+    @staticmethod
+    def state_of(answer: Any) -> OrderState:
+        return OrderState.ALIVE
+
+
+@breaks("BRK-285")
+class AlwaysGone(ToyBroker):
+    @staticmethod
+    def state_of(answer: Any) -> OrderState:
+        return OrderState.GONE
+
+
+@breaks("BRK-430")
+class CountsExecutions(ToyBroker):
+    told = 0
+
+    def fill_of(self, words: Any, revision: int = 0) -> Any:
+        self.told += 1
+        return evolve(super().fill_of(words, revision), execution_key=f"K{self.told}", cumulative=None)
+
+
+@breaks("BRK-445")
+class AnswersForOne(ToyBroker):
+    async def get_fills(self, query: Any) -> Any:
+        report = await super().get_fills(query)
+        return evolve(report, complete_from=dict(list(report.complete_from.items())[:1]))
+
+
+@breaks("BRK-450")
+class CursorAtTheEnd(ToyBroker):
+    async def get_fills(self, query: Any) -> Any:
+        report = await super().get_fills(query)
+        return evolve(report, fills=() if query.cursor else report.fills, cursor="end")
+
+
+@breaks("BRK-460")
+class OneKey(ToyBroker):
+    def fill_of(self, words: Any, revision: int = 0) -> Any:
+        return evolve(super().fill_of(words, revision), execution_key="K")
+
+
+@breaks("BRK-485")
+class CancelledIsOver(ToyBroker):
+    over: Any = ()
+
+    async def cancel_order(self, ref: OrderRef) -> None:
+        await super().cancel_order(ref)
+        self.over = (*self.over, ref.client_order_id)
+
+    def hear(self, words: Any) -> None:
+        if words["ev"] != "fill" or words["client"] not in self.over:
+            super().hear(words)
+
+
+@breaks("BRK-490")
+class OnlyForward(ToyBroker):
+    last = 0
+
+    def hear(self, words: Any) -> None:
+        number = int(words["order"][1:]) if "order" in words else self.last
+        if number >= self.last:
+            self.last = number
+            super().hear(words)
+
+
+@breaks("BRK-510")
+class Wordless(ToyBroker):
+    def acknowledged(self, ref: OrderRef, answer: Any) -> Any:
+        return super().acknowledged(ref, {**answer, "text": ""})
+
+
+@breaks("BRK-515")
+class RejectsTwice(ToyBroker):
+    def acknowledged(self, ref: OrderRef, answer: Any) -> Any:
+        if "error" in answer:
+            for _ in range(2):
+                self.queue.put_nowait(OrderUpdate(ref, OrderStatus.REJECTED, self.clock.now()))
+        return super().acknowledged(ref, answer)
+
+
+@breaks("BRK-520")
+class KnowsEverySymbol(ToyBroker):
+    async def get_instruments(self, symbols: Any) -> Mapping[str, Instrument]:
+        return {symbol: Instrument(symbol=symbol, venue_symbol=symbol) for symbol in symbols}
+
+
+@breaks("BRK-525")
+class NoReasons(ToyBroker):
+    def acknowledged(self, ref: OrderRef, answer: Any) -> Any:
+        try:
+            return super().acknowledged(ref, answer)
+        except OrderRejected as error:
+            raise OrderRejected(str(error), text=error.text) from None
+
+
+@breaks("BRK-535")
+class RoundsSizes(ToyBroker):
+    def text(self, number: Decimal) -> str:
+        return str(int(number))
+
+
+@breaks("BRK-560")
+class SwallowsThrottles(ToyBroker):
+    async def command(self, what: str, **words: Any) -> Any:
+        answer = await super().command(what, **words)
+        return {"ok": {}} if answer.get("error") == "throttled" else answer
+
+
+@breaks("BRK-650")
+class SendsAfterAll(ToyBroker):
+    async def submit_order(self, ref: OrderRef, request: Any) -> Any:
+        try:
+            return await super().submit_order(ref, request)
+        except asyncio.CancelledError:
+            self.again = asyncio.ensure_future(super().submit_order(ref, request))
+            raise
+
+
+@breaks("BRK-835")
+class WritesTheStore(ToyBroker):
+    async def submit_order(self, ref: OrderRef, request: Any) -> Any:
+        self.services.store["last"] = ref.client_order_id
+        return await super().submit_order(ref, request)
+
+
+@breaks("BRK-855", "BRK-910")
+class OddAccount(ToyBroker):
+    async def get_account_state(self) -> Any:
+        return evolve(await super().get_account_state(), equity=Decimal("NaN"), base_currency="EUR")
+
+
+@breaks("BRK-900")
+class StrictAboutTime(ToyBroker):
+    async def connect(self) -> None:
+        await super().connect()
+        apart = await self.get_time() - self.clock.now()
+        if abs(apart.total_seconds()) > 2:
+            raise AuthenticationFailed("the clocks are apart")
+
+
+@breaks("BRK-935")
+class NeverNone(ToyBroker):
+    async def get_order(self, ref: OrderRef) -> Any:
+        found = await super().get_order(ref)
+        if found is None:
+            raise BrokerUnavailable("no such order")
+        return found
+
+
+@breaks("BRK-955")
+class DoublesMoves(ToyBroker):
+    def event_of(self, words: Any) -> Any:
+        event = super().event_of(words)
+        return evolve(event, quantity=event.quantity * 2) if isinstance(event, PositionChange) else event
+
+
+@breaks("BRK-973")
+class LeavesASocket(ToyBroker):
+    left: ClassVar[list[socket.socket]] = []
+
+    async def connect(self) -> None:
+        self.left.append(socket.socket())
+        await super().connect()
+
+
+@breaks("BRK-983")
+class LogsErrors(ToyBroker):
+    async def connect(self) -> None:
+        await super().connect()
+        self.services.log.error("connected")
+
+
+@breaks("FEED-010")
+class OtherFeed(ToyFeed):
+    capabilities = evolve(ToyFeed.capabilities, delayed=True)
+
+
+@breaks("FEED-015")
+class IncompleteFeed(ToyFeed):
+    sessions: Any = None
+
+
+@breaks("FEED-025", "FEED-030")
+class MixesUpFeedFailures(ToyFeed):
+    async def connect(self) -> None:
+        try:
+            await super().connect()
+        except AuthenticationFailed as error:
+            raise BrokerUnavailable(str(error)) from None
+        except BrokerUnavailable as error:
+            raise AuthenticationFailed(str(error)) from None
+
+
+@breaks("FEED-035")
+class StreamTakenTwice(ToyFeed):
+    async def stream(self) -> Any:
+        self._taken = False
+        async for event in super().stream():
+            yield event
+
+
+@breaks("FEED-160")
+class ShiftsTrades(ToyFeed):
+    def hear(self, sink: Any, words: Any) -> None:
+        if "trade" in words:
+            words = {"trade": evolve(words["trade"], price=1.0)}
+        super().hear(sink, words)
+
+
+@breaks("FEED-325")
+class TakesAnyHistory(ToyFeed):
+    async def history(self, subscription: Any, *, end: Any, start: Any = None, bars: Any = None) -> Any:
+        return await super().history(subscription, end=end, bars=bars or 1)
+
+
+@breaks("FEED-365")
+class SessionsBackwards(ToyFeed):
+    async def sessions(self, symbols: Any, start: Any, end: Any) -> Any:
+        found = list(await super().sessions(symbols, start, end))
+        day = (end - start) / 10
+        parts = [evolve(each, start=each.end - day * (1 + n)) for each in found for n in (1, 2)]
+        return sorted(parts, key=lambda each: each.start, reverse=True)
+
+
+@breaks("FEED-520")
+class FeedLogsErrors(ToyFeed):
+    async def connect(self) -> None:
+        await super().connect()
+        self.services.log.error("connected")
