@@ -22,6 +22,10 @@ class Happening:
         self.act = act
         self.off = False
 
+    def cancel(self) -> None:
+        """Call it off."""
+        self.off = True
+
 
 class Agenda:
     """What is due when, in nanoseconds since the epoch; of two things due at once the first entered is first.

@@ -111,7 +111,7 @@ class Day:
         self._decided: list[Action] = []
         self._events = 0
         self._commanded = False
-        self._started = 0
+        self._started = self._starts = 0
 
     def run(self) -> DayReport:
         """Live it."""
@@ -288,7 +288,7 @@ class Day:
             pass
         self.report.events = self._events
         self._converged()
-        if not self.report.crashes and not self.disk_fails and script.seed % _DECIDED_AGAIN == 0:
+        if self._starts == 1 and not self.disk_fails and script.seed % _DECIDED_AGAIN == 0:
             self._decides_again()
 
     def _start(self) -> None:
@@ -298,6 +298,7 @@ class Day:
         self.departures = Departures(OLDEST)
         self._process = process = Process(self)
         self._started = self.agenda.now
+        self._starts += 1
         process.start()
         if not process.alive:
             return
@@ -354,13 +355,13 @@ class Day:
         self._check("progress", invariants.ends_active(process.live.halted(), named=named))
         if not named and not process.line.gate.open:
             self._violated("progress", f"the gate is shut at the end: {process.line.gate.reason}")
-        ends = {}
+        came: dict[str, OrderStatus] = {}
         for order in local.orders:
             for name in order.names:
                 found = self.broker.order(name)
                 if found is not None:
-                    ends[name] = found.status
-        self.report.outcomes = invariants.orders_come_out(local, ends)
+                    came[name] = found.status
+        self.report.outcomes = invariants.orders_come_out(local, came)
 
     # Within.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import JournalFailed
 from alphaweave.live.actions import (
     Action,
@@ -13,16 +14,20 @@ from alphaweave.live.actions import (
     Finish,
     Gate,
     Query,
+    Reply,
     SendCancel,
     SendGroup,
     SendReplace,
     SendSubmit,
     Tell,
 )
+from alphaweave.live.control import ControlStore
+from alphaweave.live.control_records import Command
 from alphaweave.live.inputs import (
     Answer,
     AnswerInput,
     BrokerInput,
+    CommandInput,
     Input,
     OutcomeInput,
     SendOutcome,
@@ -30,6 +35,7 @@ from alphaweave.live.inputs import (
 )
 from alphaweave.live.journal import Journal
 from alphaweave.live.journal_records import Decision
+from alphaweave.live.live_commands import CommandPost, Surroundings
 from alphaweave.live.reports import BrokerEvent
 from alphaweave.live.sending_line import OrderSend, Send, SendingLine
 from alphaweave.monitoring.monitor import Alert
@@ -41,9 +47,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Crash", "Process", "journal_of"]
 
+_T = TypeVar("_T")
+
 _HAND_OVER = MILLISECOND
 # What the driver gives to requests that are on their way when the run ends.
 _WIND_UP = 10 * SECOND
+_LOOKS_EVERY = 100 * MILLISECOND
+_ANSWERS_WITHIN = 0.4
 
 
 class Crash(BaseException):
@@ -85,6 +95,26 @@ class FaultyJournal:
             raise JournalFailed("disk I/O error", self._journal.path)
 
 
+class _NoWaiting(Surroundings):
+    """Virtual time, and a disk that is never slow."""
+
+    def __init__(self, later: Callable[[int, Callable[[], None]], Happening]) -> None:
+        self._later = later
+
+    async def blocking(self, work: Callable[[], _T]) -> _T:
+        return work()
+
+    def later(self, seconds: float, act: Callable[[], None]) -> Happening:
+        return self._later(round(seconds * SECOND), act)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            work.send(None)
+        except StopIteration:
+            return
+        raise RuntimeError("it waits for something, and here nothing ever does")
+
+
 class Process:
     """From one start to the next crash.
 
@@ -114,6 +144,20 @@ class Process:
             abreast=day.abreast,
         )
         self.live = day.build(self._writer)
+        self._surroundings = _NoWaiting(self._later)
+        self._post = CommandPost(
+            ControlStore.beside(self.journal.path),
+            sender=self.line,
+            put=self._command,
+            now=lambda: day.agenda.now,
+            alert=lambda severity, code, text: self.alerts.append(
+                Alert(from_ns(day.agenda.now), severity, code, text)
+            ),
+            answer_within=_ANSWERS_WITHIN,
+            latched=lambda: self.live.core.latches,
+            surroundings=self._surroundings,
+        )
+        self._shown: object = None
 
     def start(self) -> None:
         """Recover what the journal has, and begin."""
@@ -121,14 +165,21 @@ class Process:
         self._guarded(lambda: self.live.core.start(self.journal.recover(), at))
         if self.alive:
             self.day.broker.attach(self._on_event)
+            self._look(first=True)
 
-    def take(self, make: Callable[[int], Input]) -> None:
+    def take(self, make: Callable[[int], Input], then: Callable[[], None] = lambda: None) -> None:
         """Hand the core one input, stamped with the time at which it gets there."""
-        if not self._awake(lambda: self.take(make)):
+        if not self._awake(lambda: self.take(make, then)):
             return
         given = make(self.day.agenda.now)
         self.day.before(self, given)
         self._guarded(lambda: self.live.core.handle(given))
+        if self.alive:
+            then()
+
+    def look_soon(self) -> None:
+        """There may be something in the control file, or something to be shown there."""
+        self.day.agenda.after(_LOOKS_EVERY, self._look)
 
     def die(self) -> None:
         """Nothing of this process is left but what is in its journal, and what it had sent."""
@@ -139,12 +190,26 @@ class Process:
             self._timer.off = True
         self.journal.close()
 
+    @property
+    def asleep_until(self) -> int:
+        """When it went on that last stood still, or will."""
+        return self._asleep_until
+
     def _awake(self, act: Callable[[], None]) -> bool:
         """Whether it does anything now; what a process that stalls is to do, it does when it goes on."""
         if self.alive and self.day.agenda.now < self._asleep_until:
             self.day.agenda.at(self._asleep_until, act)
             return False
         return self.alive
+
+    def _later(self, delay: int, act: Callable[[], None]) -> Happening:
+        """What it does by itself after a while, if it is there then."""
+
+        def due() -> None:
+            if self._awake(due):
+                act()
+
+        return self.day.agenda.after(delay, due)
 
     def _guarded(self, work: Callable[[], tuple[Action, ...]]) -> None:
         try:
@@ -157,6 +222,9 @@ class Process:
             for action in actions:
                 self._perform(action)
             self.day.after(self)
+            if self.live.core.latches is not self._shown:
+                self._shown = self.live.core.latches
+                self.look_soon()
             self._wake()
             self.day.boundary(FaultKind.CRASH_IDLE)
         except Crash:
@@ -177,6 +245,8 @@ class Process:
             self.day.broker.ask(action.query, self._answerer(action.query))
         elif isinstance(action, Tell):
             self.alerts.extend(note for note in action.notes if isinstance(note, Alert))
+        elif isinstance(action, Reply):
+            self._post.reply(action.command, dict(action.document))
         elif isinstance(action, Finish):
             self._finish(action)
         elif isinstance(action, SendCancel):
@@ -194,7 +264,19 @@ class Process:
 
     def _wound_up(self) -> None:
         if self.alive:
-            self.die()
+            self._surroundings.start(self._post.close())
+            self.day.ended(self)
+
+    # What operators say.
+
+    def _look(self, *, first: bool = False) -> None:
+        if self._awake(lambda: self._look(first=first)):
+            self._surroundings.start(self._post.look(first=first))
+
+    def _command(self, command: Command, then: Callable[[], None]) -> None:
+        self.take(lambda at: CommandInput(at, command), then)
+        # What it latched is shown once no command waits.
+        self.look_soon()
 
     # What leaves.
 

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from alphaweave.core.errors import ControlError
 from alphaweave.live.control import ControlStore
 from alphaweave.live.control_records import Command, Latch, Verb
-from alphaweave.live.sender import Sender
+from alphaweave.live.sending_line import SendingLine
 
-__all__ = ["CommandPost"]
+__all__ = ["CommandPost", "Revocable", "Surroundings"]
+
+_T = TypeVar("_T")
 
 _HOLDING: Final = frozenset({Verb.HALT, Verb.FLATTEN, Verb.STOP})
 _CANCELLING: Final = frozenset({Verb.HALT, Verb.FLATTEN})
+
+
+class Revocable(Protocol):
+    """Something that is due."""
+
+    def cancel(self) -> None:
+        """Call it off."""
+        ...
+
+
+class Surroundings:
+    """The event loop that a post works in, and the threads that wait for the disk."""
+
+    async def blocking(self, work: Callable[[], _T]) -> _T:
+        """Do what may wait for the disk, and hold nobody up."""
+        return await asyncio.to_thread(work)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> Revocable:
+        """Do something after a while, unless it is called off."""
+        return asyncio.get_running_loop().call_later(seconds, act)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None] | None:
+        """Begin something; None where it is done already."""
+        return asyncio.ensure_future(work)
 
 
 class CommandPost:
@@ -30,13 +56,14 @@ class CommandPost:
         self,
         store: ControlStore,
         *,
-        sender: Sender,
+        sender: SendingLine,
         put: Callable[[Command, Callable[[], None]], None],
         now: Callable[[], int],
         alert: Callable[[str, str, str], None],
         answer_within: float,
         latched: Callable[[], Mapping[str, Latch] | None] = lambda: None,
         cancel: Callable[[str], None] = lambda scope: None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         """Set up.
 
@@ -49,6 +76,7 @@ class CommandPost:
                 what is left when it is back.
             latched: what the run has latched, by scope, as a mapping that is another when it changes; None
                 while that is not known. The store shows it, for whoever asks while the run is down.
+            surroundings: where it works; without any, the running event loop.
         """
         self._store = store
         self._sender = sender
@@ -58,20 +86,21 @@ class CommandPost:
         self._answer_within = answer_within
         self._latched = latched
         self._cancel = cancel
+        self._surroundings = surroundings or Surroundings()
         self._mirrored: Mapping[str, Latch] | None = None
         self._undecided = 0
         self._holds = 0
         self._blind = False
-        self._answers: set[asyncio.Task[None]] = set()
+        self._answers: set[asyncio.Future[None]] = set()
 
     async def look(self, *, first: bool = False) -> None:
         """Take what is new; at the ``first`` time also what a run took that died before it answered."""
         at = self._now()
         try:
-            commands = await asyncio.to_thread(self._store.take, at)
+            commands = await self._surroundings.blocking(lambda: self._store.take(at))
             if first:
                 taken = {command.id for command in commands}
-                unanswered = await asyncio.to_thread(self._store.unanswered)
+                unanswered = await self._surroundings.blocking(self._store.unanswered)
                 # The core knows whether it had decided these.
                 commands = (*(one for one in unanswered if one.id not in taken), *commands)
             if not commands:
@@ -90,13 +119,15 @@ class CommandPost:
 
     def reply(self, number: int, document: dict[str, Any]) -> None:
         """Answer a command; the first answer stands."""
-        task = asyncio.ensure_future(self._answer(number, document))
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
+        task = self._surroundings.start(self._answer(number, document))
+        if task is not None:
+            self._answers.add(task)
+            task.add_done_callback(self._answers.discard)
 
     async def close(self) -> None:
         """Return when all answers are written, and what is latched is shown."""
-        await asyncio.gather(*self._answers, return_exceptions=True)
+        if self._answers:
+            await asyncio.gather(*self._answers, return_exceptions=True)
         with suppress(ControlError):
             await self._mirror()
 
@@ -105,7 +136,8 @@ class CommandPost:
         # What an operator has said and the core has not dealt with has the last word.
         if latched is None or latched is self._mirrored or self._undecided:
             return
-        if await asyncio.to_thread(self._store.mirror, latched, self._now()):
+        at = self._now()
+        if await self._surroundings.blocking(lambda: self._store.mirror(latched, at)):
             self._mirrored = latched
 
     def _take(self, command: Command) -> None:
@@ -113,8 +145,7 @@ class CommandPost:
         if holding:
             self._holds += 1
             self._sender.hold(f"{command.operator} said {command.verb}")
-        loop = asyncio.get_running_loop()
-        late = loop.call_later(self._answer_within, self._answer_late, command)
+        late = self._surroundings.later(self._answer_within, lambda: self._answer_late(command))
 
         self._undecided += 1
         # It may have latched in the store what the core then does otherwise.
@@ -140,6 +171,7 @@ class CommandPost:
 
     async def _answer(self, number: int, document: dict[str, Any]) -> None:
         try:
-            await asyncio.to_thread(self._store.answer, number, document, self._now())
+            at = self._now()
+            await self._surroundings.blocking(lambda: self._store.answer(number, document, at))
         except ControlError as error:
             self._alert("error", "control_failed", str(error))
