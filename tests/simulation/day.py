@@ -180,6 +180,13 @@ class Day:
             self._recovers(lost)
         self.agenda.after(away, self._start)
 
+    def killed(self, process: Process) -> None:
+        """It dies over a command that it had found and not decided on."""
+        if process.alive:
+            self._crashes.insert(0, (FaultKind.CRASH_AT_COMMAND, 1, 2 * SECOND))
+            self.broker.struck[FaultKind.CRASH_AT_COMMAND] += 1
+            self.crashed(process)
+
     def ended(self, process: Process) -> None:
         """It has ended, and what was on its way with it; what an operator stopped is started again."""
         assert process.finished is not None

@@ -78,6 +78,14 @@ class Operator:
         """Whether the run dies over the command that it decides on."""
         return self._random.random() < 0.1
 
+    def busy(self) -> int:
+        """How long the strategy thinks on when a command is found."""
+        long = self._random.randrange(SECOND, 6 * SECOND)
+        if self._random.random() >= 0.3:
+            return 0
+        self._struck[FaultKind.BUSY_AT_COMMAND] += 1
+        return long
+
     def allowed(self, name: str, symbol: str, now: int, awake_since: int) -> Iterator[tuple[str, str]]:
         """I7, by what was said and not by what the run made of it: a halt is kept."""
         for scope in ("", symbol):

@@ -134,6 +134,7 @@ class Process:
         self.alerts: list[Alert] = []
         self._timer: Happening | None = None
         self._asleep_until = 0
+        self._busy_until = 0
         self.journal = journal_of(day)
         self._writer = FaultyJournal(self.journal, day)
         self.line = SendingLine(
@@ -170,6 +171,9 @@ class Process:
     def take(self, make: Callable[[int], Input], then: Callable[[], None] = lambda: None) -> None:
         """Hand the core one input, stamped with the time at which it gets there."""
         if not self._awake(lambda: self.take(make, then)):
+            return
+        if self.day.agenda.now < self._busy_until:
+            self.day.agenda.at(self._busy_until, lambda: self.take(make, then))
             return
         given = make(self.day.agenda.now)
         self.day.before(self, given)
@@ -274,6 +278,11 @@ class Process:
             self._surroundings.start(self._post.look(first=first))
 
     def _command(self, command: Command, then: Callable[[], None]) -> None:
+        busy = self.day.operator.busy()
+        if busy:
+            self._busy_until = max(self._busy_until, self.day.agenda.now + busy)
+            if self.day.operator.kills():
+                self.day.agenda.after(busy // 2, lambda: self.day.killed(self))
         self.take(lambda at: CommandInput(at, command), then)
         # What it latched is shown once no command waits.
         self.look_soon()

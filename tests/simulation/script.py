@@ -68,6 +68,7 @@ class FaultKind(StrEnum):
     OPERATOR_STOP = "operator_stop"
     COMMAND_WHILE_DOWN = "command_while_down"
     CRASH_AT_COMMAND = "crash_at_command"
+    BUSY_AT_COMMAND = "busy_at_command"
     CALLBACK_RAISES = "callback_raises"
 
 

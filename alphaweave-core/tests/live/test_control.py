@@ -51,6 +51,21 @@ def test_command_is_taken_once_and_answered_once(store: ControlStore) -> None:
     assert store.get(99) is None
 
 
+def test_command_that_a_run_only_has_is_not_answered_for_the_next_one(store: ControlStore) -> None:
+    """A run that died while its strategy was busy had decided nothing, whatever it told the operator."""
+    number = store.post("halt", operator="eva", at_ns=1)
+    store.take(2)
+    store.answer(number, {"taken": True, "decided": False}, 3)
+    assert [command.id for command in store.unanswered()] == [number]
+    assert store.pending() == ()
+    store.answer(number, {"state": "HALTED"}, 4)
+    store.answer(number, {"taken": True, "decided": False}, 5)
+    answered = store.get(number)
+    assert answered is not None
+    assert (answered.answered_at, answered.answer) == (4, {"state": "HALTED"})
+    assert store.unanswered() == ()
+
+
 def test_waiting_ends_with_the_answer_or_when_told(store: ControlStore) -> None:
     """The caller says how long; nothing sleeps here."""
     number = store.post("stop", operator="eva", at_ns=1)

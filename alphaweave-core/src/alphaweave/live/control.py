@@ -26,6 +26,8 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    func,
+    or_,
     select,
 )
 from sqlalchemy.exc import SQLAlchemyError
@@ -66,6 +68,8 @@ _latches = Table(
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
 )
+# No answer, or one that only says that a run has it: a run that dies then has decided nothing.
+_UNDECIDED = or_(_commands.c.answered_at.is_(None), func.json_extract(_commands.c.answer, "$.decided") == 0)
 
 
 class ControlStore:
@@ -190,14 +194,17 @@ class ControlStore:
         return tuple(_command(row, taken_at=at_ns) for row in rows)
 
     def unanswered(self) -> tuple[Command, ...]:
-        """Commands that a run took and did not answer: it died in between."""
-        query = select(_commands).where(_commands.c.taken_at.is_not(None), _commands.c.answered_at.is_(None))
+        """Commands that a run took, and did not say what became of: it died in between."""
+        query = select(_commands).where(_commands.c.taken_at.is_not(None), _UNDECIDED)
         with self._reading() as connection:
             return tuple(_command(row) for row in connection.execute(query.order_by(_commands.c.id)))
 
     def answer(self, number: int, answer: Mapping[str, Any], at_ns: int) -> None:
-        """Say what became of a command; the first answer stands."""
-        one = _commands.update().where(_commands.c.id == number, _commands.c.answered_at.is_(None))
+        """Say what became of a command.
+
+        The first answer stands, but for one with ``decided`` False: that only says that the run has it.
+        """
+        one = _commands.update().where(_commands.c.id == number, _UNDECIDED)
         with self._transaction() as connection:
             connection.execute(one.values(answer=json.dumps(answer), answered_at=at_ns))
 

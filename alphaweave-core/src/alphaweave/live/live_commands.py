@@ -118,7 +118,7 @@ class CommandPost:
             self._take(command)
 
     def reply(self, number: int, document: dict[str, Any]) -> None:
-        """Answer a command; the first answer stands."""
+        """Answer a command; the first answer that says what became of it stands."""
         task = self._surroundings.start(self._answer(number, document))
         if task is not None:
             self._answers.add(task)
@@ -167,7 +167,7 @@ class CommandPost:
             self._cancel(command.scope)
         gate = "held" if sender.held is not None else "open" if sender.gate.open else "shut"
         text = "the strategy is busy; the rest is done when it is back"
-        self.reply(command.id, {"taken": True, "gate": gate, "note": text})
+        self.reply(command.id, {"taken": True, "decided": False, "gate": gate, "note": text})
 
     async def _answer(self, number: int, document: dict[str, Any]) -> None:
         try:
