@@ -35,7 +35,7 @@ from alphaweave_broker_alpaca.sandbox.hours import Hours
 from alphaweave_broker_alpaca.sandbox.lines import LineState
 from alphaweave_broker_alpaca.sandbox.options import SandboxOptions
 from alphaweave_broker_alpaca.sandbox.orders import Order
-from alphaweave_broker_alpaca.sandbox.playback import Playback
+from alphaweave_broker_alpaca.sandbox.playback import MINUTE, Playback
 from alphaweave_broker_alpaca.sandbox.prices import MinuteBar, Prices
 from alphaweave_broker_alpaca.sandbox.server import Server
 from alphaweave_broker_alpaca.sandbox.trade_stream import TradeStream
@@ -170,6 +170,7 @@ class AlpacaSandbox(VenueControl, FeedControl):
         for symbol, bar in self._playback.until(self.now()):
             self.prices.add_bar(symbol, bar)
             self.venue.last[symbol] = Decimal(repr(bar.close))
+        self.venue.market = self._play_due
         await self._server.start()
         self._heart = asyncio.ensure_future(self._beat())
 
@@ -203,8 +204,6 @@ class AlpacaSandbox(VenueControl, FeedControl):
     async def _beat(self) -> None:
         while True:
             self.venue.settle()
-            for symbol, bar in self._playback.until(self.now()):
-                await self.play(symbol, bar)
             await asyncio.sleep(_BEAT)
 
     # Faults --------------------------------------------------------------------------------------------
@@ -313,12 +312,21 @@ class AlpacaSandbox(VenueControl, FeedControl):
         self._publish("t", asset, self.prices.add_trade(asset.symbol, at, value, 100.0))
         self.venue.trade(asset.symbol, price)
 
-    async def play(self, symbol: str, bar: MinuteBar) -> None:
-        """Let the market go through a minute, from open over both extremes to close, and tell its bar."""
-        extremes = (bar.low, bar.high) if bar.close >= bar.open else (bar.high, bar.low)
-        for value in (bar.open, *extremes, bar.close):
-            await self.set_price(self._ours.get(symbol, symbol), Decimal(repr(value)))
-        self._publish("b", self._asset(symbol), self.prices.add_bar(symbol, bar))
+    async def play(self, bar: Bar) -> None:
+        """Let the market go through a minute that is over: orders meet it, then its bar is told."""
+        self._play(self._asset(bar.symbol), _minute(bar))
+
+    def _play_due(self) -> None:
+        for symbol, bar in self._playback.until(self.now()):
+            self._play(self._asset(symbol), bar)
+
+    def _play(self, asset: Asset, bar: MinuteBar) -> None:
+        end = bar.start + MINUTE
+        self._publish("t", asset, self.prices.add_trade(asset.symbol, end, bar.close, bar.volume))
+        sides = (bar.close, 100.0)
+        self._publish("q", asset, self.prices.add_quote(asset.symbol, end, sides, sides))
+        self.venue.trade_minute(asset.symbol, bar)
+        self._publish("b", asset, self.prices.add_bar(asset.symbol, bar))
 
     async def publish(self, bar: Bar) -> None:
         asset = self._asset(bar.symbol)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ __all__ = ["OPEN", "Execution", "Order", "money", "stamp"]
 OPEN = frozenset(
     {"new", "partially_filled", "accepted", "pending_new", "held", "pending_cancel", "pending_replace"}
 )
+_NINE_DIGITS = Decimal("1e-9")
 _TIFS = {
     "day": TimeInForce.DAY,
     "gtc": TimeInForce.GTC,
@@ -55,8 +56,6 @@ class Order:
     Attributes:
         qty: units; None for an order in dollars, which has ``notional``.
         legs: children of a bracket, OCO or OTO; each knows its ``parent``.
-        waits: the children are held until the order is completely filled; an OCO's work from the start.
-        carried: units that versions before this one had filled.
     """
 
     asset: Asset
@@ -81,7 +80,6 @@ class Order:
     triggered: bool = False
     filled: Decimal = ZERO
     value: Decimal = ZERO
-    carried: Decimal = ZERO
     updated_at: int = 0
     submitted_at: int = 0
     expires_at: int | None = None
@@ -112,6 +110,12 @@ class Order:
         """Units that are not filled; zero for an order in dollars."""
         return ZERO if self.qty is None else self.qty - self.filled
 
+    def rest(self, price: Decimal) -> Decimal:
+        """Units left; of an order in dollars, what the dollars left buy at ``price``."""
+        if self.qty is not None:
+            return self.left
+        return (((self.notional or ZERO) - self.value) / price).quantize(_NINE_DIGITS, ROUND_DOWN)
+
     @property
     def average(self) -> Decimal | None:
         return self.value / self.filled if self.filled else None
@@ -119,6 +123,29 @@ class Order:
     @property
     def bracket(self) -> bool:
         return self.order_class in {"bracket", "oto"} and self.parent is None
+
+    @property
+    def armed(self) -> bool:
+        """Whether it may be executed: it works, or it is the held stop of a pair whose turn has come."""
+        if self.status in {"new", "partially_filled"}:
+            return True
+        # The stop of a pair is held, at Alpaca's, while the target rests at an exchange.
+        parent = self.parent
+        return (
+            self.status == "held"
+            and parent is not None
+            and (parent.order_class == "oco" or parent.status == "filled")
+        )
+
+    def joined(self) -> list[Order]:
+        """The open orders that end when it does."""
+        family = self if self.parent is None else self.parent
+        if self.bracket:
+            return [] if self.status == "filled" else [leg for leg in self.legs if leg.open]
+        if family.order_class == "oto":
+            return []
+        exits = family.legs if family.bracket else [family, *family.legs]
+        return [other for other in exits if other is not self and other.open]
 
     def request(self, symbol: str) -> OrderRequest:
         """The terms in AlphaWeave's words, under a config's symbol."""

@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from attrs import evolve
+
 from alphaweave.core.clock import from_ns
 from alphaweave.core.money import ZERO, plain
 from alphaweave.testing.sandbox import Action
@@ -32,9 +34,9 @@ class TradingRoutes:
         self._venue, self._hours, self._now = venue, hours, now
 
     def routes(self) -> list[Route]:
-        """Every path."""
+        """Every path. Whatever is asked, what time brings about has happened before."""
         orders, positions = "/v2/orders", "/v2/positions"
-        return [
+        made = [
             Route("GET", "/v2/account", self._account),
             Route("GET", "/v2/account/configurations", self._configuration),
             Route("PATCH", "/v2/account/configurations", self._configure, Action.OTHER),
@@ -56,6 +58,14 @@ class TradingRoutes:
             Route("GET", "/v2/clock", self._clock, Action.OTHER),
             Route("GET", "/v2/calendar", self._calendar, Action.OTHER),
         ]
+        return [evolve(route, answer=self._settled(route.answer)) for route in made]
+
+    def _settled(self, answer: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+        def settled(call: Call) -> Answer:
+            self._venue.settle()
+            return answer(call)
+
+        return settled
 
     # Account -------------------------------------------------------------------------------------------
 

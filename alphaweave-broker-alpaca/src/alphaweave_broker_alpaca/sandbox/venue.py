@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import uuid4
 
 from alphaweave.core.clock import from_ns, to_ns
-from alphaweave.core.money import ZERO, plain
+from alphaweave.core.money import ZERO
+from alphaweave.sim.market import BarView
 from alphaweave_broker_alpaca.sandbox.account import Account
 from alphaweave_broker_alpaca.sandbox.activities import Activities
 from alphaweave_broker_alpaca.sandbox.assets import Asset
 from alphaweave_broker_alpaca.sandbox.funds import check_funds, reserved
 from alphaweave_broker_alpaca.sandbox.hours import Hours
-from alphaweave_broker_alpaca.sandbox.matching import touch
-from alphaweave_broker_alpaca.sandbox.orders import Execution, Order, stamp
+from alphaweave_broker_alpaca.sandbox.matching import bar_of, tick, touch
+from alphaweave_broker_alpaca.sandbox.orders import Execution, Order
+from alphaweave_broker_alpaca.sandbox.prices import MinuteBar
 from alphaweave_broker_alpaca.sandbox.refusals import Refused, invalid, malformed, not_found
 from alphaweave_broker_alpaca.sandbox.replacement import replacement
 from alphaweave_broker_alpaca.sandbox.terms import read_order
+from alphaweave_broker_alpaca.sandbox.updates import trade_update
 
 __all__ = ["Venue"]
-
-_NINE_DIGITS = Decimal("1e-9")
 
 
 class Venue:
@@ -36,6 +37,7 @@ class Venue:
         executions: oldest first.
         last: asset symbol -> the last price.
         tell: takes each message of the ``trade_updates`` stream.
+        market: called before time does anything; whoever plays prices catches up there.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Venue:
         self.executions: list[Execution] = []
         self.last: dict[str, Decimal] = {}
         self.tell: Callable[[dict[str, Any]], None] = lambda _: None
+        self.market: Callable[[], None] = lambda: None
         self._hours = hours
         self._now = now
         self._stamped = 0
@@ -72,24 +75,24 @@ class Venue:
 
     def settle(self) -> None:
         """Let happen what only time brings about: sessions that begin, orders whose time is over."""
+        self.market()
         now = self._now()
+        self._open_session(now)
         for order in self.working():
-            if order.open and order.status == "accepted" and self._in_session(order):
-                self._activate(order)
             if order.open and order.expires_at is not None and to_ns(now) >= order.expires_at:
                 self._over(order)
 
     def _over(self, order: Order) -> None:
         price = self.last.get(order.asset.symbol)
         if order.tif == "cls" and price is not None:
-            hit = touch(order, price)
+            hit = touch(order, tick(price))
             if hit is not None:
                 self._execute(order, hit)
         if order.open:
             self.end(order, "canceled" if order.tif in {"gtc", "cls"} else "expired")
 
-    def _in_session(self, order: Order) -> bool:
-        now = self._now()
+    def _in_session(self, order: Order, at: datetime | None = None) -> bool:
+        now = at or self._now()
         if order.asset.crypto or self._hours.is_open(now):
             return True
         return order.extended_hours and self._hours.is_extended(now)
@@ -197,8 +200,8 @@ class Venue:
             self._say(order, "pending_cancel")
         self.end(order, "canceled")
 
-    def end(self, order: Order, status: str) -> None:
-        """End an order by itself, and with it the orders that it joins."""
+    def end(self, order: Order, status: str, *, alone: bool = False) -> None:
+        """End an order, and with it the orders that it joins unless it goes ``alone``."""
         if not order.open:
             return
         order.status = status
@@ -209,8 +212,8 @@ class Venue:
         elif status == "expired":
             order.expired_at = at
         self._say(order, status)
-        for other in self._joined(order):
-            self.end(other, "canceled" if status == "filled" else status)
+        for other in () if alone else order.joined():
+            self.end(other, status)
 
     def replace(self, order: Order, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Put another order in the place of ``order``; the answer to the request.
@@ -258,37 +261,32 @@ class Venue:
             return to_ns(self._hours.in_ninety_days(now))
         return to_ns(self._hours.close_after(now, extended=order.extended_hours))
 
-    def _joined(self, order: Order) -> list[Order]:
-        """The open orders that end when ``order`` does."""
-        family = order if order.parent is None else order.parent
-        if order.bracket:
-            return [] if order.status == "filled" else [leg for leg in order.legs if leg.open]
-        if family.order_class == "oto":
-            return []
-        exits = family.legs if family.bracket else [family, *family.legs]
-        return [other for other in exits if other is not order and other.open]
-
-    def _armed(self, order: Order) -> bool:
-        """Whether an order may be executed: not a child whose parent is not done."""
-        parent = order.parent
-        if order.status in {"new", "partially_filled"}:
-            return True
-        # The stop of a pair is held, at Alpaca's, while the target rests at an exchange.
-        return (
-            order.status == "held"
-            and parent is not None
-            and (parent.order_class == "oco" or parent.status == "filled")
-        )
-
     # Executions ----------------------------------------------------------------------------------------
 
     def trade(self, symbol: str, price: Decimal) -> None:
         """Let the market trade at a price: what can be executed there is."""
-        self.last[symbol] = price
         self.settle()
-        for order in self.working():
-            if order.asset.symbol == symbol and order.open:
-                self._match(order)
+        self.last[symbol] = price
+        for order in self._working_in(symbol):
+            self._match(order, tick(price))
+
+    def trade_minute(self, symbol: str, bar: MinuteBar) -> None:
+        """Let the market go through a minute that is over. Who came during it gets its close alone."""
+        begin = to_ns(bar.start)
+        self._open_session(bar.start)
+        there = [order for order in self._working_in(symbol) if order.submitted_at <= begin and order.armed]
+        # Where both exits could be met, nobody knows which was first: the stop is the worse one.
+        there.sort(key=lambda order: order.status != "held")
+        view = bar_of(bar.open, bar.high, bar.low, bar.close)
+        self.last[symbol] = price = Decimal(repr(bar.close))
+        for order in there:
+            self._match(order, view, bar.start)
+        for order in self._working_in(symbol):
+            if order not in there:
+                self._match(order, tick(price), bar.start)
+
+    def _working_in(self, symbol: str) -> list[Order]:
+        return [order for order in self.working() if order.asset.symbol == symbol]
 
     def fill(self, order: Order, qty: Decimal | None, price: Decimal) -> Execution:
         """Execute so many units at a price, whatever the market does.
@@ -297,37 +295,47 @@ class Venue:
             qty: None is all that is left.
         """
         if qty is None:
-            qty = self._rest(order, price)
+            qty = order.rest(price)
         if order.status == "held":
             order.status = "new"
         return self._book(order, qty, price)
 
-    def _activate(self, order: Order) -> None:
+    def _open_session(self, at: datetime) -> None:
+        """Let orders work that waited for a session; the first price of it is theirs."""
+        for order in self.working():
+            if order.status == "accepted" and order.tif != "cls" and self._in_session(order, at):
+                self._begin(order)
+
+    def _begin(self, order: Order) -> None:
         order.status, order.updated_at = "new", self.stamp()
         self._say(order, "new")
-        self._match(order)
-        if order.open and order.tif in {"ioc", "fok"}:
+
+    def _activate(self, order: Order) -> None:
+        """Let an order work, at the price that the market is at."""
+        self._begin(order)
+        price = self.last.get(order.asset.symbol)
+        if price is not None:
+            self._match(order, tick(price))
+        elif order.tif in {"ioc", "fok"}:
             self.end(order, "canceled")
 
-    def _match(self, order: Order) -> None:
-        price = self.last.get(order.asset.symbol)
-        if price is None or not self._armed(order) or not self._in_session(order):
+    def _match(self, order: Order, bar: BarView, at: datetime | None = None) -> None:
+        if not order.open or not order.armed or order.tif == "cls" or not self._in_session(order, at):
             return
-        if order.tif == "cls":
-            return
-        hit = touch(order, price)
+        hit = touch(order, bar)
         if hit is not None:
             self._execute(order, hit)
-        if order.tif == "opg" and order.open:
+        if order.open and order.tif in {"ioc", "fok", "opg"}:
             self.end(order, "canceled")
 
     def _execute(self, order: Order, price: Decimal) -> None:
         """Fill all that is left at ``price``; if chance has it, in two parts."""
         if order.status == "held":
+            # The stop of a pair goes to an exchange in the place of the target.
             order.status = "new"
-            for other in self._joined(order):
-                self.end(other, "canceled")
-        rest = self._rest(order, price)
+            for other in order.joined():
+                self.end(other, "canceled", alone=True)
+        rest = order.rest(price)
         if (
             self._partial
             and order.qty is not None
@@ -340,12 +348,6 @@ class Venue:
                 self._book(order, part, price)
                 rest -= part
         self._book(order, rest, price)
-
-    @staticmethod
-    def _rest(order: Order, price: Decimal) -> Decimal:
-        if order.qty is not None:
-            return order.left
-        return (((order.notional or ZERO) - order.value) / price).quantize(_NINE_DIGITS, ROUND_DOWN)
 
     def _book(self, order: Order, qty: Decimal, price: Decimal) -> Execution:
         order.filled += qty
@@ -384,28 +386,11 @@ class Venue:
                     if leg.open and (leg.type == "limit" or order.order_class == "oto"):
                         self._activate(leg)
             return
-        for other in self._joined(order):
+        for other in order.joined():
             if done:
                 self.end(other, "canceled")
             elif other.qty is not None:
                 other.qty = other.filled + order.left
 
     def _say(self, order: Order, event: str, execution: Execution | None = None) -> None:
-        at = order.updated_at if execution is None else execution.at
-        data: dict[str, Any] = {
-            "event": event,
-            "timestamp": stamp(at),
-            "at": stamp(at),
-            "event_id": uuid4().hex.upper()[:26],
-            "execution_id": str(uuid4()) if execution is None else execution.id,
-            "order": {
-                **order.wire(),
-                "cancel_requested_at": stamp(at) if event == "pending_cancel" else None,
-            },
-        }
-        if event.startswith("pending_"):
-            data["order"]["status"] = event
-        if execution is not None:
-            data["price"], data["qty"] = plain(execution.price), plain(execution.qty)
-            data["position_qty"] = plain(execution.position)
-        self.tell({"stream": "trade_updates", "data": data})
+        self.tell(trade_update(order, event, execution))
