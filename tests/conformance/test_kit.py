@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,15 @@ def test_what_this_machine_lacks_is_unproven_unless_it_is_required(monkeypatch: 
     assert outcome(suite, "BRK-001") == (Outcome.UNPROVEN, "no such program here")
     monkeypatch.setenv("ALPHAWEAVE_REQUIRE", "all")
     assert outcome(suite, "BRK-001") == (Outcome.FAILED, "no such program here")
+
+
+def test_random_lives_without_hypothesis_are_unproven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Core alone certifies too; it says what it could not try, and what to install."""
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delenv("ALPHAWEAVE_REQUIRE", raising=False)
+    found, why = outcome(suite_of(), "BRK-995")
+    assert found is Outcome.UNPROVEN
+    assert "pip install 'alphaweave-core[testing]'" in why
 
 
 def test_undeclared_is_told() -> None:

@@ -48,11 +48,12 @@ _SHELVES: Final[tuple[Shelf[Any], ...]] = (_BROKERS, _DATAFEEDS, _MONITORS, _SAN
 # Which distribution to install for a name: only names known to be published, for a guessed one could be
 # anybody's.
 _VENUES: Final = {name: f"alphaweave-broker-{name}" for name in ("alpaca", "binance", "ibkr")}
+_SIMULATED: Final = dict.fromkeys(("mock", "paper"), "alphaweave-broker-mock")
 _PUBLISHED: Final[Mapping[Kind, Mapping[str, str]]] = {
-    "broker": {**_VENUES, "mock": "alphaweave-broker-mock", "paper": "alphaweave-broker-mock"},
+    "broker": {**_VENUES, **_SIMULATED},
     "datafeed": _VENUES,
     "monitor": {},
-    "sandbox": _VENUES,
+    "sandbox": {**_VENUES, **_SIMULATED},
     "risk_rule": {},
 }
 
