@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,14 @@ def test_random_lives_without_hypothesis_are_unproven(monkeypatch: pytest.Monkey
     found, why = outcome(suite_of(), "BRK-995")
     assert found is Outcome.UNPROVEN
     assert "pip install 'alphaweave-core[testing]'" in why
+
+
+def test_kit_without_assertions_is_refused() -> None:
+    """Under `python -O` everything would hold."""
+    command = [sys.executable, "-O", "-m", "alphaweave", "certify", "mock", "--case", "BRK-010"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "run Python without -O" in done.stderr
 
 
 def test_undeclared_is_told() -> None:
