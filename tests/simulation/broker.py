@@ -15,7 +15,7 @@ from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import CancelRejected, OutcomeUnknown, ReplaceRejected
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
-from alphaweave.core.order import OrderRef, OrderStatus, Side
+from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.data.series import Series
 from alphaweave.live.actions import (
     AccountQuery,
@@ -50,16 +50,20 @@ from alphaweave.sim.costs import FeeModel
 from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.venue import SimVenue
 from simulation.clock import MILLISECOND, SECOND, Agenda
-from simulation.script import TIMEOUT, Fate, FaultKind, Script
+from simulation.script import APART, TIMEOUT, Fate, FaultKind, Script
 from simulation.truth import Truth
 
 __all__ = ["ACCOUNT", "CASH", "ScriptedBroker"]
 
 ACCOUNT = "SIM1"
 CASH = Decimal(100_000)
+# What the venue calls orders that the run has nothing to do with.
+_HAND = "hand-"
 _Send = SendSubmit | SendGroup | SendCancel | SendReplace
 _Outcome = Callable[[SendOutcome], None]
 _Answered = Callable[[Answer, str | None], None]
+# A process that is there so many seconds after it was told something has it, though it stood still.
+_TO_BE_HAD = 15
 _REPLACES = {FaultKind.RATE_LIMITED, FaultKind.REJECTED}
 
 
@@ -107,7 +111,8 @@ class ScriptedBroker:
         self._names: dict[str, str] = {}  # the venue's order name -> the one it was sent under
         self._newest: dict[str, str] = {}
         if script.skew:
-            self.struck[FaultKind.CLOCK_SKEW] += 1
+            apart = abs(script.skew) >= APART
+            self.struck[FaultKind.CLOCKS_APART if apart else FaultKind.CLOCK_SKEW] += 1
         for begins, until, silent in script.outages:
             agenda.at(begins, partial(self._lose, until, silent))
 
@@ -186,6 +191,8 @@ class ScriptedBroker:
             self._flow()
         elif kind is FaultKind.FOREIGN_TRADE:
             self._trade_by_hand()
+        elif kind is FaultKind.FOREIGN_ORDER:
+            self._order_by_hand()
         else:
             self._mend(kind)
 
@@ -195,8 +202,10 @@ class ScriptedBroker:
         return None if found is None else self._renamed(found)
 
     def open_orders(self) -> list[BrokerOrder]:
-        """What works."""
-        return [self._renamed(order) for order in self.venue.open_orders()]
+        """What works of the run's."""
+        return [
+            self._renamed(order) for order in self.venue.open_orders() if not _by_hand(order.client_order_id)
+        ]
 
     # Requests at the venue.
 
@@ -288,8 +297,7 @@ class ScriptedBroker:
             if isinstance(event, BrokerFill):
                 self._executed(self._told(event))
             else:
-                name = event.ref.client_order_id
-                told = evolve(event, ref=evolve(event.ref, client_order_id=self._names.get(name, name)))
+                told = evolve(event, ref=self._own(event.ref))
                 if not self.script.counts:
                     told = evolve(told, cumulative=None, average_price=None)
                 self._emit(told)
@@ -298,7 +306,11 @@ class ScriptedBroker:
         name = fill.client_order_id or ""
         skewed = from_ns(self.agenda.now + self.script.skew)
         return evolve(
-            fill, client_order_id=self._names.get(name, name), executed_at=skewed, received_at=self._here()
+            fill,
+            client_order_id=None if _by_hand(name) else self._names.get(name, name),
+            executed_at=skewed,
+            received_at=self._here(),
+            foreign=_by_hand(name),
         )
 
     def _executed(self, fill: BrokerFill) -> None:
@@ -338,8 +350,16 @@ class ScriptedBroker:
         deliver = self._deliver
         if deliver is None or self._cut:
             self.agenda.after(SECOND, lambda: self._hand_soon(event))
-        else:
-            self._hand(deliver, event)
+            return
+
+        def had(looks: int) -> None:
+            if self._deliver != deliver:
+                self._hand_soon(event)
+            elif looks:
+                self.agenda.after(SECOND, lambda: had(looks - 1))
+
+        self._hand(deliver, event)
+        had(_TO_BE_HAD)
 
     def _hand(self, deliver: Callable[[BrokerEvent], None] | None, event: BrokerEvent) -> None:
         if deliver is not None and self._deliver == deliver:
@@ -381,7 +401,7 @@ class ScriptedBroker:
         if isinstance(query, OrderQuery):
             return self.order(query.ref.client_order_id)
         if isinstance(query, OpenOrdersQuery):
-            return tuple(self.open_orders())
+            return tuple(self._renamed(order) for order in self.venue.open_orders())
         if isinstance(query, FillsQuery):
             return self._fills(query)
         if isinstance(query, TimeQuery):
@@ -416,16 +436,21 @@ class ScriptedBroker:
         )
 
     def _renamed(self, order: BrokerOrder) -> BrokerOrder:
-        name = order.ref.client_order_id
-        own = self._names.get(name, name)
+        ref = self._own(order.ref)
         replaced_by = order.replaced_by
         return evolve(
             order,
-            ref=evolve(order.ref, client_order_id=own, wire={}, decided_at=None),
-            client_order_id=own,
+            ref=evolve(ref, wire={}, decided_at=None),
+            client_order_id=ref.client_order_id or None,
+            foreign=not ref.client_order_id,
             replaced_by=None if replaced_by is None else self._names.get(replaced_by, replaced_by),
             as_of=self._here(),
         )
+
+    def _own(self, ref: OrderRef) -> OrderRef:
+        """The name that an order was sent under; somebody else's bears none."""
+        name = ref.client_order_id
+        return evolve(ref, client_order_id="" if _by_hand(name) else self._names.get(name, name))
 
     # What no order asked for.
 
@@ -462,6 +487,17 @@ class ScriptedBroker:
         self.truth.executed(fill, self.agenda.now)
         self._emit(fill)
 
+    def _order_by_hand(self) -> None:
+        symbol = self._random.choice(sorted(self.instruments))
+        self._numbers += 1
+        self.struck[FaultKind.FOREIGN_ORDER] += 1
+        side, near = self._random.choice(((Side.BUY, Decimal("0.998")), (Side.SELL, Decimal("1.002"))))
+        price = round(Decimal(repr(self.board[symbol].close[-1])) * near, 2)
+        size = Decimal(self._random.randrange(1, 5))
+        request = OrderRequest(symbol, side, size, None, OrderType.LIMIT, TimeInForce.GTC, limit_price=price)
+        self.venue.submit(OrderRef(f"{_HAND}{self._numbers}", symbol), request, self.agenda.now)
+        self._publish()
+
     def _mend(self, kind: FaultKind) -> None:
         """Restate, or take back, an execution of an order that is over."""
         told = set(self.truth.aliases.values())
@@ -484,6 +520,10 @@ class ScriptedBroker:
 
     def _here(self) -> datetime:
         return from_ns(self.agenda.now)
+
+
+def _by_hand(name: str | None) -> bool:
+    return (name or "").startswith(_HAND)
 
 
 def _names(event: BrokerFill | OrderUpdate) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from attrs import evolve
 
@@ -179,7 +179,12 @@ class Live:
 
 
 def build(
-    instruments: Mapping[str, Instrument], journal: JournalWriter, *, seed: int, raises_at: int = -1
+    instruments: Mapping[str, Instrument],
+    journal: JournalWriter,
+    *,
+    seed: int,
+    raises_at: int = -1,
+    foreign: Literal["halt", "adopt"] = "adopt",
 ) -> Live:
     """A core that knows nothing yet."""
     strategy = Busy()
@@ -188,7 +193,14 @@ def build(
         symbol: SymbolBook(instrument, Series(symbol, "10s")) for symbol, instrument in instruments.items()
     }
     ledger = Ledger(currency="USD", cash=CASH, account=ACCOUNT)
-    board = RiskBoard(_RISK, books=books, ledger=ledger, capabilities=_CAPABILITIES, interval_ns=10 * SECOND)
+    board = RiskBoard(
+        _RISK,
+        books=books,
+        ledger=ledger,
+        capabilities=_CAPABILITIES,
+        interval_ns=10 * SECOND,
+        compares_clocks=True,
+    )
     kernel = LiveKernel(
         strategy=strategy,
         settings=KernelSettings(run_id="day", strategy="Busy", account=ACCOUNT, interval="10s", warmup=2),
@@ -203,7 +215,8 @@ def build(
             live=True,
             account=ACCOUNT,
             first_start="adopt",
-            foreign="adopt",
+            foreign=foreign,
+            clock=30.0,
             not_found_is_final_after=FINAL_AFTER,
         ),
         view,
@@ -214,7 +227,7 @@ def build(
         risk=board,
         reconciler=reconciler,
         settings=LiveSettings(
-            adopt_foreign=True, snapshot_every=50, history=50, max_decision_age=OLDEST / SECOND
+            adopt_foreign=foreign == "adopt", snapshot_every=50, history=50, max_decision_age=OLDEST / SECOND
         ),
         books=view,
     )

@@ -33,7 +33,7 @@ from simulation.feed import ScriptedFeed
 from simulation.invariants import LocalBooks, Need, Sent, Violation
 from simulation.operator import Operator, Order
 from simulation.process import Crash, Process, journal_of
-from simulation.script import OPENS_AT, FaultKind, Script
+from simulation.script import APART, OPENS_AT, FaultKind, Script
 
 __all__ = ["Day", "DayReport", "Violated", "live_a_day"]
 
@@ -107,6 +107,7 @@ class Day:
         self._given: Counter[str] = Counter()
         self._seen = _Seen(frozenset(), frozenset())
         self._exits: set[str] = set()
+        self._by_hand: set[str] = set()
         self._tape: list[Input] = []
         self._decided: list[Action] = []
         self._events = 0
@@ -138,7 +139,11 @@ class Day:
         """A core as a new process has it."""
         raising = [number for number, kind in self._scheduled() if kind is FaultKind.CALLBACK_RAISES]
         return build(
-            self.instruments, journal, seed=self.script.seed, raises_at=raising[0] if raising else -1
+            self.instruments,
+            journal,
+            seed=self.script.seed,
+            foreign=self.script.foreign,
+            raises_at=raising[0] if raising else -1,
         )
 
     # What the process tells the stage.
@@ -170,6 +175,11 @@ class Day:
         """It died; another one starts a while later."""
         kind, _, away = self._crashes.pop(0)
         self.report.crashes += 1
+        working = tuple(process.live.open_orders())
+        if any(order.version or order.change_ref is not None for order in working):
+            self.broker.struck[FaultKind.CRASH_AMID_REPLACE] += 1
+        if any(order.group is not None for order in working):
+            self.broker.struck[FaultKind.CRASH_AMID_GROUP] += 1
         self._plan(self.operator.meddles(self.agenda.now, away))
         amid = kind in _COMMITS
         broken = self.disk_fails or process.journal.broken
@@ -219,6 +229,10 @@ class Day:
         for name, text in invariants.nothing_invented(truth, local):
             self._violated(name, text)
         self._check("I6", invariants.exposure_counted(local, self._need(process, local)))
+        if self.script.foreign == "halt":
+            halted = {s for s in self.instruments if process.live.states.state(s) is TradingState.HALTED}
+            self._check("I7", invariants.foreign_halts(local, self._by_hand, halted))
+            self._by_hand |= {key for key, fill in local.executions.items() if fill.foreign}
         self._check("data", invariants.bars_in_order(process.live.bars(), self.feed.said))
 
     def stall(self) -> int:
@@ -274,6 +288,7 @@ class Day:
             # Where this very input says what became of the order, there is no doubt any more.
             doubted=symbol in self._seen.doubted and symbol in _doubted(process),
             ended=process.finished is not None or self.disk_fails or process.live.core.failed,
+            apart=abs(self.script.skew) >= APART,
             times=self._given[action.intent],
             exit=exits,
         )
@@ -359,7 +374,10 @@ class Day:
             self._check("data", invariants.bars_to_the_last_word(bars, self.feed.told, due, excused))
         named = self.script.halts or self.operator.leaves_halted
         self._check("progress", self.operator.obeyed(process.live.core.latches or {}))
-        self._check("progress", invariants.ends_active(process.live.halted(), named=named))
+        meddled = {fill.symbol for fill in local.executions.values() if fill.foreign}
+        by_hand = meddled if self.script.foreign == "halt" else set()
+        halted = {scope: why for scope, why in process.live.halted().items() if scope not in by_hand}
+        self._check("progress", invariants.ends_active(halted, named=named))
         if not named and not process.line.gate.open:
             self._violated("progress", f"the gate is shut at the end: {process.line.gate.reason}")
         came: dict[str, OrderStatus] = {}

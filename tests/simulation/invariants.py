@@ -6,7 +6,7 @@ wrong as texts, and knows nothing of how the run works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from itertools import pairwise
 
@@ -32,6 +32,7 @@ __all__ = [
     "ends_active",
     "executions_equal",
     "exposure_counted",
+    "foreign_halts",
     "no_doubt",
     "nothing_invented",
     "orders_come_out",
@@ -126,6 +127,7 @@ class Sent:
         halted: trading in its symbol was halted before the input that it was decided on.
         doubted: an order in its symbol was UNKNOWN before that input, and is.
         ended: the run had ended, its journal was broken, or its strategy had failed.
+        apart: the broker's clock is too far from this machine's.
         times: how often an intent of this name was handed out.
         exit: an order of the engine's own that closes a position.
     """
@@ -140,6 +142,7 @@ class Sent:
     doubted: bool
     ended: bool
     times: int
+    apart: bool = False
     exit: bool = False
 
 
@@ -236,6 +239,8 @@ def within_limits(sent: Sent, limits: Limits) -> Iterator[str]:
         return
     if sent.doubted:
         yield f"{sent.name} adds exposure in {sent.symbol}, where the outcome of an order is unknown"
+    if sent.apart:
+        yield f"{sent.name} adds exposure in {sent.symbol}, though the broker's clock is not this machine's"
     if sent.worst > limits.position:
         yield f"{sent.name} could take {sent.symbol} to {sent.worst} units, above {limits.position}"
     if sent.value is not None and sent.value > limits.order_value:
@@ -311,6 +316,13 @@ def same_decisions(first: Sequence[str], second: Sequence[str]) -> Iterator[str]
             return
     if len(first) != len(second):
         yield f"{len(first)} decisions were made, and {len(second)} on the same inputs"
+
+
+def foreign_halts(local: LocalBooks, known: Set[str], halted: Set[str]) -> Iterator[str]:
+    """I7: once a fill of somebody else is booked, its symbol is not traded; ``known`` were booked before."""
+    for key, fill in local.executions.items():
+        if fill.foreign and key not in known and fill.symbol not in halted:
+            yield f"{fill.symbol} is traded on after {fill.size} units of somebody else's ({key})"
 
 
 def ends_active(halted: Mapping[str, str], *, named: bool) -> Iterator[str]:

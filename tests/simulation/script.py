@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from random import Random
+from typing import Literal
 
 from attrs import field, frozen
 
 from simulation.clock import MILLISECOND, SECOND
 
-__all__ = ["LONGEST_DELAY", "OPENS_AT", "SYMBOLS", "TIMEOUT", "Fate", "FaultKind", "Script", "draw"]
+__all__ = ["APART", "LONGEST_DELAY", "OPENS_AT", "SYMBOLS", "TIMEOUT", "Fate", "FaultKind", "Script", "draw"]
 
 SYMBOLS = ("ABC", "XYZ")
 OPENS_AT = 1_704_207_600 * SECOND  # 2 January 2024, 15:00 UTC
@@ -18,6 +19,8 @@ _BAR = 10 * SECOND
 # From a send to the adapter giving up on its answer; what was sent before may arrive later still.
 TIMEOUT = 2 * SECOND
 LONGEST_DELAY = 8 * SECOND
+# Clocks that are so far apart forbid every order that adds exposure.
+APART = 800 * MILLISECOND
 
 
 class FaultKind(StrEnum):
@@ -43,11 +46,13 @@ class FaultKind(StrEnum):
     OUTAGE = "outage"
     MUTE = "mute"
     CLOCK_SKEW = "clock_skew"
+    CLOCKS_APART = "clocks_apart"
     CORRECTION = "correction"
     BUST = "bust"
     LATE_FEE = "late_fee"
     CASH_FLOW = "cash_flow"
     FOREIGN_TRADE = "foreign_trade"
+    FOREIGN_ORDER = "foreign_order"
     FEED_LOST = "feed_lost"
     FEED_GAP = "feed_gap"
     LATE_BAR = "late_bar"
@@ -60,6 +65,8 @@ class FaultKind(StrEnum):
     CRASH_BEFORE_SEND = "crash_before_send"
     CRASH_AFTER_SEND = "crash_after_send"
     CRASH_IDLE = "crash_idle"
+    CRASH_AMID_REPLACE = "crash_amid_replace"
+    CRASH_AMID_GROUP = "crash_amid_group"
     STALL = "stall"
     DISK_ERROR = "disk_error"
     OPERATOR_HALT = "operator_halt"
@@ -129,6 +136,7 @@ class Script:
         crashes: (kind, the how manyth such boundary it is, how long the process is away), in order.
         happenings: (when, kind) of what comes from outside.
         skew: what the broker's clock is ahead, nanoseconds.
+        foreign: what the run does about a fill of somebody else: "halt" the symbol, or "adopt" it.
         unique_ids: the broker refuses an order id that was used before; otherwise only while it is open.
         fills_at_once: market orders fill at once, and not at the next open.
         counts: updates of orders say how much is filled; else only executions do.
@@ -148,6 +156,7 @@ class Script:
     crashes: tuple[tuple[FaultKind, int, int], ...]
     happenings: tuple[tuple[int, FaultKind], ...]
     skew: int
+    foreign: Literal["halt", "adopt"]
     unique_ids: bool
     fills_at_once: bool
     counts: bool
@@ -216,6 +225,7 @@ def draw(seed: int) -> Script:
             (FaultKind.LATE_FEE, 0.5),
             (FaultKind.CASH_FLOW, 0.3),
             (FaultKind.FOREIGN_TRADE, 0.25),
+            (FaultKind.FOREIGN_ORDER, 0.25),
         )
         if random.random() < chance
     ]
@@ -242,7 +252,8 @@ def draw(seed: int) -> Script:
         outages=tuple(sorted(outages)),
         crashes=crashes,
         happenings=tuple(sorted(happenings)),
-        skew=random.choice((0, 0, random.randrange(-400 * MILLISECOND, 400 * MILLISECOND))),
+        skew=_skew(random, Random(f"apart {seed}")),
+        foreign=Random(f"foreign {seed}").choice(("halt", "adopt")),
         unique_ids=random.random() < 0.5,
         fills_at_once=random.random() < 0.5,
         counts=random.random() < 0.7,
@@ -256,6 +267,13 @@ def _feed_outages(random: Random, calm_from: int) -> tuple[tuple[int, int], ...]
         return ()
     begins = random.randrange(OPENS_AT, calm_from - 45 * SECOND)
     return ((begins, begins + random.randrange(SECOND, 40 * SECOND)),)
+
+
+def _skew(random: Random, apart: Random) -> int:
+    skew = random.choice((0, 0, random.randrange(-400 * MILLISECOND, 400 * MILLISECOND)))
+    if apart.random() < 0.08:
+        return apart.choice((-1, 1)) * apart.randrange(APART, 3 * SECOND)
+    return skew
 
 
 def _crash(random: Random) -> tuple[FaultKind, int, int]:

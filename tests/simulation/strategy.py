@@ -61,7 +61,7 @@ class Busy(Strategy):
         price = self.close(symbol)
         near = round(price * (1 - 0.003 * (1 if size > 0 else -1)), 2)
         act = random.choice(
-            ("market", "ioc", "limit", "limit", "stop", "bracket", "cancel", "replace", "target")
+            ("market", "ioc", "limit", "limit", "stop", "bracket", "oco", "cancel", "replace", "target")
         )
         self.ordered += 1
         if act == "market":
@@ -77,6 +77,10 @@ class Busy(Strategy):
             up, down = round(price * 1.006, 2), round(price * 0.994, 2)
             profit, loss = (up, down) if size > 0 else (down, up)
             self.order_bracket(symbol, size, take_profit=profit, stop_loss=loss)
+        elif act == "oco":
+            up, down = round(price * 1.006, 2), round(price * 0.994, 2)
+            profit, loss = (down, up) if size > 0 else (up, down)
+            self.order_oco(symbol, size, take_profit=profit, stop_loss=loss)
         elif act == "target":
             self.order_target_percent(symbol, random.choice((0.0, 0.03, -0.03)))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from attrs import evolve
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeInForce
-from alphaweave.live.actions import OrderQuery, SendCancel, SendSubmit
+from alphaweave.live.actions import OpenOrdersQuery, OrderQuery, SendCancel, SendSubmit
 from alphaweave.live.inputs import OutcomeKind, SendOutcome
 from alphaweave.live.reports import BrokerEvent, BrokerFill, ConnectionLost, ConnectionRestored
 from simulation.broker import ScriptedBroker
@@ -179,3 +180,19 @@ def test_the_next_process_may_ask_for_a_cancel_under_the_name_of_the_last() -> N
     assert [outcome.kind for outcome in bench.outcomes] == [OutcomeKind.CANCEL_REJECTED] * 2
     bench.broker.send(cancel, bench.outcomes.append)
     assert len(list(at_most_one_order(bench.broker.truth))) == 1
+
+
+def test_an_order_of_somebody_else_works_and_fills_under_no_name() -> None:
+    """It is in the answer on open orders, and among nobody's own."""
+    bench = Bench(Fate(None, 1, 1))
+    bench.broker.happen(FaultKind.FOREIGN_ORDER)
+    answers: list[Any] = []
+    bench.broker.ask(OpenOrdersQuery(1), lambda answer, error: answers.append(answer))
+    for number in range(1, 20):
+        bench.agenda.at(OPENS_AT + (number + 1) * 10 * SECOND, partial(bench.broker.on_bar, number))
+    bench.wait(250)
+    (((order,),),) = [answers]
+    assert (order.foreign, order.client_order_id, bench.broker.open_orders()) == (True, None, [])
+    fills = [event for event in bench.events if isinstance(event, BrokerFill)]
+    assert fills
+    assert all(fill.foreign and fill.client_order_id is None for fill in fills)

@@ -176,7 +176,8 @@ def test_exposure_that_is_not_counted_is_told(local: LocalBooks) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"worst": Decimal(101)}, {"value": Decimal("1000.01")}, {"doubted": True}]
+    "change",
+    [{"worst": Decimal(101)}, {"value": Decimal("1000.01")}, {"doubted": True}, {"apart": True}],
 )
 def test_an_order_beyond_a_limit_is_told_unless_it_reduces(sent: Sent, change: dict[str, Any]) -> None:
     """I6 is about exposure that is added."""
@@ -251,3 +252,12 @@ def test_bars_that_are_missing_or_not_as_they_were_restated_are_told() -> None:
     ]
     restated = {("ABC", 30): (1.0, 2.0, 0.5, 0.5, 101.0)}
     assert len(list(invariants.bars_to_the_last_word(bars, restated, ends, [("ABC", 10, 20)]))) == 1
+
+
+def test_somebody_elses_fill_that_halts_nothing_is_told(local: LocalBooks) -> None:
+    """Each is looked at once: an operator may lift the halt."""
+    meddled = evolve(local, executions={"h": fill("h", foreign=True)})
+    assert len(list(invariants.foreign_halts(meddled, set(), {"XYZ"}))) == 1
+    assert not list(invariants.foreign_halts(meddled, set(), {"ABC"}))
+    assert not list(invariants.foreign_halts(meddled, {"h"}, set()))
+    assert not list(invariants.foreign_halts(local, set(), set()))

@@ -215,10 +215,13 @@ class Kernel(Bookkeeper):
         )
 
     def tell_order(self, order: Order) -> None:
-        if not self.hears_orders or self.stopped:
+        if not self.hears_orders:
             return
-        # It may come to the same status at the same quantity again: in doubt twice, or after a bust.
+        # It may come to the same status at the same quantity again: in doubt twice, or after a bust. Counted
+        # after a stop as well: what the journal is read into was not stopped.
         order.told += 1
+        if self.stopped:
+            return
         self._begin(f"order:{order.id}:{order.status.value}:{order.filled}:{order.told}")
         event = OrderEvent(OrderHandle(order, self.desk), order.status, order.reason, order.text, self.when())
         self._call("on_order", self.strategy.on_order, event)
