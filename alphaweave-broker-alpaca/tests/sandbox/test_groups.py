@@ -39,7 +39,9 @@ def test_bracket_waits_for_its_whole_entry(at_sandbox: Callable[..., None]) -> N
         assert [leg.type.value for leg in sent.legs] == ["limit", "stop"]
         entry = site.venue.truth().orders[0].client_order_id
         await site.venue.fill(entry, Decimal(1))
+        await site.venue.set_price("PART", Decimal(60))
         assert await statuses(site, client, sent) == ["partially_filled", "held", "held"]
+        await site.venue.set_price("PART", Decimal(51))
         await site.venue.set_price("PART", Decimal(50))
         assert await statuses(site, client, sent) == ["filled", "new", "held"]
 
@@ -137,6 +139,47 @@ def test_oco_protects_a_position(at_sandbox: Callable[..., None]) -> None:
         await site.venue.set_price("PART", Decimal("39.5"))
         assert await statuses(site, client, sent) == ["canceled", "filled"]
         assert site.venue.truth().executions[-1].price == Decimal("39.5")
+
+    at_sandbox(scenario)
+
+
+def test_stop_is_met_only_with_its_whole_entry(at_sandbox: Callable[..., None]) -> None:
+    """A price that is below the stop fills the entry; while a part of that was missing, it met no stop."""
+
+    async def scenario(site: Any) -> None:
+        client = site.trading()
+        body = {"symbol": "KO", "qty": "4", "side": "sell", "type": "limit", "time_in_force": "gtc"}
+        exits = {"take_profit": {"limit_price": "40"}, "stop_loss": {"stop_price": "70"}}
+        short = {**body, "limit_price": "60", "order_class": "bracket", **exits, "client_order_id": "one"}
+        sent = await site.call(client.post, "/orders", short)
+        await site.venue.fill("one", Decimal(1))
+        site.venue.venue.order(sent["id"]).limit_price = Decimal(90)
+        await site.venue.set_price("PART", Decimal(75))
+        assert len(site.venue.truth().executions) == 1
+        await site.venue.fill("one")
+        await site.venue.set_price("PART", Decimal(70))
+        assert [(one.side.value, one.size) for one in site.venue.truth().executions] == [
+            ("sell", 1),
+            ("sell", 3),
+            ("buy", 4),
+        ]
+
+    at_sandbox(scenario)
+
+
+def test_stop_to_buy_buys_only_so_far_above(at_sandbox: Callable[..., None]) -> None:
+    """It is worked as a stop limit: two and a half percent above the stop, four below fifty dollars."""
+
+    async def scenario(site: Any) -> None:
+        client = site.trading()
+        for stop, beyond, within in (("60", "61.51", "61.5"), ("40", "41.61", "41.6")):
+            body = {"symbol": "KO", "qty": "1", "side": "buy", "type": "stop", "time_in_force": "day"}
+            sent = await site.call(client.post, "/orders", {**body, "stop_price": stop})
+            await site.venue.set_price("PART", Decimal(beyond))
+            assert (await site.call(client.get_order_by_id, sent["id"]))["status"] == "new"
+            await site.venue.set_price("PART", Decimal(within))
+            assert (await site.call(client.get_order_by_id, sent["id"]))["filled_avg_price"] == within
+            await site.venue.set_price("PART", Decimal(1))
 
     at_sandbox(scenario)
 

@@ -19,6 +19,7 @@ from alpaca.data.requests import (
     StockTradesRequest,
 )
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
+from attrs import evolve
 
 from alphaweave.core.market import Bar, Quote, Trade
 
@@ -56,6 +57,23 @@ def test_history_is_paged_and_aggregated(at_sandbox: Callable[..., None]) -> Non
             (BEGIN, 2000, 20),
             (BEGIN + timedelta(minutes=5), 1000, 10),
         ]
+
+    at_sandbox(scenario)
+
+
+def test_page_may_end_before_its_limit(at_sandbox: Callable[..., None]) -> None:
+    """Only the token says that there is no more; the library follows it."""
+
+    async def scenario(site: Any) -> None:
+        begin = BEGIN - timedelta(days=2)
+        shift = begin - BEGIN
+        bars = [minute(number) for number in range(2_700)]
+        await site.venue.load([evolve(bar, start=bar.start + shift, end=bar.end + shift) for bar in bars])
+        query = {"symbols": "KO", "timeframe": "1Min", "limit": 10_000, "start": begin.isoformat()}
+        answer = await site.call(site.stocks().get, "/stocks/bars", query)
+        assert (len(answer["bars"]["KO"]), answer["next_page_token"]) == (2_600, "KO|2600")
+        request = StockBarsRequest(symbol_or_symbols="KO", timeframe=TimeFrame.Minute, start=begin)
+        assert len((await site.call(site.stocks().get_stock_bars, request))["KO"]) == 2_700
 
     at_sandbox(scenario)
 
@@ -189,6 +207,11 @@ def test_data_socket_speaks_plain_text_and_refuses_in_its_words(at_sandbox: Call
                 ["KO"],
                 [],
             )
+            await site.venue.publish_trade(Trade("ONE", BEGIN, 60.25, 10.0))
+            await site.venue.publish_quote(Quote("PART", BEGIN, 60.0, 60.5, 1.0, 2.0))
+            await site.venue.publish_trade(Trade("PART", BEGIN, 60.5, 10.0))
+            (row,) = await socket.receive_json(timeout=5)
+            assert (row["T"], row["S"], row["p"], row["t"]) == ("t", "KO", 60.5, "2031-03-04T14:30:00Z")
             (rest,) = await ask({"action": "unsubscribe", "trades": ["KO"]})
             assert (rest["trades"], rest["bars"]) == ([], ["*"])
             for feed, keys, code in (

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from alphaweave.core.errors import RunRefused
+from alphaweave.core.market import Bar
 from alphaweave_broker_alpaca.sandbox.playback import Playback
 
 NOW = datetime(2031, 3, 4, 15, 30, tzinfo=UTC)
@@ -88,6 +89,29 @@ def test_played_minutes_trade_and_are_told(at_sandbox: Callable[..., None], tmp_
         found = await site.call(site.stocks().get, "/stocks/bars", query)
         assert [row["c"] for row in found["bars"]["FB"]] == [10.0, 11.0, 12.0, 13.0]
         assert site.venue.truth().balances == {"USD": Decimal("1000002.5")}
+
+    at_sandbox(scenario, data=path)
+
+
+def test_minute_meets_who_was_there_and_the_stop_first(
+    at_sandbox: Callable[..., None], tmp_path: Path
+) -> None:
+    """A minute that could meet both exits meets the stop; who came during it gets its close alone."""
+    path = minutes(tmp_path / "a.csv", NOW - timedelta(minutes=1), [50.0, 50.0])
+
+    async def scenario(site: Any) -> None:
+        client = site.trading()
+        body = {"symbol": "FB", "qty": "1", "side": "buy", "time_in_force": "gtc"}
+        exits = {"take_profit": {"limit_price": "50.5"}, "stop_loss": {"stop_price": "49.5"}}
+        await site.call(client.post, "/orders", {**body, "type": "market"})
+        await site.venue.set_price("FB", Decimal(50))
+        oco = {"side": "sell", "type": "limit", "order_class": "oco", **exits}
+        late = await site.call(client.post, "/orders", {**body, **oco})
+        site.venue.clock.advance(60)
+        assert (await site.call(client.get_order_by_id, late["id"]))["status"] == "new"
+        at = site.venue.now() - timedelta(seconds=1)
+        await site.venue.play(Bar("FB", "1m", at, at + timedelta(minutes=1), 50.0, 51.0, 49.0, 50.0, 100.0))
+        assert [one.price for one in site.venue.truth().executions] == [50, Decimal("49.5")]
 
     at_sandbox(scenario, data=path)
 

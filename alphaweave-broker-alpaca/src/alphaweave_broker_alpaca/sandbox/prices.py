@@ -19,6 +19,9 @@ __all__ = ["MinuteBar", "Prices", "Row", "bad_request", "page", "stretch", "time
 
 _UNITS = {"Min": 1, "T": 1, "Hour": 60, "H": 60, "Day": 1440, "D": 1440}
 _SEPARATOR = "|"
+_LARGEST_LIMIT = 10_000
+# A page ends at about 256 KiB, whatever limit was asked for.
+_LARGEST_PAGE = 2_600
 Row = dict[str, Any]
 
 
@@ -144,7 +147,7 @@ def timeframe(text: str) -> int:
 
 
 def page(
-    query: Mapping[str, str], found: Mapping[str, Sequence[Row]], largest: int = 10_000
+    query: Mapping[str, str], found: Mapping[str, Sequence[Row]]
 ) -> tuple[dict[str, list[Row]], str | None]:
     """One page of rows by symbol, and the token of the next; the limit counts all rows together.
 
@@ -152,11 +155,11 @@ def page(
         Refused: a limit that is none.
     """
     text = query.get("limit", "1000")
-    if not text.isdigit() or not 0 < int(text) <= largest:
+    if not text.isdigit() or not 0 < int(text) <= _LARGEST_LIMIT:
         raise bad_request(f"invalid limit: {text}")
     skip = _skipped(query.get("page_token"))
     symbols = sorted(found)
-    room, answer = int(text), dict[str, list[Row]]()
+    room, answer = min(int(text), _LARGEST_PAGE), dict[str, list[Row]]()
     reverse = query.get("sort", "asc") == "desc"
     for symbol in symbols:
         if skip is not None and symbol < skip[0]:
