@@ -51,7 +51,7 @@ class ToyFeedVenue(FeedControl):
         symbol: Instrument(symbol=symbol, venue_symbol=venue) for symbol, venue in names.items()
     }
     secrets = ("toy-s3cret",)
-    patience = 2.0
+    patience = 2.5
 
     def __init__(self) -> None:
         self.clock = RunningClock()

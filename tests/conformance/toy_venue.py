@@ -71,7 +71,7 @@ class ToyVenue(VenueControl):
         "TWO": Instrument(symbol="TWO", venue_symbol="TWO.X", size_step=Decimal("0.001"), fractional=True),
     }
     secrets = ("toy-s3cret",)
-    patience = 1.5
+    patience = 2.5
 
     def __init__(self) -> None:
         self.clock = RunningClock()
