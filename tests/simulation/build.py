@@ -127,7 +127,8 @@ class Live:
         for key, execution in ledger.executions.items():
             if execution.fill is not None and not execution.busted and id(execution) not in entered:
                 entered.add(id(execution))
-                executions[key] = evolve(execution.booked, fees=execution.fees)
+                told = execution.booked
+                executions[key] = told if told.fees == execution.fees else evolve(told, fees=execution.fees)
         return LocalBooks(
             executions=executions,
             positions={symbol: position.quantity for symbol, position in ledger.positions.items()},

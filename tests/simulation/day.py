@@ -224,6 +224,8 @@ class Day:
 
     def after(self, process: Process) -> None:
         """An input is decided, and its actions are under way: safety."""
+        if process.live.core.failed:
+            self.broker.struck[FaultKind.CALLBACK_RAISES] = 1
         truth, local = self.broker.truth, process.live.books()
         self._check("I1", invariants.at_most_one_order(truth))
         for name, text in invariants.nothing_invented(truth, local):
@@ -331,13 +333,11 @@ class Day:
         self.feed.on_bar(number)
 
     def _happen(self, kind: FaultKind) -> None:
-        if kind is FaultKind.CALLBACK_RAISES:
-            self.broker.struck[kind] += 1
-        elif kind is FaultKind.DISK_ERROR:
+        if kind is FaultKind.DISK_ERROR:
             self.disk_fails = True
         elif kind is FaultKind.OPERATOR_HALT:
             self._say(Order(self.agenda.now, Verb.HALT))
-        else:
+        elif kind is not FaultKind.CALLBACK_RAISES:
             self.broker.happen(kind)
 
     def _plan(self, orders: Iterable[Order]) -> None:
