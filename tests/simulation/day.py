@@ -17,13 +17,14 @@ from alphaweave.core.errors import InvariantViolation, JournalError, StateError
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderRequest, OrderStatus, Side
-from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
+from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit, Tell
 from alphaweave.live.control_records import Verb
 from alphaweave.live.inputs import CommandInput, Input
 from alphaweave.live.journal_records import RunIdentity
 from alphaweave.live.live_ports import JournalWriter, NullJournal
 from alphaweave.live.sending_line import OrderSend, Send
 from alphaweave.live.trading_state import TradingState
+from alphaweave.monitoring.monitor import Alert
 from simulation import invariants
 from simulation.broker import ACCOUNT, ScriptedBroker
 from simulation.build import LIMITS, OLDEST, Live, build
@@ -221,6 +222,9 @@ class Day:
     def decided(self, actions: tuple[Action, ...]) -> None:
         """This is what the core wants done."""
         self._decided.extend(actions)
+        for note in (note for action in actions if isinstance(action, Tell) for note in action.notes):
+            if isinstance(note, Alert) and note.code == "bad_bar":
+                self._violated("data", f"a good bar is told to be bad: {note.message}")
 
     def after(self, process: Process) -> None:
         """An input is decided, and its actions are under way: safety."""
