@@ -186,6 +186,7 @@ def check_plugins(environment: Environment, folders: Iterable[Path]) -> str:
         for group, points in tomllib.loads((folder / "pyproject.toml").read_text())["project"][
             "entry-points"
         ].items()
+        if group in KINDS
         for name in points
     }
     listed = json.loads(environment.command("plugins", "--json"))

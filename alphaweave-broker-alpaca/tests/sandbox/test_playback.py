@@ -50,6 +50,23 @@ def test_file_begins_when_it_is_told_to(tmp_path: Path) -> None:
     ]
 
 
+def test_old_file_is_played_from_its_first_minute(at_sandbox: Callable[..., None], tmp_path: Path) -> None:
+    """Its dates are the present's, and the market does not close."""
+    path = minutes(tmp_path / "a.csv", datetime(2012, 5, 18, tzinfo=UTC), [10.0, 11.0])
+
+    async def scenario(site: Any) -> None:
+        assert await site.call(site.stocks().get, "/stocks/bars/latest", {"symbols": "FB"}) == {"bars": {}}
+        site.venue.clock.advance(12 * 3600)
+        clock = await site.call(site.trading(raw=False).get_clock)
+        assert clock.is_open
+        (bar,) = (await site.call(site.stocks().get, "/stocks/bars/latest", {"symbols": "FB"}))[
+            "bars"
+        ].values()
+        assert (bar["t"][:16], bar["c"]) == ("2031-03-04T15:31", 11.0)
+
+    at_sandbox(scenario, data=path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

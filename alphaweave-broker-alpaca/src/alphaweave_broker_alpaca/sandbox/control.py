@@ -105,7 +105,7 @@ class AlpacaSandbox(VenueControl, FeedControl):
         self.instruments: Mapping[str, Instrument] = {
             ours: assets[theirs].instrument(ours) for ours, theirs in self.names.items()
         }
-        hours = Hours(options.holidays, always_open=options.always_open)
+        hours = Hours(options.holidays, always_open=options.always_open or self._playback.old)
         account = Account(options.cash, options.multiplier, to_ns(now()))
         self.account_id = account.number
         self.venue = Venue(

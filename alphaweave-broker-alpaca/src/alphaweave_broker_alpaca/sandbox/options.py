@@ -18,7 +18,8 @@ class SandboxOptions:
         port: where to listen on loopback; 0 is any free one.
         data: a CSV file with the columns symbol, date, open, high, low, close, volume; one row for a minute.
         begin: the instant of ``data`` that is the present when the sandbox starts, with an offset; what comes
-            before is history, what comes after is played. Without it the dates count as they are.
+            before is history, what comes after is played. Without it the dates count as they are; but a file
+            that ends in the past is played from its first minute, in a market that never closes.
         symbols: stocks that it trades beside its own and those of ``data``.
         cash: what the account begins with, USD.
         multiplier: buying power for each dollar of equity: 1, 2 or 4.

@@ -22,6 +22,7 @@ class Playback:
 
     Attributes:
         symbols: those that the file has.
+        old: it ended before the present, and nobody said where to begin: it is played from its first minute.
     """
 
     def __init__(self, path: Path | None, begin: str | None, now: datetime) -> None:
@@ -31,8 +32,10 @@ class Playback:
             RunRefused: it is not such a file, or ``begin`` is no instant.
         """
         rows = [] if path is None else _rows(path)
-        if begin is not None:
-            shift = now - _instant(begin, "begin")
+        starts = [bar.start for _, bar in rows]
+        self.old = begin is None and bool(rows) and max(starts) < now
+        if begin is not None or self.old:
+            shift = now - (min(starts) if begin is None else _instant(begin, "begin"))
             rows = [(symbol, evolve(bar, start=bar.start + shift)) for symbol, bar in rows]
         self._rows = sorted(rows, key=lambda row: row[1].start)
         self.symbols = tuple(dict.fromkeys(symbol for symbol, _ in self._rows))
