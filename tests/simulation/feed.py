@@ -178,7 +178,9 @@ class ScriptedFeed:
         if kind is FaultKind.DOUBLED_BAR:
             self._agenda.after(late + later, lambda: line.hear(self._bar(symbol, end)))
         elif kind is FaultKind.BAR_CORRECTION:
-            self._agenda.after(late + later, lambda: self._correct(symbol, end))
+            # Half of them while a slice may still wait for another symbol.
+            soon = self._random.choice((later, later // 8))
+            self._agenda.after(late + soon, lambda: self._correct(symbol, end))
 
     def _correct(self, symbol: str, end: int) -> None:
         opens, high, low, closes, volume = self.said[symbol, end][-1]

@@ -10,7 +10,7 @@ from simulation.mutants import Mutant, applied, hunt, mutants
 
 _ALL = mutants()
 _LEAST = 20
-_INVARIANTS = {f"I{number}" for number in range(1, 10)} | {"progress"}
+_INVARIANTS = {f"I{number}" for number in range(1, 10)} | {"data", "progress"}
 _SEEDS = 1_000
 
 
