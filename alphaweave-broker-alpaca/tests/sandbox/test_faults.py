@@ -32,11 +32,11 @@ def limit(**changes: Any) -> dict[str, Any]:
 
 
 def impatient(site: Any) -> Any:
-    """A client that repeats nothing, and waits a tenth of a second for an answer."""
+    """A client that repeats nothing, and waits half a second for an answer."""
     client = site.trading()
     client._retry = 0
     ask = client._session.request
-    client._session.request = lambda *words, **named: ask(*words, timeout=0.1, **named)
+    client._session.request = lambda *words, **named: ask(*words, timeout=0.5, **named)
     return client
 
 
@@ -66,7 +66,7 @@ def test_fault_befalls_one_submission(
             await site.call(client.post, "/orders", limit(client_order_id="one"))
         if status is not None:
             assert caught.value.status_code == status
-        await site.call(client.post, "/orders", limit(client_order_id="two"))
+        await site.call(site.trading().post, "/orders", limit(client_order_id="two"))
         ids = [order.client_order_id for order in site.venue.truth().orders]
         assert ids == (["one", "two"] if done else ["two"])
         sent = [one.client_order_ids for one in site.venue.requests if one.action is Action.SUBMIT]
@@ -184,7 +184,7 @@ def test_mute_venue_keeps_the_connection_and_loses_what_is_said(at_sandbox: Call
     async def scenario(site: Any) -> None:
         stream = await site.listen()
         client = impatient(site)
-        await site.call(client.post, "/orders", limit(client_order_id="one"))
+        await site.call(site.trading().post, "/orders", limit(client_order_id="one"))
         await site.until(lambda: len(site.heard) == 2)
         await site.venue.mute(True)
         with pytest.raises(NOTHING_CAME):

@@ -136,6 +136,7 @@ def test_stock_stream_brings_what_happens(at_sandbox: Callable[..., None]) -> No
         stream = site.stock_stream(raw=False)
         stream.subscribe_bars(site.hear, "*")
         stream.subscribe_updated_bars(site.hear, "KO")
+        stream.subscribe_daily_bars(site.hear, "KO")
         stream.subscribe_trades(site.hear, "KO")
         stream.subscribe_quotes(site.hear, "KO")
         await site.watch(stream)
@@ -145,9 +146,10 @@ def test_stock_stream_brings_what_happens(at_sandbox: Callable[..., None]) -> No
         await site.venue.publish_trade(Trade("PART", BEGIN, 60.25, 10.0))
         await site.venue.publish_quote(Quote("PART", BEGIN, 60.0, 60.5, 1.0, 2.0))
         await site.venue.publish_trade(Trade("ONE", BEGIN, 60.25, 10.0))
-        await site.until(lambda: len(site.heard) == 5)
-        bar, corrected, other, trade, quote = site.heard
+        await site.until(lambda: len(site.heard) == 6)
+        bar, day, corrected, other, trade, quote = site.heard
         assert (bar.symbol, bar.timestamp, bar.close, bar.volume) == ("KO", BEGIN, 60.0, 500)
+        assert (day.timestamp, day.volume) == (datetime(2031, 3, 4, 5, tzinfo=UTC), 500)
         assert (corrected.close, other.symbol) == (60.5, "BRK.A")
         assert (trade.price, trade.size, trade.exchange) == (60.25, 10, "V")
         assert (quote.bid_price, quote.ask_price, quote.ask_size) == (60.0, 60.5, 2)

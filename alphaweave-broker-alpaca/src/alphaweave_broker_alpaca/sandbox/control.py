@@ -36,7 +36,7 @@ from alphaweave_broker_alpaca.sandbox.lines import LineState
 from alphaweave_broker_alpaca.sandbox.options import SandboxOptions
 from alphaweave_broker_alpaca.sandbox.orders import Order
 from alphaweave_broker_alpaca.sandbox.playback import MINUTE, Playback
-from alphaweave_broker_alpaca.sandbox.prices import MinuteBar, Prices
+from alphaweave_broker_alpaca.sandbox.prices import DAY_MINUTES, MinuteBar, Prices
 from alphaweave_broker_alpaca.sandbox.server import Server
 from alphaweave_broker_alpaca.sandbox.trade_stream import TradeStream
 from alphaweave_broker_alpaca.sandbox.trading_routes import TradingRoutes
@@ -326,11 +326,16 @@ class AlpacaSandbox(VenueControl, FeedControl):
         sides = (bar.close, 100.0)
         self._publish("q", asset, self.prices.add_quote(asset.symbol, end, sides, sides))
         self.venue.trade_minute(asset.symbol, bar)
+        self._tell_bar(asset, bar)
+
+    def _tell_bar(self, asset: Asset, bar: MinuteBar) -> None:
+        """A minute that is over, and the day so far."""
         self._publish("b", asset, self.prices.add_bar(asset.symbol, bar))
+        day = self.prices.bars(asset.symbol, DAY_MINUTES, bar.start - timedelta(days=1), bar.start)[-1]
+        self._publish("d", asset, day)
 
     async def publish(self, bar: Bar) -> None:
-        asset = self._asset(bar.symbol)
-        self._publish("b", asset, self.prices.add_bar(asset.symbol, _minute(bar)))
+        self._tell_bar(self._asset(bar.symbol), _minute(bar))
 
     async def load(self, bars: Sequence[Bar]) -> None:
         for bar in bars:

@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alphaweave.testing.sandbox import Action
-from alphaweave_broker_alpaca.sandbox.prices import Prices, Row, bad_request, page, stretch, timeframe, told
+from alphaweave_broker_alpaca.sandbox.prices import (
+    DAY_MINUTES,
+    Prices,
+    Row,
+    bad_request,
+    page,
+    stretch,
+    timeframe,
+    told,
+)
 from alphaweave_broker_alpaca.sandbox.server import Answer, Call, Route
 
 __all__ = ["DataRoutes"]
@@ -15,7 +24,6 @@ __all__ = ["DataRoutes"]
 _KINDS = ("bars", "trades", "quotes")
 _FEEDS = frozenset({"iex", "sip", "delayed_sip", "boats", "overnight", "otc"})
 _RECENT = timedelta(minutes=15)
-_DAY = 1440
 
 
 class DataRoutes:
@@ -80,7 +88,7 @@ class DataRoutes:
 
     def _snapshot(self, symbol: str) -> dict[str, Any]:
         now = self._now()
-        days = self._prices.bars(symbol, _DAY, now - timedelta(days=10), now)
+        days = self._prices.bars(symbol, DAY_MINUTES, now - timedelta(days=10), now)
         found = {
             "latestTrade": self._prices.latest(symbol, "trades"),
             "latestQuote": self._prices.latest(symbol, "quotes"),

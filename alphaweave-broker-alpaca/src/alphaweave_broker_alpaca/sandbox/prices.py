@@ -15,9 +15,10 @@ from alphaweave_broker_alpaca.sandbox.hours import NEW_YORK
 from alphaweave_broker_alpaca.sandbox.orders import stamp
 from alphaweave_broker_alpaca.sandbox.refusals import Refused
 
-__all__ = ["MinuteBar", "Prices", "Row", "bad_request", "page", "stretch", "timeframe", "told"]
+__all__ = ["DAY_MINUTES", "MinuteBar", "Prices", "Row", "bad_request", "page", "stretch", "timeframe", "told"]
 
-_UNITS = {"Min": 1, "T": 1, "Hour": 60, "H": 60, "Day": 1440, "D": 1440}
+DAY_MINUTES = 1440
+_UNITS = {"Min": 1, "T": 1, "Hour": 60, "H": 60, "Day": DAY_MINUTES, "D": DAY_MINUTES}
 _SEPARATOR = "|"
 _LARGEST_LIMIT = 10_000
 # A page ends at about 256 KiB, whatever limit was asked for.
@@ -204,7 +205,7 @@ def _text(at: datetime) -> str:
 
 
 def _bucket(at: datetime, minutes: int) -> datetime:
-    if minutes % 1440:
+    if minutes % DAY_MINUTES:
         return datetime.fromtimestamp(at.timestamp() // (minutes * 60) * minutes * 60, UTC)
     midnight = at.astimezone(NEW_YORK).replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight.astimezone(UTC)
