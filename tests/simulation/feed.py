@@ -68,6 +68,8 @@ class ScriptedFeed:
         self._agenda = agenda
         self._struck = struck
         self._random = Random(f"feed {script.seed}")
+        # Of a slow feed the bars of one slice come well apart.
+        self._slowest = self._random.choice((60 * MILLISECOND, 60 * MILLISECOND, 1_500 * MILLISECOND))
         self._line: _Line | None = None
         self._waits: tuple[_Take, int | None] | None = None
         self._lost = False
@@ -163,7 +165,7 @@ class ScriptedFeed:
 
     def _send(self, symbol: str, end: int, kind: FaultKind | None) -> None:
         line = self._line
-        soon = self._random.randrange(2 * MILLISECOND, 60 * MILLISECOND)
+        soon = self._random.randrange(2 * MILLISECOND, self._slowest)
         later = self._random.randrange(SECOND // 10, 8 * SECOND)
         if line is None:
             return
