@@ -25,7 +25,8 @@ from alphaweave_broker_alpaca.sandbox.control import AlpacaSandbox
 from alphaweave_broker_alpaca.sandbox.options import SandboxOptions
 
 T = TypeVar("T")
-_PATIENCE = 5.0
+# An upper bound only: what is waited for comes at once, unless the machine is busy.
+_PATIENCE = 30.0
 
 
 @define
