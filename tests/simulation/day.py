@@ -30,6 +30,7 @@ from simulation.broker import ACCOUNT, ScriptedBroker
 from simulation.build import LIMITS, OLDEST, Live, build
 from simulation.clock import SECOND, Agenda
 from simulation.departures import Departures
+from simulation.exits import Exits
 from simulation.feed import ScriptedFeed
 from simulation.invariants import LocalBooks, Need, Sent, Violation
 from simulation.operator import Operator, Order
@@ -107,7 +108,7 @@ class Day:
         self._crashes = list(script.crashes)
         self._given: Counter[str] = Counter()
         self._seen = _Seen(frozenset(), frozenset())
-        self._exits: set[str] = set()
+        self._exits = Exits()
         self._by_hand: set[str] = set()
         self._tape: list[Input] = []
         self._decided: list[Action] = []
@@ -265,9 +266,9 @@ class Day:
         self._given[action.intent] += 1
         request, symbol, change = _terms(action)
         if isinstance(action, SendGroup):
-            self._exits.update(ref.client_order_id for ref in action.refs[-2:])
-        elif isinstance(action, SendReplace) and action.ref.client_order_id in self._exits:
-            self._exits.add(action.new_ref.client_order_id)
+            self._exits.sent(action)
+        elif isinstance(action, SendReplace):
+            self._exits.replaced(action)
         local = process.live.books()
         need = self._need(process, local)
         held = local.positions.get(symbol, ZERO)
@@ -421,21 +422,22 @@ class Day:
             book = buy if side is Side.BUY else sell
             book[symbol] = book.get(symbol, ZERO) + units
 
+        def counted(name: str) -> bool:
+            # An end that does not say how much was filled leaves nothing to count on.
+            known = process.live.order(name)
+            return self.script.counts or known is None or not known.status.terminal
+
         truth = self.broker.truth
         working: dict[str, Decimal] = {}
         for order in self.broker.open_orders():
             name = order.client_order_id or ""
-            if name not in self._exits and order.quantity is not None:
+            if name not in self._exits.names and order.quantity is not None:
                 working[name] = order.quantity
                 add(order.ref.symbol, order.side, order.quantity - order.filled)
         booked = {truth.aliases.get(key, key) for key in local.executions}
         for key, fill in truth.executions.items():
             placed = fill.client_order_id
-            mine = placed is not None and placed not in self._exits
-            if mine and not self.script.counts:
-                # An end that does not say how much was filled leaves nothing to count on.
-                known = process.live.order(placed or "")
-                mine = known is None or not known.status.terminal
+            mine = placed is not None and placed not in self._exits.names and counted(placed)
             if mine and key not in booked:
                 add(fill.symbol, fill.side, fill.size)
         waiting: dict[str, Send] = dict(process.queue)
@@ -448,8 +450,12 @@ class Day:
             elif isinstance(action, SendReplace) and action.ref.client_order_id in working:
                 more = (action.change.quantity or ZERO) - working[action.ref.client_order_id]
                 changed = process.live.order(action.intent)
-                if changed is not None and more > 0 and action.ref.client_order_id not in self._exits:
+                if changed is not None and more > 0 and action.ref.client_order_id not in self._exits.names:
                     add(symbol, changed.side, more)
+        orders = {order.client_order_id or "": order for order in self.broker.open_orders()}
+        sending = {*self.broker.on_the_way, *waiting}
+        for symbol, side, units in self._exits.needs(orders, truth.executions, booked, sending, counted):
+            add(symbol, side, units)
         return Need(buy, sell)
 
     def _journaled(self, action: Send) -> bool:
