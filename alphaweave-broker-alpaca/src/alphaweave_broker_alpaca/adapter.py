@@ -1,0 +1,416 @@
+"""Alpaca as a broker: requests over REST, events over the `trade_updates` stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, ClassVar, Final, Self
+from urllib.parse import quote
+
+from attrs import evolve
+
+from alphaweave.core.errors import (
+    AuthenticationFailed,
+    BrokerUnavailable,
+    CancelRejected,
+    NotSent,
+    OrderRejected,
+    OrderState,
+    OutcomeUnknown,
+    Unsupported,
+)
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest
+from alphaweave.live.adapters.backoff import Backoff
+from alphaweave.live.adapters.base import BrokerConfig, RunMode, Services
+from alphaweave.live.adapters.capabilities import Capabilities, refuse_undeclared
+from alphaweave.live.adapters.rate_budget import Use
+from alphaweave.live.adapters.supervisor import Supervisor, SupervisorLimits
+from alphaweave.live.adapters.timer import LoopTimer, Timer
+from alphaweave.live.broker import (
+    BrokerAccountState,
+    BrokerEvent,
+    BrokerFill,
+    BrokerNotice,
+    BrokerOrder,
+    FillQuery,
+    FillReport,
+    OrderAck,
+)
+from alphaweave.live.config_options import parse_options
+from alphaweave_broker_alpaca.answers import (
+    answered,
+    is_final,
+    mapping_in,
+    mappings_in,
+    refuse_lasting_fraction,
+)
+from alphaweave_broker_alpaca.mapping import (
+    cancel_state,
+    group_body,
+    instrument_of,
+    moment,
+    order_body,
+    reject_reason,
+    text_of,
+)
+from alphaweave_broker_alpaca.settings import ALPACA_CAPABILITIES, AlpacaOptions
+from alphaweave_broker_alpaca.trading_stream import TradingLink, open_trading_link
+from alphaweave_broker_alpaca.translator import Translator
+from alphaweave_broker_alpaca.transport import NoAnswer, Refused, Transport, Unsent
+
+__all__ = ["AlpacaAdapter"]
+
+_NO_SUCH_ORDER: Final = "40410000"
+_PAGE: Final = 100
+_MOST_ORDERS: Final = 500
+# An activity may be listed a little later than others that came after it.
+_OVERLAP: Final = timedelta(minutes=10)
+# What connecting may take, so that refused keys are known within five seconds.
+_OPENING: Final = 4.0
+_BLOCKS: Final = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
+
+
+class AlpacaAdapter:
+    """One account at Alpaca."""
+
+    capabilities: ClassVar[Capabilities] = ALPACA_CAPABILITIES
+
+    def __init__(self, options: AlpacaOptions, services: Services, *, timer: Timer | None = None) -> None:
+        self._options = options
+        self._services = services
+        self._clock = services.clock
+        self._timer = timer or LoopTimer(services.clock)
+        self._said = Translator(services.symbols, services.names)
+        self._transport: Transport | None = None
+        self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
+        self._taken = False
+        self._fills = 0
+        self._shorting = False
+        self._link: Supervisor[TradingLink] = Supervisor(
+            connect=self._open,
+            ready=TradingLink.listen,
+            report=self._queue.put_nowait,
+            timer=self._timer,
+            backoff=Backoff(random=Random(services.seed), base=options.retry, cap=30.0),
+            limits=SupervisorLimits(silence=2.5 * options.heartbeat, opening=_OPENING),
+            name="alpaca events",
+            resting=services.resting,
+        )
+
+    @classmethod
+    def from_config(cls, config: BrokerConfig, services: Services | None = None) -> Self:
+        options = parse_options(AlpacaOptions, config.options, path="broker.options.alpaca")
+        return cls(options, services or Services(account_id=config.account_id))
+
+    def events(self) -> AsyncIterator[BrokerEvent]:
+        if self._taken:
+            raise Unsupported("the events of an adapter are taken once")
+        self._taken = True
+        return self._stream()
+
+    async def _stream(self) -> AsyncIterator[BrokerEvent]:
+        while (event := await self._queue.get()) is not None:
+            yield event
+
+    async def connect(self) -> None:
+        self._transport = Transport(self._options, self._timer)
+        try:
+            # The stream would try refused keys for ever, so that REST proves them first.
+            self._prove(await self._first_account())
+            await self._link.start()
+        except BaseException:
+            self._transport.close()
+            self._transport = None
+            raise
+
+    async def disconnect(self) -> None:
+        await self._link.stop()
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        self._queue.put_nowait(None)
+
+    async def _first_account(self) -> Mapping[str, Any]:
+        asking = asyncio.ensure_future(self._call(Use.QUERY, "GET", "/account"))
+        limit = asyncio.create_task(self._timer.sleep(_OPENING))
+        try:
+            await asyncio.wait({asking, limit}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise BrokerUnavailable(f"Alpaca did not answer within {_OPENING:g} s")
+            with answered():
+                return mapping_in(asking.result())
+        except BrokerUnavailable as error:
+            if error.code not in {"401", "403"}:
+                raise
+            raise AuthenticationFailed(
+                "Alpaca refuses the keys; check that they are of the account that `paper` names",
+                code=error.code,
+                text=error.text,
+                details={"paper": str(self._options.paper).lower()},
+            ) from None
+        finally:
+            limit.cancel()
+            asking.cancel()
+
+    def _prove(self, account: Mapping[str, Any]) -> None:
+        services, paper = self._services, self._options.paper
+        number = str(account.get("account_number") or "")
+        details = {"account": number, "paper": str(paper).lower(), "mode": services.mode.value}
+        if (services.mode is RunMode.LIVE) is paper:
+            raise AuthenticationFailed(
+                f"the run is {services.mode.value}, but paper is {details['paper']}: make them agree",
+                details=details,
+            )
+        if not number or services.account_id not in {None, number}:
+            raise AuthenticationFailed(
+                f"the keys are of account {number}, not of {services.account_id}: "
+                "write that into broker.account_id, or use other keys",
+                details=details,
+            )
+        blocks = [name for name in _BLOCKS if account.get(name)]
+        if blocks or account.get("status", "ACTIVE") != "ACTIVE":
+            why = ", ".join(blocks) or f"status {account.get('status')}"
+            raise AuthenticationFailed(f"account {number} may not trade: {why}", details=details)
+        self._said.account = number
+        self._shorting = bool(account.get("shorting_enabled"))
+
+    async def _open(self) -> TradingLink:
+        return await open_trading_link(self._options, self._link.beat, self._deliver, self._timer)
+
+    def _deliver(self, told: Mapping[str, Any]) -> None:
+        try:
+            events = self._said.event(told, self._clock.now())
+        except (KeyError, TypeError, ValueError) as error:
+            # What it said is in the broker's books: connecting anew makes the engine ask for it.
+            text = f"an event of Alpaca's cannot be read: {error}"
+            self._queue.put_nowait(BrokerNotice(self._clock.now(), "error", "unreadable_event", text))
+            self._link.renew("an event cannot be read")
+            return
+        for event in events:
+            self._fills += isinstance(event, BrokerFill)
+            self._queue.put_nowait(event)
+
+    def prepare(
+        self,
+        request: OrderRequest | OrderGroup | OrderChange,
+        refs: Sequence[OrderRef],
+        replaces: OrderRef | None = None,
+    ) -> Sequence[Mapping[str, str]]:
+        refuse_undeclared(self.capabilities, request, refs[0].symbol)
+        symbol = self._said.venue_symbol(refs[0].symbol)
+        if isinstance(request, OrderGroup):
+            parent = refs[0].client_order_id
+            roles = ("parent", "take_profit", "stop_loss") if request.entry else ("parent", "stop_loss")
+            return [{"symbol": symbol, "parent": parent, "leg": role} for role in roles]
+        if isinstance(request, OrderRequest):
+            refuse_lasting_fraction(request, symbol)
+        return [{"symbol": symbol} for _ in refs]
+
+    async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
+        return (await self._submit((ref,), order_body(request, self._named(ref), ref.client_order_id)))[0]
+
+    async def submit_group(self, refs: Sequence[OrderRef], group: OrderGroup) -> tuple[OrderAck, ...]:
+        body = group_body(group, self._named(refs[0]), refs[0].client_order_id)
+        return await self._submit(refs, body)
+
+    async def _submit(self, refs: Sequence[OrderRef], body: Mapping[str, Any]) -> tuple[OrderAck, ...]:
+        symbol = refs[0].symbol
+        try:
+            if not self._link.is_up:
+                raise Unsent("the event stream is not connected")
+            answer = mapping_in(await self._call(Use.ORDER, "POST", "/orders", body))
+            if len(refs) > 1:
+                bound = self._said.bind_legs(answer, refs)
+            else:
+                broker_id = text_of(answer, "id")
+                self._said.bind(broker_id, refs[0].client_order_id)
+                bound = [evolve(refs[0], broker_order_id=broker_id)]
+            at = answer.get("submitted_at")
+            when = None if at is None else moment(at)
+        except Unsent as error:
+            raise NotSent(f"{symbol}: {error}") from None
+        except NoAnswer as error:
+            raise OutcomeUnknown(f"{symbol}: {error}") from None
+        except Refused as no:
+            if not is_final(no):
+                raise OutcomeUnknown(f"{symbol}: {no}", code=no.code, text=no.text) from None
+            raise OrderRejected(
+                f"{symbol}: {no}",
+                reason=reject_reason(no.status, no.text),
+                code=no.code or str(no.status),
+                text=no.text,
+                retry_after=no.retry_after,
+            ) from None
+        except (TypeError, ValueError) as error:
+            raise OutcomeUnknown(f"{symbol}: Alpaca's answer cannot be read: {error}") from None
+        return tuple(OrderAck(one, self._clock.now(), when) for one in bound)
+
+    async def cancel_order(self, ref: OrderRef) -> None:
+        broker_id = ref.broker_order_id
+        if broker_id is None:
+            try:
+                found = await self.get_order(ref)
+            except BrokerUnavailable as error:
+                raise NotSent(f"{ref.symbol}: its id at Alpaca is not known: {error}") from None
+            if found is None:
+                raise CancelRejected(f"{ref.symbol}: Alpaca knows no such order")
+            broker_id = found.ref.broker_order_id
+        try:
+            await self._call(Use.CANCEL, "DELETE", f"/orders/{broker_id}")
+        except Refused as no:
+            raise self._cancel_refused(ref.symbol, no) from None
+        except Unsent as error:
+            raise NotSent(f"{ref.symbol}: {error}") from None
+        except NoAnswer as error:
+            raise OutcomeUnknown(f"{ref.symbol}: {error}") from None
+
+    def _cancel_refused(self, what: str, no: Refused) -> CancelRejected | OutcomeUnknown:
+        if no.status >= 500 or no.status == 0:
+            return OutcomeUnknown(f"{what}: {no}", code=no.code, text=no.text)
+        state = OrderState.ALIVE if no.status == 429 else OrderState.UNKNOWN
+        if no.status == 422:
+            state = cancel_state(no.text)
+        return CancelRejected(f"{what}: {no}", order_state=state, code=no.code, text=no.text)
+
+    async def cancel_all(self, symbols: Sequence[str] | None) -> None:
+        if symbols is not None:
+            try:
+                orders = await self.get_open_orders(symbols)
+            except BrokerUnavailable as error:
+                raise NotSent(f"open orders are not known: {error}") from None
+            for one in orders:
+                if one.ref.symbol in symbols:
+                    await self.cancel_order(one.ref)
+            return
+        try:
+            answer = await self._call(Use.CANCEL, "DELETE", "/orders")
+        except Refused as no:
+            raise self._cancel_refused("all orders", no) from None
+        except Unsent as error:
+            raise NotSent(str(error)) from None
+        except NoAnswer as error:
+            raise OutcomeUnknown(str(error)) from None
+        failed = [one for one in answer or () if int(one.get("status", 200)) >= 400]
+        if failed:
+            raise CancelRejected(f"{len(failed)} orders were not cancelled; ask for the open ones")
+
+    async def replace_order(self, ref: OrderRef, new_ref: OrderRef, change: OrderChange) -> OrderAck:
+        # Whether a replacement's total counts what was filled is not known: the engine cancels and submits.
+        raise Unsupported(f"{ref.symbol}: an order at Alpaca is replaced by a cancel and a new order")
+
+    async def get_order(self, ref: OrderRef) -> BrokerOrder | None:
+        with answered():
+            try:
+                return self._said.order(await self._find(ref), self._clock.now())
+            except Refused as no:
+                # A page that is not Alpaca's own says nothing of the order.
+                if no.status == 404 and no.code == _NO_SUCH_ORDER:
+                    return None
+                raise
+
+    async def _find(self, ref: OrderRef) -> Mapping[str, Any]:
+        if ref.broker_order_id is not None:
+            self._said.bind(ref.broker_order_id, ref.client_order_id)
+            return mapping_in(await self._call(Use.QUERY, "GET", f"/orders/{ref.broker_order_id}"))
+        name = ref.wire.get("parent", ref.client_order_id)
+        path = "/orders:by_client_order_id"
+        found = mapping_in(await self._call(Use.QUERY, "GET", path, {"client_order_id": name}))
+        role = ref.wire.get("leg", "parent")
+        if role == "parent":
+            return found
+        parent = await self._call(Use.QUERY, "GET", f"/orders/{text_of(found, 'id')}", {"nested": "true"})
+        (bound,) = self._said.bind_legs(mapping_in(parent), (ref,))
+        return next(leg for leg in parent["legs"] if leg["id"] == bound.broker_order_id)
+
+    async def get_open_orders(self, symbols: Sequence[str] | None = None) -> Sequence[BrokerOrder]:
+        query: dict[str, Any] = {
+            "status": "open",
+            "limit": _MOST_ORDERS,
+            "nested": "true",
+            "direction": "asc",
+        }
+        if symbols:
+            query["symbols"] = ",".join(self._said.venue_symbol(one) for one in symbols)
+        found: dict[str, Mapping[str, Any]] = {}
+        with answered():
+            while True:
+                page = mappings_in(await self._call(Use.QUERY, "GET", "/orders", query))
+                known = len(found)
+                for order in page:
+                    for one in (order, *(order.get("legs") or ())):
+                        found[text_of(one, "id")] = one
+                if len(page) < _MOST_ORDERS or len(found) == known:
+                    break
+                query["after"] = page[-1]["submitted_at"]
+            orders = [self._said.order(one, self._clock.now()) for one in found.values()]
+        return [one for one in orders if not one.status.terminal]
+
+    async def get_fills(self, query: FillQuery) -> FillReport:
+        begin = (
+            query.since if query.cursor is None else max(query.since, datetime.fromisoformat(query.cursor))
+        )
+        asked: dict[str, Any] = {
+            # It means later than: an execution of that very instant belongs to the answer.
+            "after": (begin - timedelta(seconds=1)).isoformat().replace("+00:00", "Z"),
+            "direction": "asc",
+            "page_size": _PAGE,
+        }
+        fills: list[BrokerFill] = []
+        with answered():
+            while True:
+                page = mappings_in(await self._call(Use.QUERY, "GET", "/account/activities/FILL", asked))
+                for order_id in {text_of(one, "order_id") for one in page}:
+                    # An activity bears no client id: its order does.
+                    if not self._said.is_known(order_id):
+                        self._said.learn(
+                            mapping_in(await self._call(Use.QUERY, "GET", f"/orders/{order_id}"))
+                        )
+                fills += [self._said.activity(one, self._clock.now()) for one in page]
+                if len(page) < _PAGE or asked.get("page_token") == page[-1]["id"]:
+                    break
+                asked["page_token"] = page[-1]["id"]
+        symbols = query.symbols or self._services.symbols
+        latest = max((one.executed_at for one in fills), default=begin)
+        return FillReport(
+            tuple(one for one in fills if query.symbols is None or one.symbol in query.symbols),
+            dict.fromkeys(symbols, query.since),
+            max(begin, latest - _OVERLAP).isoformat(),
+        )
+
+    async def get_account_state(self) -> BrokerAccountState:
+        asked_at, fills = self._clock.now(), self._fills
+        with answered():
+            account = mapping_in(await self._call(Use.QUERY, "GET", "/account"))
+            positions = mappings_in(await self._call(Use.QUERY, "GET", "/positions"))
+            whole = self._fills == fills
+            return self._said.account_state(account, positions, asked_at, complete=whole)
+
+    async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
+        rules = {}
+        for symbol in symbols:
+            path = f"/assets/{quote(self._said.venue_symbol(symbol), safe='')}"
+            with answered():
+                try:
+                    asset = mapping_in(await self._call(Use.QUERY, "GET", path))
+                except Refused as no:
+                    if no.status == 404 and no.code is not None:
+                        continue
+                    raise
+                rules[symbol] = instrument_of(asset, symbol, shorting=self._shorting)
+        return rules
+
+    async def get_time(self) -> datetime:
+        with answered():
+            clock = mapping_in(await self._call(Use.QUERY, "GET", "/clock"))
+            return moment(text_of(clock, "timestamp"))
+
+    def _named(self, ref: OrderRef) -> str:
+        return ref.wire.get("symbol") or self._said.venue_symbol(ref.symbol)
+
+    async def _call(self, use: Use, method: str, path: str, data: Mapping[str, Any] | None = None) -> Any:
+        if self._transport is None:
+            raise Unsent("not connected")
+        return await self._transport.call(use, method, path, data)

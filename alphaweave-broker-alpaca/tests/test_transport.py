@@ -1,0 +1,168 @@
+"""Requests, against a server on loopback that answers by a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from alphaweave.core.secret import Secret
+from alphaweave.live.adapters.rate_budget import Use
+from alphaweave.live.adapters.timer import LoopTimer
+from alphaweave_broker_alpaca.settings import AlpacaOptions
+from alphaweave_broker_alpaca.transport import NoAnswer, Refused, Transport, Unsent
+
+SECRET = "very-secret-words"
+Talk = Callable[[Transport, list[str]], Coroutine[Any, Any, None]]
+
+
+def options(port: int, **changes: Any) -> AlpacaOptions:
+    given = {"timeout": 0.5, "patience": 0.2} | changes
+    return AlpacaOptions(
+        key=Secret("key-words"), secret=Secret(SECRET), trading_url=f"http://127.0.0.1:{port}", **given
+    )
+
+
+def talk(answer: bytes | None, script: Talk, **changes: Any) -> list[str]:
+    """The first lines of what reached a server that gives this answer to each, or none."""
+    seen: list[str] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        line = await reader.readline()
+        if line:
+            seen.append(line.decode().strip())
+            if answer is None:
+                await reader.read()
+            else:
+                writer.write(answer)
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        transport = Transport(options(server.sockets[0].getsockname()[1], **changes), LoopTimer())
+        try:
+            await script(transport, seen)
+        finally:
+            transport.close()
+            server.close()
+            for writer in writers:
+                writer.close()
+            await asyncio.gather(*[one.wait_closed() for one in writers], return_exceptions=True)
+
+    asyncio.run(run())
+    return seen
+
+
+def response(status: str, body: str, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+@pytest.mark.parametrize("status", [504, 429])
+def test_an_order_is_posted_once_whatever_the_answer(status: int) -> None:
+    """The library's own retries are off."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        with pytest.raises(Refused) as caught:
+            await transport.call(Use.ORDER, "POST", "/orders", {"qty": "1"})
+        assert (caught.value.status, caught.value.code) == (status, "42910000")
+
+    body = '{"code":42910000,"message":"no"}'
+    assert talk(response(f"{status} no", body), script) == ["POST /v2/orders HTTP/1.1"]
+
+
+def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+    """A call has a time limit, and what was written then is unknown."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        with pytest.raises(NoAnswer):
+            await asyncio.wait_for(transport.call(Use.ORDER, "POST", "/orders", {"qty": "1"}), 3)
+
+    assert len(talk(None, script)) == 1
+
+
+def test_what_waits_for_a_thread_is_withdrawn() -> None:
+    """A call that is given up before its turn sends nothing later."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        calls = [transport.call(Use.ORDER, "POST", f"/orders/{n:02}", {}) for n in range(20)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        unsent = [n for n, end in enumerate(ends) if isinstance(end, Unsent)]
+        assert unsent
+        assert all(isinstance(end, NoAnswer | Unsent) for end in ends)
+        with pytest.raises(NoAnswer):
+            await transport.call(Use.CANCEL, "DELETE", "/later")
+        assert not [line for line in seen for n in unsent if f"/orders/{n:02} " in line]
+
+    talk(None, script)
+
+
+def test_a_server_that_is_not_there_was_sent_nothing() -> None:
+    """No connection, no byte."""
+
+    async def run() -> None:
+        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        server.close()
+        await server.wait_closed()
+        transport = Transport(options(port), LoopTimer())
+        try:
+            with pytest.raises(Unsent):
+                await transport.call(Use.ORDER, "POST", "/orders", {})
+        finally:
+            transport.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("body", ['{"message":"unauthorized."}', "<html>", "[]"])
+def test_a_refusal_without_a_code_can_be_read(body: str) -> None:
+    """The library's own reading of it raises."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        with pytest.raises(Refused) as caught:
+            await transport.call(Use.QUERY, "GET", "/account")
+        assert (caught.value.status, caught.value.code) == (401, None)
+        assert SECRET not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+    talk(response("401 no", body), script)
+
+
+def test_cancels_go_out_when_the_limit_is_spent() -> None:
+    """What the headers say is kept to by questions and orders, and cancels are tried."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        await transport.call(Use.QUERY, "GET", "/clock")
+        with pytest.raises(Unsent):
+            await transport.call(Use.QUERY, "GET", "/clock")
+        with pytest.raises(Unsent):
+            await transport.call(Use.ORDER, "POST", "/orders", {})
+        await transport.call(Use.CANCEL, "DELETE", "/orders/1")
+
+    far = "X-RateLimit-Reset: 99999999999"
+    seen = talk(response("200 OK", "{}", "X-RateLimit-Remaining: 0", far), script)
+    assert [line.split()[0] for line in seen] == ["GET", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://example.com", "plain text"),
+        ("https://me:you@example.com", "keys belong"),
+        ("ftp://x", "https"),
+    ],
+)
+def test_an_address_that_gives_keys_away_is_refused(address: str, words: str) -> None:
+    """Plain text goes to loopback only."""
+    with pytest.raises(ValueError, match=words):
+        AlpacaOptions(key=Secret("k"), secret=Secret("s"), trading_url=address)
+
+
+def test_paper_and_address_agree() -> None:
+    """Paper keys are not sent to the address for real money."""
+    with pytest.raises(ValueError, match="agree"):
+        AlpacaOptions(key=Secret("k"), secret=Secret("s"), trading_url="https://api.alpaca.markets")
