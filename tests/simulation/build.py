@@ -171,10 +171,8 @@ class Live:
         """All that a journal has to give back, as one text."""
         captured: dict[str, Any] = capture_live(self._kernel, 50)
         for order in (*captured["orders"], *captured["ended"]):
-            # The words of a change that was refused here are told to the strategy and to nobody else; and of
-            # orders decided on by several executions in one answer the journal has the time of the last.
+            # Of orders decided on by several executions in one answer the journal has the time of the last.
             for name in (order, order["ref"], order["change_ref"] or {}):
-                name.pop("text", None)
                 name.pop("decided_at", None)
         return json.dumps({"kernel": captured, "risk": self._board.snapshot()}, sort_keys=True, default=str)
 
