@@ -17,23 +17,25 @@ from alphaweave.core.errors import (
     NotSent,
     OrderRejected,
     OrderState,
+    OutcomeUnknown,
 )
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRef, OrderStatus
 from alphaweave.live.adapters.base import RunMode
+from alphaweave.live.adapters.capabilities import ClientIdRules
 from alphaweave.live.broker import OrderUpdate, PositionChange
 from conformance.toy_broker import CAPABILITIES, ToyBroker, ToyOptions
 from conformance.toy_feed import ToyFeed
 
-BROKERS: dict[str, type[ToyBroker]] = {}
-FEEDS: dict[str, type[ToyFeed]] = {}
+BROKERS: list[tuple[str, type[ToyBroker]]] = []
+FEEDS: list[tuple[str, type[ToyFeed]]] = []
 
 
 def breaks(*ids: str) -> Any:
     """Mark what an adapter is there to fail."""
 
     def mark(kind: Any) -> Any:
-        (BROKERS if issubclass(kind, ToyBroker) else FEEDS).update(dict.fromkeys(ids, kind))
+        (BROKERS if issubclass(kind, ToyBroker) else FEEDS).extend((id_, kind) for id_ in ids)
         return kind
 
     return mark
@@ -47,6 +49,17 @@ class OtherCapabilities(ToyBroker):
 @breaks("BRK-015")
 class Incomplete(ToyBroker):
     get_time: Any = None
+
+
+@breaks("BRK-020")
+class DialsWhenMade(ToyBroker):
+    def __init__(self, options: ToyOptions, services: Any) -> None:
+        super().__init__(options, services)
+        self.early = asyncio.ensure_future(self.dial_early())
+
+    async def dial_early(self) -> None:
+        if self.dial is not None:
+            await self.open_wire()
 
 
 @breaks("BRK-025")
@@ -114,6 +127,11 @@ class NamesAnother(ToyBroker):
 class CutsIds(ToyBroker):
     def terms(self, ref: OrderRef, request: Any) -> Any:
         return super().terms(evolve(ref, client_order_id=ref.client_order_id[:30]), request)
+
+
+@breaks("BRK-165")
+class HexIds(ToyBroker):
+    declared = evolve(CAPABILITIES, client_ids=ClientIdRules(alphabet="[0-9a-f]"))
 
 
 @breaks("BRK-175")
@@ -198,6 +216,59 @@ class AlwaysGone(ToyBroker):
     @staticmethod
     def state_of(answer: Any) -> OrderState:
         return OrderState.GONE
+
+
+class SendsAnything(ToyBroker):
+    def prepare(self, request: Any, refs: Any, replaces: Any = None) -> Any:
+        return tuple({"symbol": self.venue_names[ref.symbol]} for ref in refs)
+
+
+@breaks("BRK-310", "BRK-315")
+class SendsUndeclaredGroups(SendsAnything):
+    declared = capabilities = evolve(CAPABILITIES, groups=frozenset())
+
+
+@breaks("BRK-345")
+class SendsUndeclaredFractions(SendsAnything):
+    declared = capabilities = evolve(CAPABILITIES, fractional_groups=False)
+
+
+@breaks("BRK-310", "BRK-315", "BRK-320", "BRK-325", "BRK-335")
+class LooseLegs(ToyBroker):
+    async def submit_group(self, refs: Any, group: Any) -> Any:
+        return tuple([await self.submit_order(*each) for each in zip(refs, group.legs, strict=True)])
+
+
+@breaks("BRK-330", "BRK-340")
+class FindsOnlyParents(ToyBroker):
+    exits: Any = ()
+
+    async def submit_group(self, refs: Any, group: Any) -> Any:
+        self.exits = refs[-2:]
+        return await super().submit_group(refs, group)
+
+    async def get_order(self, ref: OrderRef) -> Any:
+        ids = [each.client_order_id for each in self.exits]
+        return None if ref.client_order_id in ids else await super().get_order(ref)
+
+
+@breaks("BRK-340")
+class LostGroupsAreRejected(ToyBroker):
+    async def submit_group(self, refs: Any, group: Any) -> Any:
+        try:
+            return await super().submit_group(refs, group)
+        except OutcomeUnknown as error:
+            raise OrderRejected(str(error), text="timeout") from None
+
+
+@breaks("BRK-345")
+class RoundsLegs(ToyBroker):
+    async def submit_group(self, refs: Any, group: Any) -> Any:
+        legs = {name: getattr(group, name) for name in ("entry", "take_profit", "stop_loss")}
+        whole = {
+            name: leg and evolve(leg, quantity=leg.quantity.to_integral_value()) for name, leg in legs.items()
+        }
+        return await super().submit_group(refs, evolve(group, **whole))
 
 
 @breaks("BRK-430")
@@ -368,6 +439,17 @@ class OtherFeed(ToyFeed):
 @breaks("FEED-015")
 class IncompleteFeed(ToyFeed):
     sessions: Any = None
+
+
+@breaks("FEED-020")
+class FeedDialsWhenMade(ToyFeed):
+    def __init__(self, options: Any, services: Any) -> None:
+        super().__init__(options, services)
+        self.early = asyncio.ensure_future(self.dial_early())
+
+    async def dial_early(self) -> None:
+        assert self.venue is not None
+        await self.venue.dial("toy-s3cret")
 
 
 @breaks("FEED-025", "FEED-030")

@@ -23,7 +23,7 @@ from alphaweave.testing.clock import KIT_NOW, RunningClock
 from alphaweave.testing.sandbox import Fault, Power, Sandbox
 from alphaweave.testing.suite import Suite
 from alphaweave.testing.venue import VenueControl
-from conformance.toy_broker import ToyBroker, plugin_of
+from conformance.toy_broker import CAPABILITIES, ToyBroker, plugin_of
 from conformance.toy_venue import ToyVenue
 from conformance.zoo import TellsFloats
 
@@ -161,7 +161,8 @@ def test_kit_without_assertions_is_refused() -> None:
 
 def test_undeclared_is_told() -> None:
     """A case about something that the adapter does not claim says so."""
-    assert outcome(suite_of(), "BRK-320") == (Outcome.UNDECLARED, "brackets are not declared")
+    plain = evolve(plugin_of(ToyBroker), capabilities=evolve(CAPABILITIES, groups=frozenset()))
+    assert outcome(suite_of(plugin=plain), "BRK-320") == (Outcome.UNDECLARED, "brackets are not declared")
 
 
 def test_unexpected_error_is_a_failure_with_its_place() -> None:

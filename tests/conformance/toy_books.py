@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
-from alphaweave.core.order import OrderRequest, OrderStatus, OrderType, Side, TimeInForce
+from alphaweave.core.order import GroupKind, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.testing.venue import Truth, TruthExecution, TruthOrder
 
 FEE = Decimal("0.05")
@@ -20,7 +20,7 @@ Words = dict[str, Any]
 
 @define(eq=False)
 class ToyOrder:
-    """One order version."""
+    """One order version. An exit of a bracket is held until its entry is filled."""
 
     id: str
     client: str | None
@@ -29,6 +29,9 @@ class ToyOrder:
     filled: Decimal = Decimal(0)
     replaced_by: str | None = None
     foreign: bool = False
+    group: str | None = None
+    exits: bool = False
+    held: bool = False
 
     @property
     def quantity(self) -> Decimal:
@@ -58,7 +61,7 @@ class ToyBooks:
     def by_client(self, client: str) -> ToyOrder | None:
         return next((order for order in self.orders.values() if order.client == client), None)
 
-    def submit(self, client: str | None, request: OrderRequest, *, foreign: bool = False) -> ToyOrder:
+    def check(self, client: str | None, request: OrderRequest) -> None:
         rules = self.instruments.get(request.symbol)
         if rules is None:
             raise Refused("unknown_symbol")
@@ -72,15 +75,47 @@ class ToyBooks:
             raise Refused("off_grid")
         if request.side is Side.BUY and request.quantity * price > self.cash:
             raise Refused("funds")
-        order = ToyOrder(f"T{len(self.orders) + 1}", client, request, foreign=foreign)
+
+    def place(self, client: str | None, request: OrderRequest, **more: Any) -> ToyOrder:
+        order = ToyOrder(f"T{len(self.orders) + 1}", client, request, **more)
         self.orders[order.id] = order
         self.tell(self.update(order))
+        return order
+
+    def submit(self, client: str | None, request: OrderRequest, *, foreign: bool = False) -> ToyOrder:
+        self.check(client, request)
+        order = self.place(client, request, foreign=foreign)
         last = self.prices.get(request.symbol)
         if last is not None and not foreign:
             self.match(order, last)
             if request.tif is TimeInForce.IOC and not order.status.terminal:
                 self.end(order, OrderStatus.EXPIRED)
         return order
+
+    def submit_group(self, kind: GroupKind, legs: Sequence[tuple[str, OrderRequest]]) -> list[ToyOrder]:
+        for client, request in legs:
+            self.check(client, request)
+        group, entries = f"G{len(self.orders) + 1}", 1 if kind is GroupKind.BRACKET else 0
+        placed = [
+            self.place(client, request, group=group, exits=number >= entries, held=0 < entries <= number)
+            for number, (client, request) in enumerate(legs)
+        ]
+        last = self.prices.get(placed[0].request.symbol)
+        for order in placed:
+            if last is not None and not order.status.terminal:
+                self.match(order, last)
+        return placed
+
+    def link(self, order: ToyOrder) -> None:
+        """What the end of an order means for the others of its group."""
+        if order.group is None:
+            return
+        others = [each for each in self.orders.values() if each.group == order.group and each.exits]
+        for other in others:
+            if not order.exits and order.status is OrderStatus.FILLED:
+                other.held = False
+            elif other is not order and not other.status.terminal:
+                self.end(other, OrderStatus.CANCELLED)
 
     def set_price(self, symbol: str, price: Decimal) -> None:
         self.prices[symbol] = price
@@ -96,7 +131,7 @@ class ToyBooks:
             reached = price <= limit if buys else price >= limit
         if stop is not None:
             reached = price >= stop if buys else price <= stop
-        if reached:
+        if reached and not order.held:
             self.execute(order, order.quantity - order.filled, price)
 
     def execute(self, order: ToyOrder, size: Decimal, price: Decimal) -> None:
@@ -119,6 +154,8 @@ class ToyBooks:
         self.book(symbol, side.sign * size, price, FEE)
         self.tell({**self.fill(one), "cum": str(order.filled)})
         self.tell(self.update(order))
+        if done:
+            self.link(order)
 
     def book(self, symbol: str, units: Decimal, price: Decimal, fee: Decimal = Decimal(0)) -> None:
         self.positions[symbol] = self.positions.get(symbol, Decimal(0)) + units
@@ -127,6 +164,8 @@ class ToyBooks:
     def end(self, order: ToyOrder, status: OrderStatus) -> None:
         order.status = status
         self.tell(self.update(order))
+        if order.replaced_by is None:
+            self.link(order)
 
     def replace(self, order: ToyOrder, client: str, change: Words) -> ToyOrder:
         if order.status.terminal:
@@ -134,6 +173,7 @@ class ToyBooks:
         terms: Words = {name: Decimal(value) for name, value in change.items()}
         request: OrderRequest = evolve(order.request, **terms)
         new = ToyOrder(f"T{len(self.orders) + 1}", client, request, filled=order.filled)
+        new.group, new.exits, new.held = order.group, order.exits, order.held
         self.orders[new.id] = new
         order.replaced_by = client
         self.end(order, OrderStatus.CANCELLED)
@@ -194,6 +234,7 @@ class ToyBooks:
                     filled=order.filled,
                     request=order.request,
                     foreign=order.foreign,
+                    group=order.group,
                 )
                 for order in self.orders.values()
             ),

@@ -26,6 +26,7 @@ from alphaweave.core.errors import (
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money, plain
 from alphaweave.core.order import (
+    GroupKind,
     OrderChange,
     OrderGroup,
     OrderRef,
@@ -72,8 +73,10 @@ CAPABILITIES = Capabilities(
         [(kind, tif) for kind in (OrderType.MARKET, OrderType.LIMIT) for tif in USUAL]
         + [(OrderType.STOP, TimeInForce.GTC)]
     ),
-    fractional=frozenset({(OrderType.LIMIT, TimeInForce.GTC)}),
+    fractional=frozenset({(OrderType.LIMIT, TimeInForce.GTC), (OrderType.STOP, TimeInForce.GTC)}),
     shorting=True,
+    groups=frozenset(GroupKind),
+    fractional_groups=True,
     replace=frozenset({"quantity", "limit_price"}),
     fee_reports=True,
     client_ids=ClientIdRules(max_length=36, unique=ClientIdUniqueness.FOREVER),
@@ -99,8 +102,9 @@ class ToyOptions:
 
 
 class ToyBroker:
-    """The adapter."""
+    """The adapter. ``declared`` is what its record says that it can do."""
 
+    declared = CAPABILITIES
     dial: Any = None
     capabilities = CAPABILITIES
 
@@ -368,7 +372,11 @@ class ToyBroker:
         return OrderAck(named, self.clock.now())
 
     async def submit_group(self, refs: Sequence[OrderRef], group: OrderGroup) -> tuple[OrderAck, ...]:
-        raise Unsupported("the toy venue has no groups")
+        legs = [self.terms(ref, leg) for ref, leg in zip(refs, group.legs, strict=True)]
+        answer = await self.command("submit_group", kind=group.kind.value, legs=legs)
+        ids = answer["ok"]["orders"] if "ok" in answer else [None for _ in refs]
+        answers = [{"ok": {"order": id_}} if "ok" in answer else answer for id_ in ids]
+        return tuple(self.acknowledged(ref, each) for ref, each in zip(refs, answers, strict=True))
 
     async def cancel_order(self, ref: OrderRef) -> None:
         answer = await self.command("cancel", client=ref.client_order_id, order=ref.broker_order_id)
@@ -458,4 +466,4 @@ class ToyBroker:
 
 def plugin_of(kind: type[ToyBroker]) -> BrokerPlugin:
     """The record of an adapter."""
-    return BrokerPlugin(name="toy", create=kind, capabilities=CAPABILITIES, options=ToyOptions)
+    return BrokerPlugin(name="toy", create=kind, capabilities=kind.declared, options=ToyOptions)

@@ -11,13 +11,19 @@ from typing import Any, Self
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
-from alphaweave.core.order import OrderRequest, OrderStatus, OrderType, Side, TimeInForce
+from alphaweave.core.order import GroupKind, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.venue import Action, Fault, Power, Truth, VenueControl, WireRequest
 from conformance.toy_books import Refused, ToyBooks, ToyOrder, Words
 
 BEAT = 0.05
-ACTIONS = {"submit": Action.SUBMIT, "cancel": Action.CANCEL, "replace": Action.REPLACE, "hello": Action.OTHER}
+ACTIONS = {
+    "submit": Action.SUBMIT,
+    "submit_group": Action.SUBMIT,
+    "cancel": Action.CANCEL,
+    "replace": Action.REPLACE,
+    "hello": Action.OTHER,
+}
 
 
 class Connection:
@@ -140,7 +146,8 @@ class ToyVenue(VenueControl):
             raise ConnectionResetError("the connection has ended")
         words = json.loads(raw)
         action = ACTIONS.get(words["do"], Action.QUERY)
-        clients = tuple(filter(None, (words.get("new_client") or words.get("client"),)))
+        named = words.get("legs", [{"client": words.get("new_client") or words.get("client")}])
+        clients = tuple(each["client"] for each in named if each["client"])
         self._received.append(
             WireRequest(
                 len(self._received) + 1, self.now(), action, words["do"], raw, clients, connection.number
@@ -188,19 +195,26 @@ class ToyVenue(VenueControl):
         return {"account": self.account_id}
 
     def _submit(self, words: Words) -> Words:
+        return {"order": self.books.submit(words["client"], self._request(words)).id}
+
+    def _submit_group(self, words: Words) -> Words:
+        legs = [(leg["client"], self._request(leg)) for leg in words["legs"]]
+        return {"orders": [order.id for order in self.books.submit_group(GroupKind(words["kind"]), legs)]}
+
+    @staticmethod
+    def _request(words: Words) -> OrderRequest:
         numbers: Words = {
             name: Decimal(words[name])
             for name in ("quantity", "limit_price", "stop_price")
             if words.get(name) is not None
         }
-        request = OrderRequest(
+        return OrderRequest(
             words["symbol"].removesuffix(".X"),
             Side(words["side"]),
             type=OrderType(words["type"]),
             tif=TimeInForce(words["tif"]),
             **numbers,
         )
-        return {"order": self.books.submit(words["client"], request).id}
 
     def _found(self, words: Words) -> ToyOrder | None:
         if words.get("order"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 from datetime import timedelta
@@ -19,6 +20,7 @@ __all__ = ["FeedStreamCases", "streams"]
 
 _life = in_group("Lifecycle")
 _case = in_group("Stream")
+_MOMENT = 0.1
 
 
 def streams(capabilities: FeedCapabilities) -> str:
@@ -56,6 +58,8 @@ class FeedStreamCases:
     async def test_making_a_feed_connects_to_nothing(self, bench: FeedBench) -> None:
         """`create` sends nothing: only `connect` does."""
         bench.make()
+        # What a constructor set going needs a moment to get to the venue.
+        await asyncio.sleep(_MOMENT)
         arrived = [request.what for request in bench.venue.requests]
         assert not arrived, f"before connect() the venue was asked {', '.join(arrived)}"
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from alphaweave.core.errors import OutcomeUnknown, Unsupported
-from alphaweave.core.order import GroupKind, OrderStatus
+from decimal import Decimal
+
+from attrs import evolve
+
+from alphaweave.core.errors import OutcomeUnknown, Unproven, Unsupported
+from alphaweave.core.order import GroupKind, OrderGroup, OrderStatus
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.testing.bench import Bench, Sent
 from alphaweave.testing.case import in_group
@@ -22,14 +26,18 @@ def _ocos(capabilities: Capabilities) -> str:
     return "" if GroupKind.OCO in capabilities.groups else "OCOs are not declared"
 
 
-async def _refuses(bench: Bench, kind: GroupKind) -> None:
+def _any(capabilities: Capabilities) -> str:
+    return "" if capabilities.groups else "no groups are declared"
+
+
+async def _refuses(bench: Bench, group: OrderGroup, what: str) -> None:
     before = len(bench.requests(Action.SUBMIT))
 
     async def send() -> None:
-        await bench.submit_group(bench.orders.group(bench.symbol, kind))
+        await bench.submit_group(group)
 
-    await bench.refused(Unsupported, send(), f"an undeclared {kind.value}")
-    assert len(bench.requests(Action.SUBMIT)) == before, f"an undeclared {kind.value} was sent"
+    await bench.refused(Unsupported, send(), f"{what}, which is not declared,")
+    assert len(bench.requests(Action.SUBMIT)) == before, f"{what}: refused, but only after it was sent"
 
 
 async def _entered(bench: Bench) -> tuple[Sent, ...]:
@@ -48,7 +56,7 @@ class GroupCases:
         """A bracket arrives with all its legs where declared, and is Unsupported elsewhere, unsent."""
         await bench.open()
         if GroupKind.BRACKET not in bench.capabilities.groups:
-            await _refuses(bench, GroupKind.BRACKET)
+            await _refuses(bench, bench.orders.group(bench.symbol, GroupKind.BRACKET), "a bracket")
             return
         legs = await bench.submit_group(bench.orders.group(bench.symbol, GroupKind.BRACKET))
         await _are_one_group(bench, legs)
@@ -58,7 +66,7 @@ class GroupCases:
         """An OCO arrives with both its legs where declared, and is Unsupported elsewhere, unsent."""
         await bench.open()
         if GroupKind.OCO not in bench.capabilities.groups:
-            await _refuses(bench, GroupKind.OCO)
+            await _refuses(bench, bench.orders.group(bench.symbol, GroupKind.OCO), "an OCO")
             return
         await bench.bought()
         legs = await bench.submit_group(bench.orders.group(bench.symbol, GroupKind.OCO))
@@ -122,6 +130,43 @@ class GroupCases:
             assert found is not None, f"the leg {ref.client_order_id} is not found"
         under = [order.client_order_id for order in bench.venue.truth().orders]
         assert len(under) == len(set(under)) == len(refs), f"the venue has {len(under)} orders"
+
+    @_case("BRK-345", claim=_any)
+    async def test_fractional_group(self, bench: Bench) -> None:
+        """A group of fractional legs works where declared, and is Unsupported elsewhere, unsent."""
+        symbol = _divisible(bench)
+        step = bench.instrument(symbol).size_step % 1 or Decimal("0.5")
+        await bench.open()
+        for kind in sorted(bench.capabilities.groups, key=lambda each: each.value):
+            if kind is GroupKind.OCO:
+                await bench.bought(symbol)
+            group = _more(bench.orders.group(symbol, kind), step)
+            pairs = {(leg.type, leg.tif) for leg in group.legs}
+            if bench.capabilities.fractional_groups and pairs <= bench.capabilities.fractional:
+                await _are_one_group(bench, await bench.submit_group(group))
+            else:
+                await _refuses(bench, group, f"a fractional {kind.value}")
+
+
+def _divisible(bench: Bench) -> str:
+    """A symbol that is traded in parts of a unit, where fractional groups are declared; else any."""
+    if not bench.capabilities.fractional_groups:
+        return bench.symbol
+    for symbol in bench.symbols:
+        rules = bench.instrument(symbol)
+        if rules.fractional and rules.size_step % 1:
+            return symbol
+    raise Unproven("the venue has no instrument that is traded in parts of a unit")
+
+
+def _more(group: OrderGroup, units: Decimal) -> OrderGroup:
+    target, stop, entry = (
+        leg and evolve(leg, quantity=(leg.quantity or Decimal(0)) + units)
+        for leg in (group.take_profit, group.stop_loss, group.entry)
+    )
+    assert target is not None
+    assert stop is not None
+    return OrderGroup(group.kind, target, stop, entry)
 
 
 async def _are_one_group(bench: Bench, legs: tuple[Sent, ...]) -> None:

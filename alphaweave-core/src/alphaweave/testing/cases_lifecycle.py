@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 
@@ -25,6 +26,7 @@ from alphaweave.testing.sandbox import Power
 __all__ = ["LifecycleCases"]
 
 _case = in_group("Lifecycle")
+_MOMENT = 0.1
 
 
 class LifecycleCases:
@@ -70,6 +72,8 @@ class LifecycleCases:
         with referred(bench.plugin.options, bench.venue.options()) as block:
             config = BrokerConfig(bench.plugin.name, bench.venue.account_id, block)
             type(made).from_config(config, bench.services())
+        # What a constructor set going needs a moment to get to the venue.
+        await asyncio.sleep(_MOMENT)
         arrived = [request.what for request in bench.venue.requests]
         assert not arrived, f"before connect() the venue was asked {', '.join(arrived)}"
 
