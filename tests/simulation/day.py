@@ -19,7 +19,7 @@ from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderRequest, OrderStatus, Side
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit, Tell
 from alphaweave.live.control_records import Verb
-from alphaweave.live.inputs import CommandInput, Input
+from alphaweave.live.inputs import CommandInput, CorrectionInput, Input, LateBarInput, SliceInput
 from alphaweave.live.journal_records import RunIdentity
 from alphaweave.live.live_ports import JournalWriter, NullJournal
 from alphaweave.live.sending_line import OrderSend, Send
@@ -240,7 +240,8 @@ class Day:
             halted = {s for s in self.instruments if process.live.states.state(s) is TradingState.HALTED}
             self._check("I7", invariants.foreign_halts(local, self._by_hand, halted))
             self._by_hand |= {key for key, fill in local.executions.items() if fill.foreign}
-        self._check("data", invariants.bars_in_order(process.live.bars(), self.feed.said))
+        if self._tape and isinstance(self._tape[-1], SliceInput | LateBarInput | CorrectionInput):
+            self._check("data", invariants.bars_in_order(process.live.bars(), self.feed.said))
 
     def stall(self) -> int:
         """How long a process stands still that has just been told to send."""
