@@ -70,5 +70,6 @@ def bounded(rule: RiskRule, monotonic: Callable[[], float], slow: Recorded | Non
     Args:
         slow: in a re-run, where it took too long then; how long it takes now is no matter.
     """
-    kind = _BoundedWatcher if isinstance(rule, Timed) else BoundedRule
-    return kind(rule, monotonic, slow)
+    if isinstance(rule, Timed):
+        return _BoundedWatcher(rule, monotonic, slow)
+    return BoundedRule(rule, monotonic, slow)
