@@ -27,7 +27,7 @@ from alphaweave.live.live_settings import LiveSettings
 from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin
 from alphaweave.live.registry import Registry
 from alphaweave.live.runner import LiveRunner
-from alphaweave.live.sender import Sender
+from alphaweave.live.sending_line import SendingLine
 from alphaweave.sim.capabilities import SIM_CAPABILITIES
 from alphaweave.strategy.strategy import Strategy
 from alphaweave_broker_mock import MockBrokerAdapter, MockOptions
@@ -180,19 +180,19 @@ def wait_for_gate(folder: Path, symbols: Sequence[str], begin: datetime) -> int:
     series = minutes(symbols, 1)
     feed = LiveFeed(series, clock, begin, lambda slices: None)
     runner = _runner(folder, tuple(symbols), 1, Sends(), feed, clock, ())
-    set_gate = Sender.set_gate
+    set_gate = SendingLine.set_gate
 
-    def timed(self: Sender, gate: Gate) -> None:
+    def timed(self: SendingLine, gate: Gate) -> None:
         set_gate(self, gate)
         if gate.open:
             opened.append(time.monotonic_ns())
             runner.request_stop()
 
-    Sender.set_gate = timed  # type: ignore[method-assign]
+    SendingLine.set_gate = timed  # type: ignore[method-assign]
     try:
         runner.run()
     finally:
-        Sender.set_gate = set_gate  # type: ignore[method-assign]
+        SendingLine.set_gate = set_gate  # type: ignore[method-assign]
     return opened[0]
 
 

@@ -15,7 +15,7 @@ from alphaweave.live.actions import Gate
 from alphaweave.live.config import LiveConfig, parse_live_config
 from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin
 from alphaweave.live.runner import LiveRunner
-from alphaweave.live.sender import Sender
+from alphaweave.live.sending_line import SendingLine
 from crash.adapter import CAPABILITIES, FEED_CAPABILITIES, Link, SocketBroker, SocketFeed
 from crash.points import arm
 from crash.strategy import SYMBOLS
@@ -52,10 +52,10 @@ def main(port: int, folder: Path, point: str | None, count: int) -> int:
 
 def _tell_of_gate(link: Link) -> None:
     """Have the venue told when the gate opens: from then on an order could leave."""
-    set_gate = Sender.set_gate
+    set_gate = SendingLine.set_gate
     was_open = [False]
 
-    def told(self: Sender, gate: Gate) -> None:
+    def told(self: SendingLine, gate: Gate) -> None:
         set_gate(self, gate)
         if gate.open and not was_open[0]:
             # The venue is told by the loop, as soon as it comes to it.
@@ -63,7 +63,7 @@ def _tell_of_gate(link: Link) -> None:
             task.add_done_callback(lambda done: done.result())
         was_open[0] = gate.open
 
-    Sender.set_gate = told  # type: ignore[method-assign]
+    SendingLine.set_gate = told  # type: ignore[method-assign]
 
 
 def _config(folder: Path) -> LiveConfig:

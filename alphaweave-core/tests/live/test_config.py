@@ -224,8 +224,10 @@ def test_every_problem_is_reported_at_once() -> None:
         "datafeed.name: is required: which datafeed adapter.",
         "datafeed.interval: '1M' could mean minutes or months; write 1m for a minute (months are not read).",
         "datafeed.timezone: 'Europe/Zurch' is not an IANA time zone; did you mean Europe/Zurich?",
-        "broker: expected a mapping of name, distribution, options, account_id, maintenance, "
-        "found the text 'paper'.",
+        (
+            "broker: expected a mapping of name, distribution, options, account_id, maintenance, "
+            "found the text 'paper'."
+        ),
         "strategy.class: 'nope' is not module:Class, such as my_strategies:SmaCross.",
         "strategy.params: expected a mapping, found a list.",
         (
