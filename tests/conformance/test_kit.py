@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +248,53 @@ def test_certify_tells_what_was_proved() -> None:
     assert [each["outcome"] for each in data[0]["cases"]] == ["passed", "unproven"]
     assert data[0]["counts"] == {"passed": 1, "failed": 0, "unproven": 1, "undeclared": 0, "deviates": 0}
     assert data[0]["proved_against"] == "the venue of mock"
+
+
+def test_json_report_has_the_names_that_its_page_lists() -> None:
+    """docs/cli.md names each of them."""
+    (report,) = json.loads(CliRunner().invoke(cli, ["certify", "mock", "--json", "--case", "BRK-010"]).output)
+    page = (ROOT / "docs" / "cli.md").read_text().partition("## `certify`")[2].partition("## `sandbox`")[0]
+    named = set(re.findall(r"`(\w+)`", page.partition("`--json` prints")[2]))
+    assert {*report, *report["counts"], *report["cases"][0]} == named - {"broker", "datafeed", "monitor"}
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_adapter_that_hangs_fails_and_does_not_hang_the_kit(
+    stubborn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it blocks the event loop or takes no cancel; the rest of the cases can go on."""
+    released = threading.Event()
+
+    class Hangs(ToyBroker):
+        async def connect(self) -> None:
+            while not released.is_set():
+                if not stubborn:
+                    released.wait()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("alphaweave.testing.suite.CASE_LIMIT", 0.2)
+    monkeypatch.setattr("alphaweave.testing.suite._GRACE", 0.1)
+    try:
+        found, why = outcome(suite_of(plugin=plugin_of(Hangs)), "BRK-110")
+    finally:
+        released.set()
+    for thread in threading.enumerate():
+        if thread.name == "conformance BRK-110":
+            thread.join()
+    assert found is Outcome.FAILED
+    assert "it hangs, and cannot be cancelled: " in why
+
+
+def test_failure_tells_no_secret() -> None:
+    """Whatever the adapter says when it fails."""
+
+    class Tells(ToyBroker):
+        async def connect(self) -> None:
+            raise ValueError(f"no access with {self.options.key.reveal()}")
+
+    found, why = outcome(suite_of(plugin=plugin_of(Tells)), "BRK-110")
+    assert (found, why.partition(" (")[0]) == (Outcome.FAILED, "ValueError: no access with ***")
 
 
 def test_certify_needs_an_adapter_and_a_sandbox() -> None:

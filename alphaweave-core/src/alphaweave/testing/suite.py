@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import threading
 import time
 import traceback
 from abc import abstractmethod
@@ -19,6 +21,7 @@ __all__ = ["CASE_LIMIT", "Suite"]
 
 CASE_LIMIT = 60.0
 """Real seconds after which a case that has not come to an end has failed."""
+_GRACE = 30.0
 
 
 class Suite:
@@ -104,6 +107,9 @@ class Suite:
         elif reason is not None and outcome is Outcome.PASSED:
             outcome = Outcome.FAILED
             detail = f"it holds, but deviations say it cannot ({reason}): delete that entry"
+        # What an adapter raises may bear a key, and a report is there to be shown.
+        for secret in filter(None, venue.secrets):
+            detail = detail.replace(secret, "***")
         return CaseResult(case=case, outcome=outcome, detail=detail, seconds=time.monotonic() - began)
 
     @classmethod
@@ -115,7 +121,7 @@ class Suite:
         if unclaimed:
             return Outcome.UNDECLARED, unclaimed
         try:
-            asyncio.run(cls._run(case, venue))
+            cls._come_to_an_end(case, venue)
         except Unproven as error:
             required = os.environ.get("ALPHAWEAVE_REQUIRE") == "all"
             return Outcome.FAILED if required else Outcome.UNPROVEN, str(error)
@@ -126,6 +132,28 @@ class Suite:
         except Exception as error:
             return Outcome.FAILED, _told(error)
         return Outcome.PASSED, ""
+
+    @classmethod
+    def _come_to_an_end(cls, case: Case, venue: Sandbox) -> None:
+        """Run it in a thread: who blocks the event loop, or takes no cancel, holds up only that."""
+        raised: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                asyncio.run(cls._run(case, venue))
+            except BaseException as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=run, name=f"conformance {case.id}", daemon=True)
+        thread.start()
+        thread.join(CASE_LIMIT + _GRACE)
+        if thread.is_alive():
+            frame = sys._current_frames().get(thread.ident or 0)
+            stack = traceback.extract_stack(frame) if frame is not None else []
+            where = f": {stack[-1].name} ({stack[-1].filename}, line {stack[-1].lineno})" if stack else ""
+            raise AssertionError(f"it hangs, and cannot be cancelled{where}")
+        for error in raised:
+            raise error
 
     @classmethod
     async def _run(cls, case: Case, venue: Sandbox) -> None:
