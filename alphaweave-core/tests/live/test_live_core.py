@@ -467,7 +467,23 @@ def test_a_slice_that_is_too_old_is_taken_in_and_not_traded_on(make: Any) -> Non
     bench.script = buy()
     bench.give(SliceInput(bench.now, Slice(late, ())))
     assert bench.result.reason == "stale_slice"
+    assert bench.result.text == "the slice is 41.0 s old when it comes in, and past 30 s it is history"
     assert bench.core.closed_to == late
+
+
+def test_an_old_slice_is_no_ground_to_reduce_either(make: Any) -> None:
+    """What it knew is no longer so: closing waits for the next slice, as opening does."""
+    bench = make(settings=LiveSettings(max_slice_age=30.0))
+    ready(bench)
+    _, sent = order(bench, buy(5))
+    bench.deliver()
+    bench.event(bench.broker.fill(sent.intent, "5", "100", from_ns(bench.now)))
+    late = bench.core.closed_to + live.MINUTE
+    bench.settle(100)
+    bench.script = buy(-5)
+    bench.give(SliceInput(bench.now, Slice(late, ())))
+    assert bench.result.reason == "stale_slice"
+    assert bench.bar(script=buy(-5)).status is OrderStatus.PENDING
 
 
 def test_a_stop_ends_the_run_and_leaves_orders_where_they_are(bench: Any) -> None:

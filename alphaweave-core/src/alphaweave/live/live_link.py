@@ -92,7 +92,8 @@ class BrokerLink:
         if isinstance(given, SliceInput) and oldest is not None:
             age = (given.at - given.slice.end) / _SECOND_NS
             if age > oldest:
-                return Refused("stale_slice", f"the slice is {age:.1f} s old when it comes in")
+                text = f"the slice is {age:.1f} s old when it comes in, and past {oldest:g} s it is history"
+                return Refused("stale_slice", text)
         return None
 
     def next_due(self) -> int | None:

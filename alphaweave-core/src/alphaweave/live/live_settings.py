@@ -26,7 +26,7 @@ class LiveSettings:
         max_decision_age: seconds after its input was taken in during which a decision may still be sent;
             None is no limit.
         max_slice_age: seconds after its end during which a slice may be traded on; on an older one, met while
-            catching up, orders are refused. None is no limit.
+            catching up, every order of the strategy is refused, one that reduces too. None is no limit.
         adopt_foreign: a fill that no order of this run explains is booked, and halts nothing.
         snapshot_every: decisions between two snapshots in the journal.
         history: rows of each series that a snapshot keeps, for a strategy to look back on after a restart.
