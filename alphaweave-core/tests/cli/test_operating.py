@@ -96,7 +96,11 @@ def test_halt_of_one_symbol_latches_that_one(alphaweave: Callable[..., Any], pat
 def test_resume_needs_a_name_and_a_reason(alphaweave: Callable[..., Any], path: Path) -> None:
     assert alphaweave("resume", path).code == 2
     assert alphaweave("resume", path, "--operator", "eva").code == 2
-    assert alphaweave("resume", path, "--operator", "eva", "--reason", " ", "--wait", 0).code == 2
+    for operator, reason in (("eva", " "), ("", "explained"), (" ", "")):
+        answer = alphaweave("resume", path, "--operator", operator, "--reason", reason, "--wait", 0)
+        assert answer.code == 2
+        assert "--operator" in answer.err
+        assert "--reason" in answer.err
     assert ControlStore.beside(path).take(7) == ()
     assert alphaweave("resume", path, "--operator", "eva", "--reason", "explained", "--wait", 0).code == 0
 
@@ -126,6 +130,45 @@ def test_run_that_is_not_there_is_told_nothing(alphaweave: Callable[..., Any], t
     assert answer.code == 2
     assert "there is no journal here" in answer.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["status", "halt", "flatten", "stop", "resume"])
+@pytest.mark.parametrize("content", [b"", b"a letter", b"SQLite format 3\0"])
+def test_file_that_is_no_journal_is_told_nothing(
+    alphaweave: Callable[..., Any], tmp_path: Path, verb: str, content: bytes
+) -> None:
+    """Nothing is made beside it, where a halt of nothing would look like one."""
+    other = tmp_path / "letter.txt"
+    other.write_bytes(content)
+    named = ("--operator", "eva", "--reason", "odd") if verb == "resume" else ()
+    answer = alphaweave(verb, other, *named, "--wait", 0)
+    assert (answer.code, answer.out) == (2, "")
+    assert str(other) in answer.err
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_status_makes_no_file(alphaweave: Callable[..., Any], path: Path) -> None:
+    """It only looks."""
+    assert alphaweave("status", path, "--wait", 0).code == 0
+    assert list(path.parent.glob("*.control*")) == []
+
+
+@pytest.mark.parametrize("verb", ["halt", "flatten", "resume"])
+def test_symbol_that_the_run_does_not_have_is_refused_while_it_is_down(
+    alphaweave: Callable[..., Any], path: Path, verb: str
+) -> None:
+    """Its newest start says which it has; nothing is latched for who mistypes one."""
+    journal = Journal.open(path, run=RUN, clock_ns=lambda: 10**18 + 9)
+    for day, symbols in enumerate((["AAPL"], ["FB", "QQQ"])):
+        opening = {"instruments": {"m": [[symbol, None] for symbol in symbols]}}
+        journal.commit(Decision(input_kind="start", input_key=str(day), at_ns=10**18 + 9, payload=opening))
+    journal.close()
+    words = ("--operator", "eva", "--reason", "odd", "--wait", 0)
+    answer = alphaweave(verb, path, "--symbol", "AAPL", *words)
+    assert answer.code == 2
+    assert "AAPL is not in this run, which has FB, QQQ; nothing was latched" in answer.err
+    assert not ControlStore.path_beside(path).exists()
+    assert alphaweave(verb, path, "--symbol", "QQQ", *words).code == 0
 
 
 def test_latch_shows_although_the_journal_is_damaged(alphaweave: Callable[..., Any], path: Path) -> None:

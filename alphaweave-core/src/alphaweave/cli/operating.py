@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,23 +43,37 @@ def tell_run(
         wait: seconds to wait for a run to answer.
 
     Raises:
-        ControlError: there is no such run, or it cannot be told.
-        JournalError: the journal cannot be read.
+        ControlError: there is no such run, it does not trade that symbol, or it cannot be told.
+        JournalError: the file is no journal.
     """
     verb = Verb(verb)
-    # A store is made where there is none, and a halt of a run that is not there would halt nothing.
-    if not journal.is_file():
-        raise ControlError("there is no journal here; name the one of the run", journal)
-    store = ControlStore.beside(journal)
-    clock = SystemClock()
-    said_at = to_ns(clock.now())
-    number = store.post(
-        verb, operator=operator or getpass.getuser(), reason=reason, at_ns=said_at, scope=symbol or ""
-    )
-    command = store.wait(number, poll=_patience(clock, wait))
-    if command is None and verb in _NOW_ONLY and not store.withdraw(number, to_ns(clock.now())):
-        command = store.get(number)
-    found = _found(verb, command, store.latches(), journal)
+    operator = getpass.getuser() if operator is None else operator
+    if verb is Verb.RESUME and not (operator.strip() and reason.strip()):
+        raise ControlError(
+            "resume needs --operator, who says so, and --reason, what was wrong and why it is right now; "
+            "neither may be empty",
+            journal,
+        )
+    read = _read(journal)
+    known = ControlStore.path_beside(journal).exists()
+    # A store is made where there is none, and a halt of what is no run would halt nothing. Where there is
+    # one the run is told all the same: its journal may be what is wrong.
+    if isinstance(read, JournalError) and not known:
+        raise read
+    store = ControlStore.beside(journal) if known else None
+    if symbol and not isinstance(read, JournalError):
+        _recognise(symbol, read, {} if store is None else store.latches())
+    if store is None and verb is not Verb.STATUS:
+        store = ControlStore.beside(journal)
+    command = None
+    if store is not None:
+        clock = SystemClock()
+        said_at = to_ns(clock.now())
+        number = store.post(verb, operator=operator, reason=reason, at_ns=said_at, scope=symbol or "")
+        command = store.wait(number, poll=_patience(clock, wait))
+        if command is None and verb in _NOW_ONLY and not store.withdraw(number, to_ns(clock.now())):
+            command = store.get(number)
+    found = _found(verb, command, {} if store is None else store.latches(), journal, read)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -67,6 +81,34 @@ def tell_run(
     if found["answer"] is not None and "error" in found["answer"]:
         return FAILED
     return FAILED if verb is Verb.STOP and command is None else 0
+
+
+def _read(journal: Path) -> JournalReader | JournalError:
+    if not journal.is_file():
+        raise JournalError("there is no journal here; name the one of the run", journal)
+    try:
+        return JournalReader(journal)
+    except JournalError as error:
+        return error
+
+
+def _recognise(symbol: str, reader: JournalReader, latched: Collection[str]) -> None:
+    """Refuse a symbol that the run does not have: who mistyped it would believe the right one halted."""
+    # It knows how to read whatever a run can be told, which takes a while to load.
+    from alphaweave.live.input_codec import from_document
+
+    try:
+        start = reader.newest("start")
+    except JournalError:
+        # It is told below that the journal is damaged; a run that is up knows its symbols itself.
+        return
+    if start is None or "instruments" not in start.decision.payload:
+        return
+    symbols = sorted(from_document(start.decision.payload["instruments"]))
+    if symbol not in symbols and symbol not in latched:
+        raise ControlError(
+            f"{symbol} is not in this run, which has {', '.join(symbols)}; nothing was latched", reader.path
+        )
 
 
 def _patience(clock: SystemClock, seconds: float) -> Callable[[], bool]:
@@ -82,18 +124,23 @@ def _patience(clock: SystemClock, seconds: float) -> Callable[[], bool]:
 
 
 def _found(
-    verb: Verb, command: Command | None, latches: Mapping[str, Latch], journal: Path
+    verb: Verb,
+    command: Command | None,
+    latches: Mapping[str, Latch],
+    journal: Path,
+    read: JournalReader | JournalError,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"command": verb.value, "journal": str(journal)}
     try:
-        reader = JournalReader(journal)
-        identity = reader.identity
+        if isinstance(read, JournalError):
+            raise read
+        identity = read.identity
         found |= {
             "run": identity.run_id,
             "mode": identity.mode,
             "broker": identity.broker,
             "account": identity.account,
-            "decisions": reader.seq,
+            "decisions": read.seq,
         }
     except JournalError as error:
         # What was latched holds all the same, and has to be told.

@@ -95,8 +95,13 @@ class ControlStore:
     @classmethod
     def beside(cls, journal: str | Path) -> ControlStore:
         """The one of a journal: ``<journal>.control``, made if it is not there."""
+        return cls(cls.path_beside(journal))
+
+    @staticmethod
+    def path_beside(journal: str | Path) -> Path:
+        """Where it is, whether it is there or not."""
         path = Path(journal).resolve()
-        return cls(path.with_name(f"{path.name}.control"))
+        return path.with_name(f"{path.name}.control")
 
     def post(self, verb: Verb | str, *, operator: str, reason: str = "", at_ns: int, scope: str = "") -> int:
         """Tell the run something, and return the command's number.

@@ -112,6 +112,13 @@ class JournalReader:
         """The inputs of these kinds (all, if none is named), in the order they were decided."""
         return (row for row in self.decisions(since) if not kinds or row.decision.input_kind in kinds)
 
+    def newest(self, kind: str) -> JournalRow | None:
+        """The last decision on an input of this kind, without a look at all that came before it."""
+        query = select(func.max(decisions.c.seq)).where(decisions.c.input_kind == kind)
+        with _Reading(self) as connection:
+            seq = connection.scalar(query)
+        return None if seq is None else next(self.decisions(seq - 1, seq))
+
     def snapshot(self) -> Snapshot | None:
         """The newest one."""
         with _Reading(self) as connection:
