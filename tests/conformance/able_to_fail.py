@@ -271,6 +271,13 @@ class RoundsLegs(ToyBroker):
         return await super().submit_group(refs, evolve(group, **whole))
 
 
+@breaks("BRK-425")
+class CountsOnceTooOften(ToyBroker):
+    def update_of(self, words: Any) -> Any:
+        told = super().update_of(words)
+        return evolve(told, cumulative=told.cumulative * 2)
+
+
 @breaks("BRK-430")
 class CountsExecutions(ToyBroker):
     told = 0

@@ -10,7 +10,7 @@ from decimal import Decimal
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderStatus, Side
 from alphaweave.live.adapters.capabilities import Capabilities
-from alphaweave.live.broker import BrokerFill, FeeReport, FillCorrection, FillQuery, FillReport
+from alphaweave.live.broker import BrokerFill, FeeReport, FillCorrection, FillQuery, FillReport, OrderUpdate
 from alphaweave.testing.bench import Bench, distinct
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Action, Fault, Power
@@ -91,6 +91,12 @@ class FillCases:
             await bench.until_filled(sent, total)
             last = bench.fills(sent)[-1]
             assert last.cumulative in {None, total}, f"cumulative is {last.cumulative}, not {total}"
+        await bench.until_status(sent, OrderStatus.FILLED)
+        updates = [each for each in bench.all_of(OrderUpdate) if each.ref.client_order_id == sent.id]
+        counts = {size * number for number in range(4)} | {None}
+        assert {each.cumulative for each in updates} <= counts, f"the updates are {updates}"
+        ends = {each.cumulative for each in updates if each.status is OrderStatus.FILLED}
+        assert ends <= {None, total}, f"FILLED was told with {ends}, not {total}"
 
     @_case("BRK-430", powers=[Power.HOLD_EVENTS, Power.DUPLICATE])
     async def test_repeated_events_are_one_execution(self, bench: Bench) -> None:
