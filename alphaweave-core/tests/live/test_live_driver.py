@@ -53,6 +53,7 @@ from alphaweave.live.reports import BrokerEvent, BrokerNotice, BrokerOrder, Orde
 from alphaweave.live.run_clock import RunClock
 from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import BarSnapshot
+from alphaweave.monitoring.status import EngineStatus
 
 WHEN = datetime(2026, 3, 2, tzinfo=UTC)
 DAY_NS = 86_400 * 10**9
@@ -511,6 +512,24 @@ async def test_callback_that_does_not_come_back_is_told_once() -> None:
     core.free.set()
     await running
     assert stage.alerts().count("engine_busy") == 1
+
+
+@played
+async def test_status_tells_of_a_busy_core_and_of_a_hold() -> None:
+    """From the loop, for the core cannot say so itself."""
+    core = Core()
+    stage = Stage(core, pulse_every=0.01)
+    told: list[EngineStatus] = []
+    stage.queues.queues[0].status = told.append  # type: ignore[method-assign]
+    core.free.clear()
+    running = asyncio.ensure_future(stage.run())
+    await until(lambda: any(one.kernel_busy_seconds > 0.02 for one in told))
+    stage.driver.sender.hold("eva said halt")
+    await until(lambda: told[-1].held == "eva said halt")
+    stage.driver.sender.release()
+    await until(lambda: told[-1].held is None)
+    core.free.set()
+    await running
 
 
 @played

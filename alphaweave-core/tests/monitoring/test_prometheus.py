@@ -140,6 +140,25 @@ def test_live_needs_a_word_of_the_engine(monitor: PrometheusMonitor, clock: Manu
     assert get(monitor, "/live") == (200, "ok\n")
 
 
+def test_live_needs_a_core_that_comes_on(monitor: PrometheusMonitor) -> None:
+    """A loop that goes on beside a strategy that never comes back is no live engine."""
+    monitor.on_bar(bar(1.0, NOON))
+    monitor.on_status(EngineStatus(NOON, "active", kernel_busy_seconds=30.0))
+    assert get(monitor, "/live") == get(monitor, "/ready") == (200, "ok\n")
+    assert figures(monitor)["kernel_busy_seconds",] == 30.0
+    monitor.on_status(EngineStatus(NOON, "active", kernel_busy_seconds=31.0))
+    said = (503, "strategy or journal have been busy with one input for 31 s\n")
+    assert get(monitor, "/live") == get(monitor, "/ready") == said
+
+
+def test_ready_knows_of_a_hold(monitor: PrometheusMonitor) -> None:
+    """What an operator has halted does not trade, although a busy strategy keeps the core from saying so."""
+    monitor.on_bar(bar(1.0, NOON))
+    monitor.on_status(EngineStatus(NOON, "active", held="ann said halt"))
+    assert get(monitor, "/live") == (200, "ok\n")
+    assert get(monitor, "/ready") == (503, "orders are held back: ann said halt\n")
+
+
 def test_ready_is_a_run_that_trades(monitor: PrometheusMonitor, clock: ManualClock) -> None:
     """Active, with a bar that is not too old; every reason against it is given."""
     assert get(monitor, "/ready") == (503, "no bar yet\n")

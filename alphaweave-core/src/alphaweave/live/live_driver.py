@@ -372,7 +372,7 @@ class LiveDriver:
     async def _pulse(self) -> None:
         told = False
         while True:
-            self._monitors.pulse()
+            self._monitors.pulse(busy_seconds=self.thread.busy, held=self.sender.held)
             busy = self.thread.busy > self._settings.busy_after
             if busy and not told:
                 text = f"for more than {self._settings.busy_after:g} s the core has been busy with one input"

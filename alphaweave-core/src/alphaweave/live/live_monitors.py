@@ -42,7 +42,7 @@ class LiveMonitors:
         self._now = now
         self._quiet = quiet
         self._before: dict[str, float] = {}
-        self._shut: str | None = None
+        self._held: str | None = None
 
     def tell(self, told: Tell) -> None:
         self._queues.notes(told.notes)
@@ -58,11 +58,17 @@ class LiveMonitors:
 
     def gate(self, gate: Gate) -> None:
         """A change is told at once, not with the next pulse."""
-        self.pulse()
+        self.pulse(held=self._held)
 
-    def pulse(self) -> None:
-        """Tell how the engine is; what a monitor did wrong is an alert to the others."""
-        troubles = self._queues.pulse(self._state())
+    def pulse(self, *, busy_seconds: float = 0.0, held: str | None = None) -> None:
+        """Tell how the engine is; what a monitor did wrong is an alert to the others.
+
+        Args:
+            busy_seconds: for how long the core has been busy with one input.
+            held: why orders are held back whatever the core says.
+        """
+        self._held = held
+        troubles = self._queues.pulse(self._state(), busy_seconds=busy_seconds, held=held)
         self.troubles += troubles
         for trouble in troubles:
             self.alert("error", trouble.code, trouble.text, self._now())

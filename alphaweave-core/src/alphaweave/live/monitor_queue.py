@@ -273,14 +273,16 @@ class MonitorQueues:
         """Monitor -> what it was never told."""
         return {queue.name: queue.dropped for queue in self.queues}
 
-    def pulse(self, trading_state: str) -> tuple[MonitorTrouble, ...]:
+    def pulse(
+        self, trading_state: str, *, busy_seconds: float = 0.0, held: str | None = None
+    ) -> tuple[MonitorTrouble, ...]:
         """Tell how the engine is, and hear what is new about the monitors.
 
         The driver calls it once a second and at each change of the trading state, and makes alerts of the
         troubles, which tell the other monitors and the journal.
         """
         found = tuple(trouble for queue in self.queues for trouble in queue.troubles())
-        status = EngineStatus(self._clock.now(), trading_state, self.drops())
+        status = EngineStatus(self._clock.now(), trading_state, self.drops(), busy_seconds, held)
         for queue in self.queues:
             queue.status(status)
         return found

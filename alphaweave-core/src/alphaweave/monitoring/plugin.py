@@ -51,7 +51,8 @@ class PrometheusOptions:
 
     Attributes:
         port: where it serves, on 127.0.0.1; 0 takes any that is free.
-        silent_seconds: how long a live engine may tell nothing of itself before ``/live`` says no.
+        silent_seconds: how long a live engine may tell nothing of itself, or be busy with one input, before
+            ``/live`` says no.
         max_lag_seconds: how long ago the last bar may have ended before ``/ready`` says no; null is for
             ever.
     """

@@ -33,9 +33,10 @@ _CLIENT_SECONDS: Final = 10
 class PrometheusMonitor:
     """Serves ``/metrics``, ``/live`` and ``/ready`` on 127.0.0.1 from the start of a run to its end.
 
-    ``/live`` answers 503 once the engine has not told its status for ``silent_seconds``, ``/ready`` also
-    unless the run trades: started, not ended, in the state ``active``, and, with ``max_lag_seconds``, with
-    a bar no older than that. The body gives the reasons.
+    ``/live`` answers 503 once the engine has not told its status, or its core was busy with one input, for
+    ``silent_seconds``; ``/ready`` also unless the run trades: started, not ended, in the state ``active``,
+    its orders not held back, and, with ``max_lag_seconds``, with a bar no older than that. The body gives
+    the reasons.
 
     Attributes:
         port: where it serves; the one that was found free where 0 was asked for.
@@ -149,7 +150,12 @@ class PrometheusMonitor:
             if self._status is None or not self._running:
                 return None
             seconds = self._clock.monotonic() - self._heard_at
-        return f"the engine was last heard {seconds:.0f} s ago" if seconds > self._silent_seconds else None
+            busy = self._status.kernel_busy_seconds
+        if seconds > self._silent_seconds:
+            return f"the engine was last heard {seconds:.0f} s ago"
+        if busy > self._silent_seconds:
+            return f"strategy or journal have been busy with one input for {busy:.0f} s"
+        return None
 
     def unready(self) -> list[str]:
         """Why the run does not trade now; empty when it does."""
@@ -160,6 +166,8 @@ class PrometheusMonitor:
                 found.append("no run is on")
             if self._status is not None and self._status.trading_state != "active":
                 found.append(f"the trading state is {self._status.trading_state}")
+            if self._status is not None and self._status.held is not None:
+                found.append(f"orders are held back: {self._status.held}")
             if self._max_lag_seconds is not None:
                 lag = self._lag()
                 if lag is None:
@@ -211,6 +219,8 @@ class PrometheusMonitor:
         for state in _STATES:
             states.add_metric((state,), state == self._status.trading_state)
         yield states
+        text = "For how long strategy or journal have been busy with one input."
+        yield GaugeMetricFamily("alphaweave_kernel_busy_seconds", text, self._status.kernel_busy_seconds)
         drops = CounterMetricFamily(
             "alphaweave_monitor_drops", "What a monitor was never told.", labels=("monitor",)
         )

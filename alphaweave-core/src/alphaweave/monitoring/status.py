@@ -19,11 +19,16 @@ class EngineStatus:
         timestamp: the engine's clock, UTC.
         trading_state: ``active``, ``reducing`` or ``halted``.
         drops: monitor -> what it was never told because its queue was full.
+        kernel_busy_seconds: for how long the core, strategy and journal included, has been busy with one
+            input; 0 while it waits for one.
+        held: why orders are held back although the core has not come to it yet; None while they are not.
     """
 
     timestamp: datetime
     trading_state: str
     drops: Mapping[str, int] = field(factory=dict)
+    kernel_busy_seconds: float = 0.0
+    held: str | None = None
 
 
 class StatusMonitor(Protocol):
