@@ -274,8 +274,9 @@ class RoundsLegs(ToyBroker):
 @breaks("BRK-425")
 class CountsOnceTooOften(ToyBroker):
     def update_of(self, words: Any) -> Any:
-        told = super().update_of(words)
-        return evolve(told, cumulative=told.cumulative * 2)
+        told: Any = super().update_of(words)
+        doubled: OrderUpdate = evolve(told, cumulative=told.cumulative * 2)
+        return doubled
 
 
 @breaks("BRK-430")
