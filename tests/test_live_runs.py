@@ -340,6 +340,21 @@ def test_another_account_than_the_configs_is_refused(tmp_path: Path) -> None:
         prepared(wanted).run(until=3)
 
 
+def test_restart_under_other_terms_says_which(tmp_path: Path) -> None:
+    """With both values: what decides the next order is not to be guessed at."""
+    persistence = {"journal": str(tmp_path / "run.db")}
+    ran(config(tmp_path, persistence=persistence), count=20)
+    again = ran(config(tmp_path, persistence=persistence), first=20, count=30)
+    assert not [text for text in again.notices if "terms" in text]
+    run = {"id": "twice", "mode": "paper", "warmup": 0, "capital": 5000}
+    changed = ran(config(tmp_path, persistence=persistence, run=run), first=30, count=40)
+    (notice,) = (text for text in changed.notices if "terms" in text)
+    assert notice == (
+        "warning: the terms of the config are not those of the last start: "
+        "saved with run.capital null, the config says 5000"
+    )
+
+
 def test_two_runs_on_one_journal_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     run = RunIdentity(

@@ -43,7 +43,7 @@ from alphaweave.live.proposal import RiskRule
 from alphaweave.live.reconcile import Reconciler
 from alphaweave.live.reports import BrokerAccountState
 from alphaweave.live.risk_bounded import bounded
-from alphaweave.live.terms import run_terms
+from alphaweave.live.terms import run_terms, term_changes
 from alphaweave.live.trading_state import KillStep, TradingStates
 from alphaweave.monitoring.monitor import Monitor
 from alphaweave.strategy.strategy import Strategy
@@ -152,7 +152,8 @@ def opened_journal(
         JournalError: it cannot be used.
     """
     config = plan.config
-    digest = blake2b(canonical(_terms(plan, instruments)).encode(), digest_size=16).hexdigest()
+    terms = _terms(plan, instruments)
+    digest = blake2b(canonical(terms).encode(), digest_size=16).hexdigest()
     path = config.persistence.journal
     if path is None:
         plan.notices.append(
@@ -171,11 +172,11 @@ def opened_journal(
     journal = Journal.open(path, run=run, clock_ns=lambda: to_ns(plan.clock.now()))
     try:
         recovered = journal.recover()
+        if recovered.seq and recovered.config_digest != digest:
+            plan.notices.append(_changed(path, terms))
     except BaseException:
         journal.close()
         raise
-    if recovered.seq and recovered.config_digest != digest:
-        plan.notices.append("warning: the terms of the config are not those of the last start")
     return journal, recovered
 
 
@@ -268,6 +269,15 @@ def assembled_core(
         ),
         store=store,
     )
+
+
+def _changed(path: Path, terms: Mapping[str, Any]) -> str:
+    start = JournalReader(path).newest("start")
+    before = None if start is None else start.decision.payload.get("terms")
+    # A journal of an older version has only their digest.
+    changes = [] if before is None else term_changes(before, terms)
+    text = "warning: the terms of the config are not those of the last start"
+    return f"{text}: {'; '.join(changes)}" if changes else text
 
 
 def _terms(plan: LivePlan, instruments: Mapping[str, Instrument]) -> Any:
