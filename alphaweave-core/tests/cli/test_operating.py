@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from alphaweave.live.control import ControlStore
-from alphaweave.live.control_records import HALTED, Verb
+from alphaweave.live.control_records import HALTED, REDUCING, Verb
 from alphaweave.live.journal import Decision, Entry, Intent, Journal, RunIdentity
+from alphaweave.live.trading_state import Escalation, KillStep, TradingStates
 
 RUN = RunIdentity(
     run_id="sma", broker="paper", account="DU1", strategy="m:S", mode="paper", config_digest="d"
@@ -91,6 +92,72 @@ def test_halt_of_a_run_that_is_down_is_latched_and_kept_for_it(
 def test_halt_of_one_symbol_latches_that_one(alphaweave: Callable[..., Any], path: Path) -> None:
     alphaweave("halt", path, "--symbol", "FB", "--wait", 0)
     assert set(ControlStore.beside(path).latches()) == {"FB"}
+
+
+def failed(path: Path, states: Any) -> None:
+    """A run that latched something, and died before it could show it."""
+    journal = Journal.open(path, run=RUN, clock_ns=lambda: 10**18 + 9)
+    risk = {"version": 1, "states": states, "rules": {}}
+    journal.commit(Decision(input_kind="bar", input_key="9", at_ns=10**18 + 9, risk=risk))
+    journal.close()
+
+
+def test_status_of_a_dead_run_shows_what_it_latched_itself(
+    alphaweave: Callable[..., Any], path: Path
+) -> None:
+    """In its journal alone, until a resumption waits for the next start."""
+    states = TradingStates()
+    states.escalate(Escalation(KillStep.CANCEL_ALL, "strategy_failed", "it raised"), at_ns=10**18)
+    states.escalate(Escalation(KillStep.FLATTEN, "operator", "enough", "FB"), who="eva", at_ns=10**18)
+    failed(path, states.snapshot())
+    for control in ("missing", "laxer"):
+        answer = alphaweave("status", path, "--wait", 0)
+        assert (
+            "HALTED, all, by engine at 2001-09-09T01:46:40+00:00 (strategy_failed: it raised)" in answer.out
+        )
+        assert "HALTED (flatten), FB, by eva" in answer.out
+        assert "ACTIVE" not in answer.out, control
+        ControlStore.beside(path).latch(REDUCING, operator="engine", reason="drawdown", at_ns=5)
+    alphaweave("resume", path, "--operator", "eva", "--reason", "mended", "--wait", 0)
+    found = json.loads(alphaweave("status", path, "--wait", 0, "--json").out)["latched"]
+    assert {scope: one["state"] for scope, one in found.items()} == {"all": "ACTIVE", "FB": "HALTED"}
+
+
+def test_status_takes_no_state_that_it_cannot_read_for_active(
+    alphaweave: Callable[..., Any], path: Path
+) -> None:
+    """It is not guessed."""
+    failed(path, {"version": 0, "latched": [1]})
+    answer = alphaweave("status", path, "--wait", 0)
+    assert "the saved trading state cannot be read" in answer.out
+    assert "ACTIVE" not in answer.out
+
+
+def test_status_of_a_run_that_says_it_is_halted_does_not_call_it_active(
+    alphaweave: Callable[..., Any], path: Path
+) -> None:
+    """Its answer comes before what it latches is shown."""
+    store, ended = ControlStore.beside(path), Event()
+
+    def run() -> None:
+        while not ended.wait(0.005):
+            for command in store.take(5):
+                store.answer(command.id, {"state": "halted", "causes": ["loss: 5"]}, 6)
+
+    thread = Thread(target=run)
+    thread.start()
+    answer = alphaweave("status", path)
+    ended.set()
+    thread.join()
+    assert "loss: 5" in answer.out
+    assert "ACTIVE" not in answer.out
+
+
+def test_flatten_is_shown_as_one(alphaweave: Callable[..., Any], path: Path) -> None:
+    """It latches what a halt or a rule does too, and is more."""
+    told = alphaweave("flatten", path, "--operator", "eva", "--reason", "enough", "--wait", 0)
+    assert "REDUCING (flatten), all, by eva" in told.out
+    assert "HALTED, FB, by" in alphaweave("halt", path, "--symbol", "FB", "--wait", 0).out
 
 
 def test_resume_needs_a_name_and_a_reason(alphaweave: Callable[..., Any], path: Path) -> None:

@@ -13,9 +13,9 @@ import click
 
 from alphaweave.cli.exits import FAILED
 from alphaweave.core.clock import SystemClock, from_ns, to_ns
-from alphaweave.core.errors import ControlError, JournalError
+from alphaweave.core.errors import ControlError, JournalError, StateCorrupt
 from alphaweave.live.control import ControlStore
-from alphaweave.live.control_records import Command, Latch, Verb
+from alphaweave.live.control_records import ACTIVE, HALTED, REDUCING, Command, Verb
 from alphaweave.live.journal_reader import JournalReader
 
 __all__ = ["tell_run"]
@@ -23,6 +23,8 @@ __all__ = ["tell_run"]
 _POLL: Final = 0.02
 # What these ask of a run that is down means nothing to the next one, days later.
 _NOW_ONLY: Final = frozenset({Verb.STATUS, Verb.STOP})
+_NOTHING: Final[Mapping[str, Any]] = {"latched": []}
+_TIGHTER: Final = {ACTIVE: 0, REDUCING: 1, HALTED: 2}
 
 
 def tell_run(
@@ -73,7 +75,13 @@ def tell_run(
         command = store.wait(number, poll=_patience(clock, wait))
         if command is None and verb in _NOW_ONLY and not store.withdraw(number, to_ns(clock.now())):
             command = store.get(number)
-    found = _found(verb, command, {} if store is None else store.latches(), journal, read)
+    found = _found(verb, command, journal, read)
+    try:
+        saved = {} if isinstance(read, JournalError) else read.latest("risk").get("") or {}
+        found["latched"] = _latched(store, saved.get("states", _NOTHING))
+    except (JournalError, StateCorrupt) as error:
+        # What an operator has latched holds all the same, and has to be told.
+        found |= {"journal_error": str(error), "latched": _latched(store, _NOTHING)}
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -126,7 +134,6 @@ def _patience(clock: SystemClock, seconds: float) -> Callable[[], bool]:
 def _found(
     verb: Verb,
     command: Command | None,
-    latches: Mapping[str, Latch],
     journal: Path,
     read: JournalReader | JournalError,
 ) -> dict[str, Any]:
@@ -148,17 +155,42 @@ def _found(
     taken = command is not None and command.taken_at is not None
     answered = command is not None and command.answered_at is not None
     found["run_is"] = "up" if answered else "up, and has not answered yet" if taken else "down or silent"
-    found["latched"] = {
+    found["answer"] = command.answer if command is not None and answered else None
+    return found
+
+
+def _latched(store: ControlStore | None, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What is latched, by scope; ``saved`` are the states in the journal, where alone a run that died may
+    have written what it latched."""
+    shown = {} if store is None else store.latches()
+    waiting: dict[str, set[Verb]] = {}
+    for command in () if store is None else (*store.unanswered(), *store.pending()):
+        waiting.setdefault(command.scope, set()).add(command.verb)
+    flattened = {scope for scope, verbs in waiting.items() if Verb.FLATTEN in verbs}
+    if saved["latched"]:
+        # They take the records of the whole kernel to load.
+        from alphaweave.live.live_ladder import latches_of
+        from alphaweave.live.trading_state import KillStep, TradingStates
+
+        states = TradingStates.restore(saved)
+        for scope, latch in latches_of(states).items():
+            # A resumption that is yet to be obeyed has the last word, and who latched first stays named.
+            if Verb.RESUME in waiting.get(scope, ()):
+                continue
+            if scope not in shown or _TIGHTER[shown[scope].state] < _TIGHTER[latch.state]:
+                shown[scope] = latch
+            if KillStep.FLATTEN in {cause.step for cause in states.causes(scope or None)}:
+                flattened.add(scope)
+    return {
         scope or "all": {
             "state": latch.state,
+            "flatten": scope in flattened and latch.state != ACTIVE,
             "operator": latch.operator,
             "reason": latch.reason,
             "at": from_ns(latch.at_ns).isoformat(),
         }
-        for scope, latch in latches.items()
+        for scope, latch in shown.items()
     }
-    found["answer"] = command.answer if command is not None and answered else None
-    return found
 
 
 def _print(found: Mapping[str, Any]) -> None:
@@ -168,8 +200,11 @@ def _print(found: Mapping[str, Any]) -> None:
     click.echo(f"{'the run is':<15}{found['run_is']}")
     for scope, latch in found["latched"].items():
         why = f" ({latch['reason']})" if latch["reason"] else ""
-        click.echo(f"{'latched':<15}{latch['state']}, {scope}, by {latch['operator']} at {latch['at']}{why}")
-    if not found["latched"]:
+        state = f"{latch['state']} (flatten)" if latch["flatten"] else latch["state"]
+        click.echo(f"{'latched':<15}{state}, {scope}, by {latch['operator']} at {latch['at']}{why}")
+    # A run that is up may be halted by what is not written yet: its answer says so.
+    answer = found["answer"] or {}
+    if not found["latched"] and "journal_error" not in found and answer.get("state", "active") == "active":
         click.echo(f"{'latched':<15}nothing: trading is ACTIVE")
     for name, value in (found["answer"] or {}).items():
         text = value if isinstance(value, str | int | float) else json.dumps(value)
