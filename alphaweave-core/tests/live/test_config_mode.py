@@ -234,3 +234,14 @@ def test_every_limit_is_taken_in_every_mode() -> None:
         assert settings(name, value).remembering() is (name not in idle)
     for name, value in {**VALUES, "allow": ["SPY"]}.items():
         assert not settings(name, value).remembering()
+
+
+def test_interval_that_the_feed_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is connected, with those that it has."""
+    minutes = FeedCapabilities(kinds=BARS, intervals=frozenset({"5m", "1m"}), realtime=True)
+    monkeypatch.setitem(FEEDS, "minutes", minutes)
+    text = "datafeed 'minutes' has no 1d bars; set datafeed.interval to one of 1m, 5m"
+    with pytest.raises(RunRefused, match=text):
+        check("paper", "minutes", "simulated")
+    wanted = {"name": "minutes", "interval": "5m"}
+    assert check("paper", "minutes", "simulated", datafeed=wanted) is RunMode.PAPER

@@ -25,6 +25,10 @@ def check_mode(
     """
     feed, broker = config.datafeed.name, config.broker.name
     mode = config.run.mode
+    has, wanted = feed_capabilities.intervals, config.datafeed.interval
+    if has and wanted not in has:
+        known = ", ".join(sorted(has))
+        raise RunRefused(f"datafeed {feed!r} has no {wanted} bars; set datafeed.interval to one of {known}")
     if mode == "auto":
         chosen = RunMode.PAPER if feed_capabilities.realtime else RunMode.REPLAY
     else:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import attrs
 
-from alphaweave.core.errors import ConfigError, StateError
+from alphaweave.core.errors import ConfigError, Problem, StateError
 from alphaweave.core.outputs import Output, OutputKind, output_problems, real_path
 from alphaweave.live.config import LiveConfig
 from alphaweave.live.run_lock import RunLock
@@ -59,6 +59,9 @@ def check_files(
             for name, path in _paths(options)
         ]
     problems = output_problems([*outputs, *also], inputs)
+    journal = config.persistence.journal
+    if journal is not None and (trouble := _no_place(journal)) is not None:
+        problems.append(Problem("persistence.journal", f"{journal} {trouble}; name another path."))
     if problems:
         raise ConfigError(problems, config.source)
 
@@ -99,6 +102,18 @@ def _paths(options: object) -> Iterator[tuple[str, Path]]:
         for name, value in attrs.asdict(cast("Any", options), recurse=False).items():
             if isinstance(value, Path):
                 yield name, value
+
+
+def _no_place(path: Path) -> str | None:
+    """Why there can be no database at ``path``, whose folder is made if need be."""
+    if path.is_dir():
+        return "is a folder"
+    folder = next(one for one in real_path(path).parents if one.exists())
+    if not folder.is_dir():
+        return f"would lie in {folder}, which is no folder"
+    return (
+        None if os.access(folder, os.W_OK | os.X_OK) else f"would lie in {folder}, which cannot be written to"
+    )
 
 
 def _lock_path(state_path: Path) -> Path:
