@@ -64,8 +64,8 @@ def test_status_of_a_run_that_is_up_is_its_answer(
     assert [line.split(maxsplit=1) for line in answer.out.splitlines() if "latched" not in line][:1] == [
         ["run", "sma"]
     ]
-    assert "the run is     up\n" in answer.out
-    assert "state          active\n" in answer.out
+    assert "the run is        up\n" in answer.out
+    assert "state             active\n" in answer.out
     assert answering[0].startswith("status")
 
 
@@ -188,7 +188,7 @@ def test_answer_that_is_an_error_fails_the_command(
 ) -> None:
     answer = alphaweave("flatten", path, "--reason", "refuse me", "--operator", "eva")
     assert answer.code == 1
-    assert "error          not now" in answer.out
+    assert "error             not now" in answer.out
 
 
 def test_run_that_is_not_there_is_told_nothing(alphaweave: Callable[..., Any], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from alphaweave.cli.layout import lay_out
 from alphaweave.core.clock import SystemClock, from_ns, to_ns
 from alphaweave.core.errors import JournalError
 from alphaweave.live.journal_reader import JournalReader
@@ -45,9 +46,8 @@ def show_journal(journal: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    for name, value in found.items():
-        text = json.dumps(value) if isinstance(value, dict | list) else value
-        click.echo(f"{name.replace('_', ' '):<18}{'-' if text is None else text}")
+    for line in lay_out(found):
+        click.echo(line)
 
 
 def export_journal(journal: Path, out: Path | None) -> None:

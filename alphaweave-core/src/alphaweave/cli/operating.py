@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from alphaweave.cli.exits import FAILED
+from alphaweave.cli.layout import lay_out
 from alphaweave.core.clock import SystemClock, from_ns, to_ns
 from alphaweave.core.errors import ControlError, JournalError, StateCorrupt
 from alphaweave.live.control import ControlStore
@@ -196,19 +197,18 @@ def _latched(store: ControlStore | None, saved: Mapping[str, Any]) -> dict[str, 
 def _print(found: Mapping[str, Any]) -> None:
     for name in ("run", "mode", "broker", "account", "decisions", "journal_error"):
         if name in found:
-            click.echo(f"{name.replace('_', ' '):<15}{found[name]}")
-    click.echo(f"{'the run is':<15}{found['run_is']}")
+            click.echo(f"{name.replace('_', ' '):<18}{found[name]}")
+    click.echo(f"{'the run is':<18}{found['run_is']}")
     for scope, latch in found["latched"].items():
         why = f" ({latch['reason']})" if latch["reason"] else ""
         state = f"{latch['state']} (flatten)" if latch["flatten"] else latch["state"]
-        click.echo(f"{'latched':<15}{state}, {scope}, by {latch['operator']} at {latch['at']}{why}")
+        click.echo(f"{'latched':<18}{state}, {scope}, by {latch['operator']} at {latch['at']}{why}")
     # A run that is up may be halted by what is not written yet: its answer says so.
     answer = found["answer"] or {}
     if not found["latched"] and "journal_error" not in found and answer.get("state", "active") == "active":
-        click.echo(f"{'latched':<15}nothing: trading is ACTIVE")
-    for name, value in (found["answer"] or {}).items():
-        text = value if isinstance(value, str | int | float) else json.dumps(value)
-        click.echo(f"{name.replace('_', ' '):<15}{text}")
+        click.echo(f"{'latched':<18}nothing: trading is ACTIVE")
+    for line in lay_out(answer):
+        click.echo(line)
     if found["answer"] is None and found["command"] in {Verb.HALT, Verb.FLATTEN, Verb.RESUME}:
         click.echo(
             f"note: no run has answered; the {found['command']} is latched, and holds from its next start"
