@@ -138,6 +138,12 @@ def test_leverage_is_gross_over_equity(size: int, passes: bool) -> None:
         assert rule.check(proposal(size)) == "leverage could reach 2.1, above the limit, 2"
 
 
+def test_leverage_is_told_with_the_digits_that_show_the_excess() -> None:
+    """Nobody is told that 2 is above 2."""
+    rule = MaxLeverage(Account(books=BOOKS, has=D("999.99")), D(2))
+    assert rule.check(proposal(7)) == "leverage could reach 2.00002, above the limit, 2"
+
+
 @pytest.mark.parametrize(
     ("equity", "said"), [(None, "equity_unknown"), (D(0), "no_equity"), (D(-1), "no_equity")]
 )

@@ -173,7 +173,10 @@ class MaxLeverage(_Valued):
             return _no_equity(equity)
         if worst.gross <= _multiply(equity, self._limit):
             return None
-        share = CONTEXT.divide(worst.gross, equity).quantize(Decimal("0.01"))
+        exact = CONTEXT.divide(worst.gross, equity)
+        # As few digits as show that it is above.
+        rounded = (round(exact, digits) for digits in range(2, 12))
+        share = next((one for one in rounded if one > self._limit), exact)
         return f"leverage could reach {plain(share)}, above the limit, {plain(self._limit)}"
 
 
