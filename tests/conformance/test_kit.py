@@ -306,6 +306,21 @@ def test_certify_needs_an_adapter_and_a_sandbox() -> None:
     assert CliRunner().invoke(cli, ["certify"]).exit_code == 2
 
 
+@pytest.mark.parametrize("id_", ["BRK-9999", "FEED-110", "110"])
+def test_certify_of_a_case_that_is_none_of_its_is_refused(id_: str) -> None:
+    """Nothing would be run, and nothing is proved by it."""
+    result = CliRunner().invoke(cli, ["certify", "mock", "--case", "BRK-010", "--case", id_])
+    assert result.exit_code == 2
+    assert f"no such case for the broker 'mock': {id_}. Near misses: BRK-" in result.output
+
+
+def test_certify_takes_ids_in_any_case() -> None:
+    """They are read aloud and typed."""
+    result = CliRunner().invoke(cli, ["certify", "mock", "--case", "brk-010"])
+    assert result.exit_code == 0
+    assert "BRK-010  PASSED" in result.output
+
+
 def test_report_fails_where_a_case_does() -> None:
     """And says why."""
     (report,) = certify("mock", ids=("BRK-010",))

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from alphaweave.core.errors import RunRefused
 from alphaweave.live.plugin_loader import Kind
 from alphaweave.live.registry import Registry
 from alphaweave.testing.case import CaseResult
-from alphaweave.testing.certification import all_cases, certify, new_sandbox
+from alphaweave.testing.certification import all_cases, case_ids, certify, new_sandbox
 from alphaweave.testing.clear_options import referred
 from alphaweave.testing.feed_venue import FeedControl
 from alphaweave.testing.sandbox import Sandbox
@@ -38,6 +39,8 @@ def certify_adapter(name: str | None, ids: tuple[str, ...], *, as_json: bool, ma
     if name is None:
         raise click.UsageError("Missing argument 'NAME'.")
 
+    ids = _known(name, ids)
+
     def progress(result: CaseResult) -> None:
         click.echo(f"\r{result.case.id} {result.outcome.value:<12}", nl=False, err=True)
 
@@ -50,6 +53,19 @@ def certify_adapter(name: str | None, ids: tuple[str, ...], *, as_json: bool, ma
             click.echo("\r", nl=False, err=True)
         click.echo("\n\n".join(report.as_text() for report in reports))
     return FAILED if any(report.failed for report in reports) else 0
+
+
+def _known(name: str, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids as cases have them: nothing run is nothing proved, and no reason to end well."""
+    of_kind = case_ids(name)
+    own = {id_ for ids in of_kind.values() for id_ in ids}
+    wanted = tuple(id_.strip().upper() for id_ in ids)
+    for given, id_ in zip(ids, wanted, strict=True):
+        if own and id_ not in own:
+            near = ", ".join(get_close_matches(id_, sorted(own), cutoff=0.4)) or ", ".join(sorted(own)[:3])
+            kinds = " or ".join(of_kind)
+            raise click.UsageError(f"no such case for the {kinds} {name!r}: {given}. Near misses: {near}")
+    return wanted
 
 
 def run_sandbox(name: str, *, port: int | None, data: Path | None) -> None:

@@ -20,7 +20,7 @@ from alphaweave.testing.report import ConformanceReport, cases_page, certified
 from alphaweave.testing.sandbox import Sandbox
 from alphaweave.testing.suite import Suite
 
-__all__ = ["all_cases", "certify", "new_sandbox"]
+__all__ = ["all_cases", "case_ids", "certify", "new_sandbox"]
 
 _SUITES: tuple[tuple[str, str, type[Suite]], ...] = (
     ("broker", "Brokers", BrokerConformance),
@@ -52,6 +52,12 @@ def new_sandbox(name: str, *, clock: Clock | None = None, **options: Any) -> San
     return made
 
 
+def case_ids(name: str) -> dict[str, tuple[str, ...]]:
+    """The ids of the cases by kind, for each kind of adapter that is installed under that name."""
+    registry = Registry()
+    return {kind: tuple(suite.cases()) for kind, _, suite in _SUITES if name in registry.installed(kind)}  # type: ignore[arg-type]
+
+
 def certify(
     name: str, *, ids: tuple[str, ...] = (), progress: Callable[[CaseResult], None] = lambda _: None
 ) -> list[ConformanceReport]:
@@ -69,7 +75,7 @@ def certify(
         )
     reports = []
     for kind, _, suite in _SUITES:
-        if kind not in kinds:
+        if kind not in kinds or (ids and not set(ids) & set(suite.cases())):
             continue
         own: type[Suite] = type(suite.__name__, (suite,), {"adapter": name})
         reports.append(
