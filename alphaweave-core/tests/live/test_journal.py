@@ -401,3 +401,17 @@ def test_importing_records_and_locks_needs_no_database() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert answer.stdout == "False\n", answer.stderr
+
+
+def test_journal_that_cannot_be_filled_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk, say: an empty file aside would only take room."""
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("alphaweave.live.journal_opening.sealed", full)
+    with pytest.raises(JournalFailed, match="No space left on device"):
+        opened(tmp_path / "run.db")
+    assert [one.name for one in tmp_path.iterdir()] == ["run.db.lock"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from attrs import asdict
@@ -53,8 +53,24 @@ def create(path: Path, run: RunIdentity, at_ns: int) -> None:
             path,
         )
     aside = path.with_name(f"{path.name}.new")
-    for leftover in (aside, path.with_name(f"{aside.name}-journal")):
+    _clear(aside)
+    try:
+        _fill(aside, run, at_ns)
+        aside.rename(path)
+    except BaseException:
+        # Where the disk is full there is no use in a file that holds nothing.
+        with suppress(OSError):
+            _clear(aside)
+        raise
+    sync_folder(path)
+
+
+def _clear(aside: Path) -> None:
+    for leftover in (aside, aside.with_name(f"{aside.name}-journal")):
         leftover.unlink(missing_ok=True)
+
+
+def _fill(aside: Path, run: RunIdentity, at_ns: int) -> None:
     with closing(make_file(aside)) as raw:
         engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
         with engine.connect() as connection:
@@ -65,8 +81,6 @@ def create(path: Path, run: RunIdentity, at_ns: int) -> None:
             values = (SCHEMA, canonical(facts), at_ns)
             connection.execute(insert(meta), sealed(meta, 1, *values))
             connection.commit()
-    aside.rename(path)
-    sync_folder(path)
 
 
 def protect(path: Path) -> None:
