@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -98,6 +99,21 @@ def play(scene: Callable[[Scene], Coroutine[Any, Any, None]], **limits: Any) -> 
             await one.supervisor.stop()
 
     asyncio.run(whole())
+
+
+def test_a_stop_in_the_moment_of_a_loss_closes_the_connection() -> None:
+    """Whatever the supervisor was at, no connection is left open for somebody to find."""
+
+    async def scene(one: Scene, rounds: int) -> None:
+        await one.supervisor.start()
+        one.links[0].ended.set_result(None)
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await one.supervisor.stop()
+        assert all(link.closed.is_set() for link in one.links)
+
+    for rounds in range(8):
+        play(partial(scene, rounds=rounds))
 
 
 def test_a_loss_is_told_before_anything_is_closed() -> None:

@@ -184,10 +184,19 @@ class Supervisor(Generic[LinkT]):
             if self._up_since is not None and not self._is_stopping():
                 self._go_down(self._why(reading, silent, renewed))
             self._up_since = None
-            for task in tasks:
-                task.cancel()
-            await self._abandon(asyncio.gather(*tasks, return_exceptions=True))
-            await self._abandon(link.close())
+            winding_up = asyncio.ensure_future(self._wind_up(tasks, link))
+            try:
+                await asyncio.shield(winding_up)
+            except asyncio.CancelledError:
+                # Stopped while the connection was being closed: nobody else would close it.
+                await winding_up
+                raise
+
+    async def _wind_up(self, tasks: set[asyncio.Task[Any]], link: LinkT) -> None:
+        for task in tasks:
+            task.cancel()
+        await self._abandon(asyncio.gather(*tasks, return_exceptions=True))
+        await self._abandon(link.close())
 
     async def _open(self) -> LinkT:
         opening = asyncio.ensure_future(self._connect())
