@@ -316,7 +316,7 @@ class Batch:
         if latched == "halt" and life.ordered is not None:
             self._last.wrong.append("an order left after a halt")
         if latched == "flatten" and not await self._venue.until(
-            lambda: not self._venue.positions, LIMIT_SECONDS
+            lambda: not self._venue.positions, _PATIENCE
         ):
             self._last.wrong.append("a flatten was forgotten")
         life.ordered = None
