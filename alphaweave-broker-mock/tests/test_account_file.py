@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeI
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.reports import FillQuery
 from alphaweave_broker_mock import PaperBrokerAdapter
+from alphaweave_broker_mock.account_file import AccountFile
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -103,3 +105,22 @@ def test_account_that_cannot_be_read_is_not_taken_for_a_new_one(
     path.write_text(text)
     with pytest.raises(error, match=r"run\.account"):
         asyncio.run(broker(path).connect())
+
+
+def test_account_that_cannot_be_written_leaves_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it stays, whole."""
+    path = tmp_path / "run.account"
+    venue = broker(None)._venue
+    AccountFile(path).save(venue, {}, 1)
+    before = path.read_text()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        AccountFile(path).save(venue, {}, 2)
+    assert [one.name for one in tmp_path.iterdir()] == ["run.account"]
+    assert path.read_text() == before

@@ -70,11 +70,16 @@ class AccountFile:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self.path.with_name(f"{self.path.name}.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(document))
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(self.path)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(json.dumps(document))
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(self.path)
+        except BaseException:
+            # Where the disk is full there is no use in half a file.
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def _last(series: Series) -> list[Any]:
