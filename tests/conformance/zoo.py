@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -214,6 +215,34 @@ class LogsItsKey(ToyBroker):
         await super().connect()
 
 
+class ErrorsTellTheKey(ToyBroker):
+    """Quotes the request, its key included, where an order fails."""
+
+    async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
+        try:
+            return await super().submit_order(ref, request)
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(f"{error}: key={self.options.key.reveal()}") from None
+
+
+class UnreachableTellsTheKey(ToyBroker):
+    """Quotes the key where there is no venue to connect to."""
+
+    async def connect(self) -> None:
+        try:
+            await super().connect()
+        except BrokerUnavailable as error:
+            raise BrokerUnavailable(f"{error}: key={self.options.key.reveal()}") from None
+
+
+class LogsItsHeader(ToyBroker):
+    """Logs the header that its key is in, in base64."""
+
+    async def connect(self) -> None:
+        self.services.log.info("connecting", header=b64encode(self.options.key.reveal().encode()).decode())
+        await super().connect()
+
+
 class IocBecomesGtc(ToyBroker):
     """Sends every IOC as GTC."""
 
@@ -344,6 +373,9 @@ ZOO: Mapping[type[ToyBroker], str] = {
     OwnClock: "885 890 925",
     LeaksATask: "970 989",
     LogsItsKey: "980",
+    ErrorsTellTheKey: "980",
+    UnreachableTellsTheKey: "980",
+    LogsItsHeader: "980",
     IocBecomesGtc: "115",
     TakesAnything: "120 130 135 140 145 150 265",
     DropsEarlyFills: "435 640",

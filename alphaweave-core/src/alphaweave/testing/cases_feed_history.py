@@ -12,7 +12,7 @@ from alphaweave.live.datafeed import FeedCapabilities, FeedGap
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored
 from alphaweave.testing.case import in_group
 from alphaweave.testing.cases_feed import streams
-from alphaweave.testing.cases_hygiene import open_sockets, other_threads
+from alphaweave.testing.cases_hygiene import assert_no_secret, open_sockets, other_threads
 from alphaweave.testing.feed_bench import FeedBench, ends, figures
 from alphaweave.testing.sandbox import Action, Fault, Power
 
@@ -233,9 +233,7 @@ class FeedHistoryCases:
         feed = await bench.open()
         await bench.within(feed.disconnect(), "disconnect()")
         said = [*bench.ear.said, *bench.ear.strays, repr(feed), *map(repr, bench.events)]
-        for secret in bench.venue.secrets:
-            found = [line for line in said if secret in line]
-            assert not found, f"a secret is told: {found[0].replace(secret, '***')}"
+        assert_no_secret(said, bench.venue.secrets)
 
     @_clean("FEED-520")
     async def test_nothing_goes_wrong_unheard(self, bench: FeedBench) -> None:
