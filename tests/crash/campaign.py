@@ -315,9 +315,7 @@ class Batch:
         await asyncio.sleep(1.5)
         if latched == "halt" and life.ordered is not None:
             self._last.wrong.append("an order left after a halt")
-        if latched == "flatten" and not await self._venue.until(
-            lambda: not self._venue.positions, _PATIENCE
-        ):
+        if latched == "flatten" and not await self._venue.until(lambda: not self._venue.positions, _PATIENCE):
             self._last.wrong.append("a flatten was forgotten")
         life.ordered = None
         self._say("resume")

@@ -520,7 +520,7 @@ async def test_status_tells_of_a_busy_core_and_of_a_hold() -> None:
     core = Core()
     stage = Stage(core, pulse_every=0.01)
     told: list[EngineStatus] = []
-    stage.queues.queues[0].status = told.append  # type: ignore[method-assign]
+    stage.queues.queues[0].status = told.append  # type: ignore[assignment, method-assign]
     core.free.clear()
     running = asyncio.ensure_future(stage.run())
     await until(lambda: any(one.kernel_busy_seconds > 0.02 for one in told))
