@@ -350,7 +350,7 @@ def test_second_interrupt_breaks_off(folder: Path, waiting: Callable[..., Any]) 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert (process.returncode, out) == (130, "")
-    assert err.endswith("interrupted: the state that was saved before is unchanged\n")
+    assert err.endswith("interrupted: what was kept before is unchanged\n")
     assert "Traceback" not in err
     assert not Path("out/state.json").exists()
 

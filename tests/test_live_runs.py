@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from alphaweave.cli import running
 from alphaweave.core.clock import ManualClock, from_ns
 from alphaweave.core.errors import (
     AdapterFailed,
@@ -37,7 +38,7 @@ from alphaweave.live.risk import RiskSettings
 from alphaweave.live.risk_time import Timed
 from alphaweave.live.runner import LiveRunner
 from alphaweave.live.trading_state import KillStep
-from alphaweave.monitoring.monitor import TradeRecord
+from alphaweave.monitoring.monitor import Monitor, TradeRecord
 from alphaweave.strategy.strategy import Strategy
 from alphaweave_broker_mock import PaperBrokerAdapter
 
@@ -147,7 +148,14 @@ def ran(config: LiveConfig, *, first: int = 0, count: int = BARS, open_end: bool
     return runner
 
 
-def prepared(config: LiveConfig, *, first: int = 0, count: int = BARS, open_end: bool = False) -> LiveRunner:
+def prepared(
+    config: LiveConfig,
+    *,
+    first: int = 0,
+    count: int = BARS,
+    open_end: bool = False,
+    watchers: Sequence[Monitor] = (),
+) -> LiveRunner:
     series = bars(count)
     ends = sorted({end for one in series.values() for end in one.end})
     begin = ends[first - 1] if first else min(one.start[0] for one in series.values())
@@ -160,6 +168,7 @@ def prepared(config: LiveConfig, *, first: int = 0, count: int = BARS, open_end:
             name="replay", create=lambda options, services: feed, capabilities=feed.capabilities
         ),
         clock=clock,
+        watchers=tuple(watchers),
     )
 
 
@@ -398,12 +407,42 @@ def test_strategy_that_raises_halts_the_run_and_what_fills_is_still_booked(tmp_p
     runner = ran(failing, count=20)
     assert runner.summary is not None
     assert (runner.summary.outcome, runner.summary.slices) == ("finished", 20)
+    why = runner.summary.halted
+    assert why is not None
+    assert why.startswith("strategy_failed: ")
+    assert "what a strategy must not do" in why
     assert "strategy_failed" in {alert.code for alert in runner.memory.alerts}
     assert max(order.timestamp for order in runner.memory.orders if order.status == "accepted") < max(
         bar for bar in runner.memory.bars_df().index
     )
     again = ran(failing, first=20, count=30)
     assert {order.status for order in again.memory.orders} <= {"denied"}
+    assert again.summary is not None
+    assert again.summary.halted == why
+
+
+@pytest.mark.parametrize(("strategy", "code"), [("Failing", 1), ("Busy", 0)])
+def test_command_says_that_a_run_ended_halted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    strategy: str,
+    code: int,
+) -> None:
+    """On the terminal as it happens, in the summary, and by the exit code."""
+    path = tmp_path / "run.db"
+    live = config(tmp_path, strategy={"class": f"{__name__}:{strategy}"}, persistence={"journal": str(path)})
+    monkeypatch.setattr(running, "load_live_config", lambda path, overrides: live)
+    monkeypatch.setattr(
+        running.LiveRunner,
+        "from_config",
+        lambda config, watchers: prepared(config, count=20, watchers=watchers),
+    )
+    ended = running.run_config(Path("x"), (), fresh=False, until=None, summary=None, as_json=False)
+    out, err = capsys.readouterr()
+    assert ended == code
+    assert ("halted     strategy_failed: " in out) == bool(code)
+    assert ("error: strategy_failed: " in err) == bool(code)
 
 
 def test_strategy_whose_init_raises_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

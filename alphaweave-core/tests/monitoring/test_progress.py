@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from alphaweave.core.clock import ManualClock
-from alphaweave.monitoring.monitor import ColumnMonitor
+from alphaweave.monitoring.monitor import Alert, ColumnMonitor
 from alphaweave.monitoring.progress import ProgressMonitor
 
 
@@ -172,3 +172,16 @@ def test_standard_error_is_the_stream(run: Any, capsys: pytest.CaptureFixture[st
 def test_replay_may_hand_over_columns() -> None:
     """It never makes the engine build snapshots."""
     assert isinstance(ProgressMonitor(sys.stderr), ColumnMonitor)
+
+
+@pytest.mark.parametrize(("mode", "told"), [("paper", 2), ("live", 2), ("replay", 0)])
+def test_alerts_of_a_run_that_trades_are_written_at_once(run: Any, mode: str, told: int) -> None:
+    """Who trades has to know now; a replay has them in its record."""
+    stream = io.StringIO()
+    monitor = ProgressMonitor(stream, clock=ManualClock())
+    monitor.on_run_start({**run.meta, "mode": mode})
+    at = run.snapshots[0].timestamp
+    for severity in ("info", "warning", "error"):
+        monitor.on_alert(Alert(timestamp=at, severity=severity, code="feed_lost", message="gone"))
+    lines = ["warning: feed_lost: gone", "error: feed_lost: gone"]
+    assert stream.getvalue().splitlines() == lines[:told]

@@ -367,7 +367,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             [word for word in given if word != "--debug"], prog_name="alphaweave", standalone_mode=False
         )
     except click.exceptions.Abort:
-        click.echo("interrupted: the state that was saved before is unchanged", err=True)
+        click.echo("interrupted: what was kept before is unchanged", err=True)
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()

@@ -29,7 +29,7 @@ from alphaweave.monitoring.run import RunMonitor
 
 __all__ = ["run_config"]
 
-_STOPPING: Final = b"stopping after this bar, and saving the state; a second interrupt breaks off\n"
+_STOPPING: Final = b"stopping after this bar, with what is to be kept; a second interrupt breaks off\n"
 _STDERR: Final = 2
 
 
@@ -97,9 +97,9 @@ def run_config(
             click.echo(f"{'summary':<11}{_shown(summary)}")
     if late is not None:
         raise late
-    if interrupted and ended.outcome == "stopped":
-        return INTERRUPTED
-    return FAILED if failures else 0
+    if failures or ended.halted is not None:
+        return FAILED
+    return INTERRUPTED if interrupted and ended.outcome == "stopped" else 0
 
 
 def _write(path: Path, text: str) -> str | None:
@@ -190,6 +190,7 @@ def _print(summary: RunSummary, document: dict[str, Any], currency: str, zone: Z
         span = f", {first:%Y-%m-%d} to {last:%Y-%m-%d}"
     rows = [
         ("run", f"{summary.run_id} {summary.outcome}: {summary.slices:,} slices{span}"),
+        ("halted", summary.halted),
         ("orders", ", ".join(_orders(summary, document["orders"]))),
         (
             "equity",

@@ -46,6 +46,7 @@ from alphaweave.live.monitor_queue import MonitorQueues
 from alphaweave.live.party import FAILURES, Party
 from alphaweave.live.reports import BrokerAccountState, BrokerEvent
 from alphaweave.live.run_lock import RunLock, account_lock_name
+from alphaweave.live.trading_state import TradingState, TradingStates
 from alphaweave.monitoring.monitor import RunSummary
 
 __all__ = ["LiveRun"]
@@ -303,7 +304,16 @@ class LiveRun:
             started_at=None if first is None else from_ns(first),
             ended_at=from_ns(kernel.now) if kernel.index >= 0 else None,
             error=error,
+            halted=_halted(core.board.states),
         )
+
+
+def _halted(states: TradingStates) -> str | None:
+    """What the engine itself latched for the whole account, the first cause first."""
+    if states.state() is TradingState.ACTIVE:
+        return None
+    own = [f"{cause.code}: {cause.reason}" for cause in states.causes() if cause.who == "engine"]
+    return "; ".join(own) or None
 
 
 class _NoLock:

@@ -155,6 +155,8 @@ def _badges(run: RunMonitor, title: str) -> str:
         badges.append(_badge(mode, "live" if mode == "live" else "plain"))
     if summary is not None:
         badges.append(_badge(summary.outcome, "bad" if summary.outcome == "failed" else "plain"))
+        if summary.halted is not None:
+            badges.append(_badge(f"halted: {summary.halted}", "bad"))
     names = (meta.get(key) for key in ("strategy", "run_id"))
     badges.extend(f"<span>{escape(str(name))}</span>" for name in names if name and name != title)
     return " ".join(badges)

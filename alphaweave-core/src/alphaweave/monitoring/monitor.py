@@ -163,6 +163,8 @@ class RunSummary:
     Attributes:
         outcome: ``finished``, ``stopped`` (by the user) or ``failed``.
         error: the message of what failed.
+        halted: why the whole account was not traded at the end, where the engine said so and no operator:
+            a strategy that raised, a loss limit, a journal that takes nothing more. None otherwise.
     """
 
     run_id: str
@@ -177,6 +179,7 @@ class RunSummary:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     error: str | None = None
+    halted: str | None = None
 
 
 _RecordT_co = TypeVar("_RecordT_co", covariant=True)

@@ -31,7 +31,8 @@ class ProgressMonitor:
     """Reports a run's progress on a stream, standard error unless given.
 
     On a terminal it draws one bar and redraws it at most ten times a second; elsewhere it writes a line
-    every ``every`` seconds. A run that is shorter than that writes nothing but its last line.
+    every ``every`` seconds. A run that is shorter than that writes nothing but its last line. Of a paper or
+    live run it also writes each warning and error as it comes.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class ProgressMonitor:
         self._dates = BarDates.of({})
         self._slices = self._counted = self._told_slices = 0
         self._fills = 0
+        self._trading = False
         self._started = self._told = 0.0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     def on_run_start(self, meta: Mapping[str, Any]) -> None:
         slices = meta.get("slices")
+        self._trading = meta.get("mode") in {"paper", "live"}
         self._total = int(slices) if slices else None
         self._dates = BarDates.of(meta)
         self._started = self._told = self._clock.monotonic()
@@ -86,7 +89,14 @@ class ProgressMonitor:
         pass
 
     def on_alert(self, alert: Alert) -> None:
-        pass
+        # A replay's are in its record; who trades has to know of them now.
+        if not self._trading or alert.severity == "info":
+            return
+        text = f"{alert.severity}: {alert.code}: {alert.message}"
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            self._line(text)
 
     def on_run_end(self, summary: RunSummary) -> None:
         if self._bar is not None and self._task is not None:
