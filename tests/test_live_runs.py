@@ -434,7 +434,7 @@ def test_command_says_that_a_run_ended_halted(
     live = config(tmp_path, strategy={"class": f"{__name__}:{strategy}"}, persistence={"journal": str(path)})
     monkeypatch.setattr(running, "load_live_config", lambda path, overrides: live)
     monkeypatch.setattr(
-        running.LiveRunner,
+        LiveRunner,
         "from_config",
         lambda config, watchers: prepared(config, count=20, watchers=watchers),
     )
