@@ -16,6 +16,8 @@ __all__ = ["ALPACA_CAPABILITIES", "AlpacaOptions"]
 
 _PAPER_HOST: Final = "paper-api.alpaca.markets"
 _LIVE_HOST: Final = "api.alpaca.markets"
+_DATA: Final = "https://data.alpaca.markets"
+_DATA_STREAM: Final = "wss://stream.data.alpaca.markets"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DAY, _GTC = TimeInForce.DAY, TimeInForce.GTC
 _RESTING: Final = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
@@ -61,6 +63,9 @@ class AlpacaOptions:
         paper: the account is a paper account; False is real money.
         trading_url: where orders go; by default Alpaca's own address for ``paper``.
         trading_stream_url: where order events come from; by default ``trading_url`` with ``/stream``.
+        data_url: where market data is asked for; by default Alpaca's own address. The datafeed uses it.
+        data_stream_url: where market data is streamed from, without a path; by default Alpaca's own address.
+            The datafeed uses it.
         timeout: seconds that one request has, waiting for its turn included.
         patience: seconds that an order waits for room in the request limit before it is not sent.
         heartbeat: seconds between two questions on the event stream. Two and a half of them without a word
@@ -75,6 +80,8 @@ class AlpacaOptions:
     paper: bool = True
     trading_url: str | None = None
     trading_stream_url: str | None = None
+    data_url: str | None = None
+    data_stream_url: str | None = None
     timeout: float = field(default=10.0, validator=gt(0))
     patience: float = field(default=30.0, validator=gt(0))
     heartbeat: float = field(default=10.0, validator=gt(0))
@@ -85,6 +92,8 @@ class AlpacaOptions:
     def __attrs_post_init__(self) -> None:
         _check_address("trading_url", self.trading, "https", "http")
         _check_address("trading_stream_url", self.trading_stream, "wss", "ws")
+        _check_address("data_url", self.data, "https", "http")
+        _check_address("data_stream_url", self.data_stream, "wss", "ws")
         for name, address in (
             ("trading_url", self.trading),
             ("trading_stream_url", self.trading_stream),
@@ -103,6 +112,16 @@ class AlpacaOptions:
     def trading_stream(self) -> str:
         """Where order events come from."""
         return self.trading_stream_url or "ws" + self.trading.removeprefix("http") + "/stream"
+
+    @property
+    def data(self) -> str:
+        """Where market data is asked for, without a slash at the end."""
+        return (self.data_url or _DATA).rstrip("/")
+
+    @property
+    def data_stream(self) -> str:
+        """Where market data is streamed from, without a slash at the end."""
+        return (self.data_stream_url or _DATA_STREAM).rstrip("/")
 
 
 def _check_address(name: str, address: str, safe: str, plain: str) -> None:

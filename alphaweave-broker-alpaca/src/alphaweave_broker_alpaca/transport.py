@@ -145,9 +145,10 @@ class _TimedAdapter(HTTPAdapter):
 
 
 class Transport:
-    """One account's REST calls, within its request limit."""
+    """REST calls to one of Alpaca's addresses, within its request limit: by default to where orders go."""
 
-    def __init__(self, options: AlpacaOptions, timer: Timer) -> None:
+    def __init__(self, options: AlpacaOptions, timer: Timer, address: str | None = None) -> None:
+        base = address or options.trading
         self._timer = timer
         self._clock: Clock = timer.clock
         self._timeout = options.timeout
@@ -170,11 +171,11 @@ class Transport:
             options.secret.reveal(),
             paper=options.paper,
             raw_data=True,
-            url_override=options.trading,
+            url_override=base,
         )
         self._client._retry = 0
         session = self._client._session
-        if options.trading.startswith("http:"):
+        if base.startswith("http:"):
             # Loopback: no proxy of the environment belongs in between.
             session.trust_env = False
         session.mount("https://", _TimedAdapter(options.timeout))
@@ -187,8 +188,16 @@ class Transport:
         }
         self._headers: tuple[int, float | None] | None = None
 
-    async def call(self, use: Use, method: str, path: str, data: Mapping[str, Any] | None = None) -> Any:
-        """Make one request, once.
+    async def call(
+        self,
+        use: Use,
+        method: str,
+        path: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        version: str = "v2",
+    ) -> Any:
+        """Make one request, once. ``version`` is what comes before the path.
 
         Raises:
             Refused, Unsent, NoAnswer: the other ways it can end. Cancelled, it is withdrawn.
@@ -196,7 +205,7 @@ class Transport:
         await self._make_room(use)
         ticket = _Ticket()
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._pools[use], self._blocking, ticket, method, path, data)
+        running = loop.run_in_executor(self._pools[use], self._blocking, ticket, method, path, data, version)
         running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         limit = asyncio.create_task(self._timer.sleep(self._timeout))
         try:
@@ -232,10 +241,12 @@ class Transport:
             await self._timer.sleep(wait)
             waited += wait
 
-    def _blocking(self, ticket: _Ticket, method: str, path: str, data: Mapping[str, Any] | None) -> Any:
+    def _blocking(
+        self, ticket: _Ticket, method: str, path: str, data: Mapping[str, Any] | None, version: str
+    ) -> Any:
         _current.ticket = ticket
         try:
-            return self._client._request(method, path, None if data is None else dict(data))
+            return self._client._request(method, path, None if data is None else dict(data), None, version)
         except APIError as error:
             noted = self._headers
             raise _refusal(error, self._until(noted[1] if noted else None)) from None

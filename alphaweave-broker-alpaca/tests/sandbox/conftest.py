@@ -40,7 +40,7 @@ class Site:
     @property
     def _keys(self) -> tuple[str, str]:
         options = self.venue.options()
-        return options["key_id"], options["secret_key"]
+        return options["key"], options["secret"]
 
     @property
     def _url(self) -> str:

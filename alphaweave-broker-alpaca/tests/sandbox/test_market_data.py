@@ -185,7 +185,7 @@ def test_data_socket_speaks_plain_text_and_refuses_in_its_words(at_sandbox: Call
 
     async def scenario(site: Any) -> None:
         url, options = f"ws://127.0.0.1:{site.venue.port}/v2/", site.venue.options()
-        login = {"action": "auth", "key": options["key_id"], "secret": options["secret_key"]}
+        login = {"action": "auth", "key": options["key"], "secret": options["secret"]}
         async with aiohttp.ClientSession() as session, session.ws_connect(url + "iex") as socket:
 
             async def ask(message: Any) -> Any:

@@ -184,8 +184,8 @@ class AlpacaSandbox(VenueControl, FeedControl):
     def options(self) -> dict[str, Any]:
         here = f"127.0.0.1:{self.port}"
         return {
-            "key_id": _KEY,
-            "secret_key": _SECRET,
+            "key": _KEY,
+            "secret": _SECRET,
             "trading_url": f"http://{here}",
             "trading_stream_url": f"ws://{here}/stream",
             "data_url": f"http://{here}",
@@ -193,7 +193,7 @@ class AlpacaSandbox(VenueControl, FeedControl):
         }
 
     def wrong_options(self) -> dict[str, Any]:
-        return {**self.options(), "secret_key": "not-the-secret-of-this-account"}
+        return {**self.options(), "secret": "not-the-secret-of-this-account"}
 
     def fresh(self) -> Self:
         return type(self)(evolve(self._options, port=0), Services(clock=RunningClock()))
