@@ -6,19 +6,16 @@ Wiring only; nothing here decides about an order.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import ExitStack
 from decimal import localcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from attrs import evolve
-
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import AlphaweaveError, RunRefused
 from alphaweave.core.money import CONTEXT
-from alphaweave.live.adapters.base import BrokerAdapter, RunMode, Services
+from alphaweave.live.adapters.base import BrokerAdapter, RunMode
 from alphaweave.live.adapters.timer import LoopTimer
 from alphaweave.live.config import redacted
 from alphaweave.live.control import ControlStore
@@ -26,7 +23,6 @@ from alphaweave.live.datafeed import DataFeed
 from alphaweave.live.discreet_stores import DiscreetControl, DiscreetJournal
 from alphaweave.live.fanout import MonitorFailure
 from alphaweave.live.feed_pump import FeedPump
-from alphaweave.live.instrument_rules import instrument_rules
 from alphaweave.live.journal import Journal
 from alphaweave.live.journal_reader import JournalReader
 from alphaweave.live.journal_records import Recovered
@@ -37,6 +33,7 @@ from alphaweave.live.live_monitors import LiveMonitors
 from alphaweave.live.live_ports import JournalWriter
 from alphaweave.live.live_wiring import (
     LivePlan,
+    broker_services,
     built_core,
     check_not_stopped,
     found_instruments,
@@ -45,7 +42,7 @@ from alphaweave.live.live_wiring import (
 from alphaweave.live.monitor_queue import MonitorQueues
 from alphaweave.live.party import FAILURES, Party
 from alphaweave.live.reports import BrokerAccountState, BrokerEvent
-from alphaweave.live.run_lock import RunLock, account_lock_name
+from alphaweave.live.run_lock import RunLock, account_lock_path
 from alphaweave.live.trading_state import TradingState, TradingStates
 from alphaweave.monitoring.monitor import RunSummary
 
@@ -120,7 +117,7 @@ class LiveRun:
         check_not_stopped(path)
         store = AdapterStore(_kept(path))
         broker: BrokerAdapter = plan.broker_party.ask(
-            "create", BrokerAdapter, plan.broker.create, plan.broker_options, self._services(store)
+            "create", BrokerAdapter, plan.broker.create, plan.broker_options, broker_services(plan, store)
         )
         feed: DataFeed = plan.feed_party.ask(
             "create",
@@ -154,18 +151,6 @@ class LiveRun:
                 return await self._drive(core, broker, events, feed, meta, recovered)
             finally:
                 await _let_go(broker, feed)
-
-    def _services(self, store: AdapterStore) -> Services:
-        plan = self._plan
-        rules = instrument_rules(plan.config, plan.broker.name, {})
-        journal = plan.config.persistence.journal
-        kept = None if journal is None else journal.with_name(f"{journal.name}.account")
-        return evolve(
-            plan.services(plan.broker.name),
-            store=store,
-            instruments=rules.instruments,
-            account_path=kept if plan.broker.capabilities.simulated else None,
-        )
 
     async def _drive(  # noqa: PLR0917 - the parts of a run
         self,
@@ -264,10 +249,9 @@ class LiveRun:
         broker = self._plan.broker
         if broker.capabilities.simulated:
             return _NoLock()  # the account is this process's own
-        folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "alphaweave"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = account_lock_name(broker.name, account.account_id)
-        return RunLock.acquire(folder / name, what=f"account {account.account_id} at {broker.name}")
+        path = account_lock_path(broker.name, account.account_id)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return RunLock.acquire(path, what=f"account {account.account_id} at {broker.name}")
 
     def _meta(self, account: BrokerAccountState, recovered: Recovered | None) -> dict[str, Any]:
         plan, config = self._plan, self._plan.config

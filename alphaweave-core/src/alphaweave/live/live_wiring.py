@@ -24,6 +24,7 @@ from alphaweave.live.control import ControlStore
 from alphaweave.live.control_records import Verb
 from alphaweave.live.effects import Prepare
 from alphaweave.live.input_codec import to_document
+from alphaweave.live.instrument_rules import instrument_rules
 from alphaweave.live.journal import Journal, RunIdentity
 from alphaweave.live.journal_reader import JournalReader
 from alphaweave.live.journal_records import Recovered, canonical
@@ -51,6 +52,7 @@ from alphaweave.strategy.strategy import Strategy
 __all__ = [
     "LivePlan",
     "assembled_core",
+    "broker_services",
     "built_core",
     "check_not_stopped",
     "found_instruments",
@@ -87,6 +89,19 @@ class LivePlan:
     rules: tuple[RiskRule, ...] = ()
     confirmed: str | None = None
     settings: DriverSettings = field(factory=DriverSettings)
+
+
+def broker_services(plan: LivePlan, store: AdapterStore) -> Services:
+    """What the broker's adapter gets."""
+    rules = instrument_rules(plan.config, plan.broker.name, {})
+    journal = plan.config.persistence.journal
+    kept = None if journal is None else journal.with_name(f"{journal.name}.account")
+    return evolve(
+        plan.services(plan.broker.name),
+        store=store,
+        instruments=rules.instruments,
+        account_path=kept if plan.broker.capabilities.simulated else None,
+    )
 
 
 async def found_instruments(plan: LivePlan, broker: BrokerAdapter) -> Mapping[str, Instrument]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alphaweave.core.errors import LockHeld, RunRefused
 
-__all__ = ["RunLock", "account_lock_name"]
+__all__ = ["RunLock", "account_lock_name", "account_lock_path"]
 
 
 class RunLock:
@@ -53,9 +53,8 @@ class RunLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid = _pid(descriptor)
+            pid, holder = _pid(descriptor), _holder(descriptor)
             os.close(descriptor)
-            holder = "another process" if pid is None else f"process {pid}"
             raise LockHeld(
                 f"{what} is in use by {holder} (lock {target}); stop that run first", path=target, pid=pid
             ) from error
@@ -69,6 +68,26 @@ class RunLock:
             # Of one width, so that nothing of a longer one is left.
             os.pwrite(descriptor, f"{os.getpid():<20}\n".encode(), 0)
         return cls(target, descriptor)
+
+    @staticmethod
+    def holder(path: str | Path) -> str | None:
+        """Who has the lock just now, in words; None where nobody does. Nothing is made or written."""
+        try:
+            import fcntl
+
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except (ImportError, OSError):
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(descriptor)
+        except OSError:
+            return None
+        else:
+            return None
+        finally:
+            os.close(descriptor)
 
     @property
     def held(self) -> bool:
@@ -86,8 +105,19 @@ def account_lock_name(broker: str, account: str) -> str:
     return f"{_plain(broker)}@{_plain(account)}.lock"
 
 
+def account_lock_path(broker: str, account: str) -> Path:
+    """Where that lock is, in this user's folder for state."""
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return home / "alphaweave" / account_lock_name(broker, account)
+
+
 def _plain(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else f"%{ord(c):x}%" for c in name)
+
+
+def _holder(descriptor: int) -> str:
+    pid = _pid(descriptor)
+    return "another process" if pid is None else f"process {pid}"
 
 
 def _pid(descriptor: int) -> int | None:

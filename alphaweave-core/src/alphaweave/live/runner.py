@@ -53,6 +53,7 @@ from alphaweave.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     from alphaweave.live.live_run import LiveRun
+    from alphaweave.live.live_wiring import LivePlan
 
 __all__ = ["LiveRunner"]
 
@@ -262,49 +263,48 @@ class LiveRunner:
             # A plugin does not know where its part of the config stands.
             raise type(error)(error.problems, self.config.source) from error
 
+    def plan(self, strategy: Strategy, confirmed: str | None = None) -> LivePlan:
+        """What a paper or live run is made of; ``confirmed`` as of `run`. Nothing is connected."""
+        from alphaweave.live.live_wiring import LivePlan
+
+        return LivePlan(
+            config=self.config,
+            mode=self.mode,
+            strategy=strategy,
+            broker=self._broker,
+            broker_options=self._broker_options,
+            broker_party=self._broker_party,
+            datafeed=self._datafeed,
+            feed_options=self._feed_options,
+            feed_party=self._feed_party,
+            monitors={name: discreet_monitor(one, self.scrubber) for name, one in self.monitors.items()},
+            services=self._services,
+            clock=self._clock,
+            scrubber=self.scrubber,
+            notices=self.notices,
+            rules=self._rules,
+            confirmed=confirmed,
+        )
+
     # Within.
 
     def _run(
         self, until: int | None, fresh: bool, also: Sequence[Output], confirm_live: str | None
     ) -> RunMonitor:
-        if self.mode is not RunMode.REPLAY:
-            return self._run_live(until, fresh, also, confirm_live)
         strategy = self.load_strategy()
         self.check_files(strategy, also)
+        if self.mode is not RunMode.REPLAY:
+            return self._run_live(strategy, until, fresh, confirm_live)
         with state_lock(self.config.persistence.state_path):
             return self._run_locked(strategy, until, fresh)
 
     def _run_live(
-        self, until: int | None, fresh: bool, also: Sequence[Output], confirm_live: str | None
+        self, strategy: Strategy, until: int | None, fresh: bool, confirm_live: str | None
     ) -> RunMonitor:
         # Not at the top: a replay has no need of a database.
         from alphaweave.live.live_run import LiveRun
-        from alphaweave.live.live_wiring import LivePlan
 
-        strategy = self.load_strategy()
-        self.check_files(strategy, also)
-        self.live = LiveRun(
-            LivePlan(
-                config=self.config,
-                mode=self.mode,
-                strategy=strategy,
-                broker=self._broker,
-                broker_options=self._broker_options,
-                broker_party=self._broker_party,
-                datafeed=self._datafeed,
-                feed_options=self._feed_options,
-                feed_party=self._feed_party,
-                monitors={name: discreet_monitor(one, self.scrubber) for name, one in self.monitors.items()},
-                services=self._services,
-                clock=self._clock,
-                scrubber=self.scrubber,
-                notices=self.notices,
-                rules=self._rules,
-                confirmed=confirm_live,
-            ),
-            until=until,
-            fresh=fresh,
-        )
+        self.live = LiveRun(self.plan(strategy, confirm_live), until=until, fresh=fresh)
         if self._stop:
             self.live.request_stop()
         self.live.run()
