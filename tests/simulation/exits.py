@@ -1,4 +1,7 @@
-"""The exits of groups, as the broker could still fill them: one of two, and no more than was entered."""
+"""The exits of groups, as the broker could still fill them: one of two.
+
+No more than was entered, unless one of them was given another size.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ class _Group:
     intent: str
     legs: tuple[set[str], ...]
     entered: bool
+    resized: bool = False
 
 
 class Exits:
@@ -55,6 +59,10 @@ class Exits:
             for leg in group.legs:
                 if action.ref.client_order_id in leg:
                     leg.add(action.new_ref.client_order_id)
+            if action.change.quantity is not None and any(
+                action.new_ref.client_order_id in leg for leg in group.legs[-2:]
+            ):
+                group.resized = True
         if action.ref.client_order_id in self.names:
             self.names.add(action.new_ref.client_order_id)
 
@@ -94,7 +102,7 @@ class Exits:
                 elif group.entered and name in group.legs[0] and key in booked:
                     entered += fill.size
             units = rest + unknown
-            if group.entered:
+            if group.entered and not group.resized:
                 # What was entered and is not booked yet is counted as what the entry may still trade.
                 units = min(units, max(entered - known, ZERO))
             if units:

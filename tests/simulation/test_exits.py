@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from attrs import evolve
 
 from alphaweave.core.order import (
     GroupKind,
+    OrderChange,
     OrderGroup,
     OrderRef,
     OrderRequest,
@@ -17,7 +19,7 @@ from alphaweave.core.order import (
     Side,
     TimeInForce,
 )
-from alphaweave.live.actions import SendGroup
+from alphaweave.live.actions import SendGroup, SendReplace
 from alphaweave.live.reports import BrokerFill, BrokerOrder
 from simulation.exits import Exits
 
@@ -71,6 +73,17 @@ def test_exits_count_as_the_larger_one_and_as_what_was_entered(
     executions = {name: fill(name, size) for name, size in filled.items()}
     found = list(exits.needs(orders, executions, booked, (), lambda name: True))
     assert found == ([] if units is None else [("ABC", Side.SELL, Decimal(units))])
+
+
+def test_exits_that_were_resized_are_not_bound_by_what_was_entered() -> None:
+    """The broker keeps to the last size that it was told."""
+    exits = Exits()
+    exits.sent(group(entry=True))
+    old, new = OrderRef("loss", "ABC"), OrderRef("grown", "ABC")
+    exits.replaced(SendReplace("grown", old, new, OrderChange(quantity=Decimal(30)), 0, None))
+    grown = evolve(working("grown"), quantity=Decimal(30))
+    found = list(exits.needs({"profit": working("profit"), "grown": grown}, {}, (), (), lambda name: True))
+    assert found == [("ABC", Side.SELL, Decimal(30))]
 
 
 def test_exits_on_their_way_count_whole() -> None:

@@ -13,6 +13,7 @@ from alphaweave.core.errors import StrategyError
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderStatus, Side
 from alphaweave.live.effects import CancelOrder, MetricRecord, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.kernel_state import capture_kernel, restore_kernel
 from alphaweave.live.reports import CashFlow, FeeReport, FillCorrection, PositionChange
 from alphaweave.live.risk import RiskSettings
 from alphaweave.monitoring.monitor import OrderRecord, TradeRecord
@@ -300,6 +301,31 @@ def test_group_exits_count_as_the_larger_and_only_as_far_as_the_entry_is_filled(
     bench.update(group.take_profit.id, OrderStatus.CANCELLED, cumulative=D(0))
     assert (book.open_sell, book.units) == (D(0), 0.0)
     assert not bench.kernel.orders
+
+
+def test_exits_that_were_resized_count_both_in_full(make_bench: Any) -> None:
+    """A new size replaces what the broker took off for the other's fills, told or not; a state keeps that."""
+    bench = make_bench()
+    pair = bench.do(lambda s: s.order_oco("SPY", -10, take_profit=120, stop_loss=90))
+    bench.take()
+    for leg in pair.legs:
+        bench.update(leg.id, OrderStatus.ACCEPTED)
+    book = bench.kernel.books["SPY"]
+    assert book.open_sell == D(10)
+    bench.do(lambda s: pair.take_profit.replace(limit_price=125))
+    (moved,) = bench.take()
+    bench.update(moved.new_ref.client_order_id, OrderStatus.ACCEPTED)
+    assert book.open_sell == D(10)
+    assert bench.do(lambda s: pair.stop_loss.replace(size=30)), pair.stop_loss.text
+    (grown,) = bench.take()
+    assert book.open_sell == D(40)
+    bench.update(grown.new_ref.client_order_id, OrderStatus.ACCEPTED)
+    assert book.open_sell == D(40)
+    bench.fill(pair.take_profit.id, "4", "125", side=Side.SELL)
+    assert book.open_sell == D(36)
+    other = make_bench()
+    restore_kernel(other.kernel, capture_kernel(bench.kernel))
+    assert other.kernel.books["SPY"].open_sell == D(36)
 
 
 def test_target_counts_open_market_and_limit_orders_and_no_exits(make_bench: Any) -> None:

@@ -204,16 +204,19 @@ class TradingDesk(OrderEntry):
             trail=old.trail,
             reduce_only=old.reduce_only,
         )
-        holder, entered = order, ZERO
+        holder, entered, stays = order, ZERO, ZERO
         group = order.group
         if group is not None and order is not group.entry:
             # The exits have one reservation between them, and what the entry will add is theirs to sell.
             holder = group.take_profit
             if group.entry is not None:
                 entered = group.entry.reserved * group.entry.side.sign
+            other = group.stop_loss if order is group.take_profit else group.take_profit
+            if left > order.remaining() and other.is_open:
+                stays = other.remaining()
         reserved = holder.reserved
         # Its own reservation steps aside for the question, or the order would be counted twice.
-        holder.set_reserved(ZERO)
+        holder.set_reserved(stays)
         denial = self._check(order.book, request, order.book.last(), entered)
         holder.set_reserved(reserved)
         _require(denial)

@@ -47,7 +47,11 @@ def capture_kernel(kernel: Kernel) -> dict[str, Any]:
         "ledger": kernel.ledger.snapshot(),
         "orders": [order_to_state(order) for order in orders],
         "groups": [
-            {"kind": group.kind.value, "legs": [number[id(leg)] for leg in group.legs]}
+            {
+                "kind": group.kind.value,
+                "legs": [number[id(leg)] for leg in group.legs],
+                "resized": group.resized,
+            }
             for group in groups.values()
         ],
         "indicators": [
@@ -94,7 +98,8 @@ def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
     orders = [order_from_state(kernel, entry) for entry in state["orders"]]
     for entry in state["groups"]:
         *first, take_profit, stop_loss = (orders[position] for position in entry["legs"])
-        Group(GroupKind(entry["kind"]), take_profit, stop_loss, first[0] if first else None)
+        group = Group(GroupKind(entry["kind"]), take_profit, stop_loss, first[0] if first else None)
+        group.resized = entry.get("resized", False)
     for order in orders:
         if order.is_open:
             order.book.orders[order.id] = order

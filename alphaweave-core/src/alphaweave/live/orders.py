@@ -6,7 +6,7 @@ legal, so every transition asks "what is known now", never "what came before".
 
 Exposure is kept per symbol (`SymbolBook`): what every order that may still fill could add to the
 position at worst. The exits of a group count as the larger of the two, and only as far as the entry
-that they protect is filled.
+that they protect is filled; once one has been given another size, both count in full.
 """
 
 from __future__ import annotations
@@ -340,9 +340,13 @@ class DeniedOrder:
 
 
 class Group:
-    """The legs of a bracket or an OCO."""
+    """The legs of a bracket or an OCO.
 
-    __slots__ = ("entry", "kind", "stop_loss", "take_profit")
+    Attributes:
+        resized: whether another size was ever asked for one of the exits.
+    """
+
+    __slots__ = ("entry", "kind", "resized", "stop_loss", "take_profit")
 
     def __init__(
         self, kind: GroupKind, take_profit: Order, stop_loss: Order, entry: Order | None = None
@@ -351,6 +355,7 @@ class Group:
         self.entry = entry
         self.take_profit = take_profit
         self.stop_loss = stop_loss
+        self.resized = False
         for leg in self.legs:
             leg.group = self
         # Exits wait for the market; they are not what the strategy means to trade now.
@@ -362,16 +367,26 @@ class Group:
         return exits if self.entry is None else (self.entry, *exits)
 
     def reserve(self) -> None:
-        """Count the entry for itself and the exits as the larger one, bounded by what was entered."""
+        """Count the entry for itself and the exits as the larger one, bounded by what was entered.
+
+        A broker takes what one exit fills off the other, but a new size replaces what it took off: of
+        exits that were resized each may fill whole, and more than was entered.
+        """
         entry = self.entry
         profit = self.take_profit
         loss = self.stop_loss
-        worst = max(
-            profit.remaining() if not profit.status.terminal else ZERO,
-            loss.remaining() if not loss.status.terminal else ZERO,
-        )
         if entry is not None:
             entry.set_reserved(entry.remaining() if not entry.status.terminal else ZERO)
-            left = entry.filled - profit.filled - loss.filled
-            worst = min(worst, max(left, ZERO))
+        of_profit = profit.remaining() if not profit.status.terminal else ZERO
+        of_loss = loss.remaining() if not loss.status.terminal else ZERO
+        for leg in (profit, loss):
+            if leg.change is not None and leg.change.quantity is not None:
+                self.resized = True
+        if self.resized:
+            worst = of_profit + of_loss
+        else:
+            worst = max(of_profit, of_loss)
+            if entry is not None:
+                left = entry.filled - profit.filled - loss.filled
+                worst = min(worst, max(left, ZERO))
         profit.set_reserved(worst)
