@@ -10,7 +10,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from simulation.day import DayReport, live_a_day
+from simulation.day import live_a_day
+from simulation.report import DayReport
 from simulation.script import FaultKind, draw
 
 __all__ = ["LEAST_AGREEMENT", "Totals", "one_day", "run_days"]

@@ -11,12 +11,12 @@ from pathlib import Path
 from random import Random
 from sqlite3 import connect
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from alphaweave.core.errors import InvariantViolation, JournalError, StateError
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import ZERO
-from alphaweave.core.order import OrderRequest, OrderStatus, Side
+from alphaweave.core.order import OrderStatus, Side
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit, Tell
 from alphaweave.live.control_records import Verb
 from alphaweave.live.inputs import CommandInput, CorrectionInput, Input, LateBarInput, SliceInput
@@ -31,13 +31,15 @@ from simulation.build import LIMITS, OLDEST, Live, build
 from simulation.clock import SECOND, Agenda
 from simulation.departures import Departures
 from simulation.exits import Exits
+from simulation.exposure import need, terms
 from simulation.feed import ScriptedFeed
 from simulation.invariants import LocalBooks, Need, Sent, Violation
 from simulation.operator import Operator, Order
 from simulation.process import Crash, Process, journal_of
+from simulation.report import DayReport, Violated
 from simulation.script import APART, OPENS_AT, FaultKind, Script
 
-__all__ = ["Day", "DayReport", "Violated", "live_a_day"]
+__all__ = ["Day", "live_a_day"]
 
 _SETTLING = 60 * SECOND
 # How many of the requests that are sent find that their process stands still.
@@ -46,28 +48,6 @@ _RESTARTED_AFTER = 3 * SECOND
 _COMMITS = frozenset({FaultKind.CRASH_BEFORE_COMMIT, FaultKind.CRASH_AFTER_COMMIT})
 # Of so many days without a crash one is decided on again, from its inputs alone.
 _DECIDED_AGAIN = 3
-
-
-class Violated(Exception):
-    """An invariant does not hold: the day is over."""
-
-    def __init__(self, violation: Violation) -> None:
-        super().__init__(violation.text)
-        self.violation = violation
-
-
-@define
-class DayReport:
-    """What a day came to."""
-
-    seed: int
-    violation: Violation | None = None
-    faults: Counter[FaultKind] = field(factory=Counter)
-    orders: int = 0
-    fills: int = 0
-    crashes: int = 0
-    events: int = 0
-    outcomes: tuple[int, int] = (0, 0)
 
 
 @frozen
@@ -257,7 +237,7 @@ class Day:
         for name, text in self.departures.leaves(action, now):
             self._violated(name, text)
         if not isinstance(action, SendCancel) and not (isinstance(action, SendSubmit) and action.exit):
-            _, symbol, _ = _terms(action)
+            _, symbol, _ = terms(action)
             for name, text in self.operator.allowed(action.intent, symbol, now, process.asleep_until):
                 self._violated(name, text)
 
@@ -265,7 +245,7 @@ class Day:
         """A submit or a replacement leaves the core."""
         self.departures.handed_out(action)
         self._given[action.intent] += 1
-        request, symbol, change = _terms(action)
+        request, symbol, change = terms(action)
         if isinstance(action, SendGroup):
             self._exits.sent(action)
         elif isinstance(action, SendReplace):
@@ -415,49 +395,7 @@ class Day:
         self._check("I9", invariants.same_decisions([*map(str, self._decided)], [*map(str, again)]))
 
     def _need(self, process: Process, local: LocalBooks) -> Need:
-        """What the broker could still trade for this run, by what is so and not by what the run knows."""
-        buy: dict[str, Decimal] = {}
-        sell: dict[str, Decimal] = {}
-
-        def add(symbol: str, side: Side, units: Decimal) -> None:
-            book = buy if side is Side.BUY else sell
-            book[symbol] = book.get(symbol, ZERO) + units
-
-        def counted(name: str) -> bool:
-            # An end that does not say how much was filled leaves nothing to count on.
-            known = process.live.order(name)
-            return self.script.counts or known is None or not known.status.terminal
-
-        truth = self.broker.truth
-        working: dict[str, Decimal] = {}
-        for order in self.broker.open_orders():
-            name = order.client_order_id or ""
-            if name not in self._exits.names and order.quantity is not None:
-                working[name] = order.quantity
-                add(order.ref.symbol, order.side, order.quantity - order.filled)
-        booked = {truth.aliases.get(key, key) for key in local.executions}
-        for key, fill in truth.executions.items():
-            placed = fill.client_order_id
-            mine = placed is not None and placed not in self._exits.names and counted(placed)
-            if mine and key not in booked:
-                add(fill.symbol, fill.side, fill.size)
-        waiting: dict[str, Send] = dict(process.queue)
-        for action in {**self.broker.on_the_way, **waiting}.values():
-            if isinstance(action, SendCancel):
-                continue
-            request, symbol, _ = _terms(action)
-            if request is not None and request.quantity is not None:
-                add(symbol, request.side, request.quantity)
-            elif isinstance(action, SendReplace) and action.ref.client_order_id in working:
-                more = (action.change.quantity or ZERO) - working[action.ref.client_order_id]
-                changed = process.live.order(action.intent)
-                if changed is not None and more > 0 and action.ref.client_order_id not in self._exits.names:
-                    add(symbol, changed.side, more)
-        orders = {order.client_order_id or "": order for order in self.broker.open_orders()}
-        sending = {*self.broker.on_the_way, *waiting}
-        for symbol, side, units in self._exits.needs(orders, truth.executions, booked, sending, counted):
-            add(symbol, side, units)
-        return Need(buy, sell)
+        return need(self.broker, self._exits, process, local, counts=self.script.counts)
 
     def _journaled(self, action: Send) -> bool:
         names = (
@@ -487,13 +425,3 @@ def live_a_day(script: Script, folder: Path) -> DayReport:
 def _doubted(process: Process) -> frozenset[str]:
     """Symbols with an order whose outcome nobody knows."""
     return frozenset(o.symbol for o in process.live.open_orders() if o.status is OrderStatus.UNKNOWN)
-
-
-def _terms(action: Send) -> tuple[OrderRequest | None, str, bool]:
-    """An entry's or order's request, the symbol, and whether it changes an order that exists."""
-    if isinstance(action, SendGroup):
-        entry = action.group.entry
-        return entry, action.refs[0].symbol, False
-    if isinstance(action, SendSubmit):
-        return action.request, action.ref.symbol, False
-    return None, action.ref.symbol, isinstance(action, SendReplace)
