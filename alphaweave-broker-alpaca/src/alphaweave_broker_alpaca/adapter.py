@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import quote
@@ -40,12 +41,13 @@ from alphaweave.live.broker import (
     OrderAck,
 )
 from alphaweave.live.config_options import parse_options
+from alphaweave_broker_alpaca.activities import Activities
 from alphaweave_broker_alpaca.answers import (
     answered,
     is_final,
     mapping_in,
     mappings_in,
-    refuse_lasting_fraction,
+    refuse_unsendable,
 )
 from alphaweave_broker_alpaca.mapping import (
     cancel_state,
@@ -64,10 +66,7 @@ from alphaweave_broker_alpaca.transport import NoAnswer, Refused, Transport, Uns
 __all__ = ["AlpacaAdapter"]
 
 _NO_SUCH_ORDER: Final = "40410000"
-_PAGE: Final = 100
 _MOST_ORDERS: Final = 500
-# An activity may be listed a little later than others that came after it.
-_OVERLAP: Final = timedelta(minutes=10)
 # What connecting may take, so that refused keys are known within five seconds.
 _OPENING: Final = 4.0
 _BLOCKS: Final = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
@@ -84,6 +83,8 @@ class AlpacaAdapter:
         self._clock = services.clock
         self._timer = timer or LoopTimer(services.clock)
         self._said = Translator(services.symbols, services.names)
+        self._activities = Activities(self._said, partial(self._call, Use.QUERY, "GET"), services.clock)
+        self._rules: dict[str, Instrument] = dict(services.instruments)
         self._transport: Transport | None = None
         self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
         self._taken = False
@@ -206,7 +207,7 @@ class AlpacaAdapter:
             roles = ("parent", "take_profit", "stop_loss") if request.entry else ("parent", "stop_loss")
             return [{"symbol": symbol, "parent": parent, "leg": role} for role in roles]
         if isinstance(request, OrderRequest):
-            refuse_lasting_fraction(request, symbol)
+            refuse_unsendable(request, symbol, self._rules.get(request.symbol))
         return [{"symbol": symbol} for _ in refs]
 
     async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
@@ -344,41 +345,14 @@ class AlpacaAdapter:
                         found[text_of(one, "id")] = one
                 if len(page) < _MOST_ORDERS or len(found) == known:
                     break
-                query["after"] = page[-1]["submitted_at"]
+                # It means later than: another order of that very instant may be on the next page.
+                last = moment(text_of(page[-1], "submitted_at")) - timedelta(milliseconds=1)
+                query["after"] = last.isoformat().replace("+00:00", "Z")
             orders = [self._said.order(one, self._clock.now()) for one in found.values()]
         return [one for one in orders if not one.status.terminal]
 
     async def get_fills(self, query: FillQuery) -> FillReport:
-        begin = (
-            query.since if query.cursor is None else max(query.since, datetime.fromisoformat(query.cursor))
-        )
-        asked: dict[str, Any] = {
-            # It means later than: an execution of that very instant belongs to the answer.
-            "after": (begin - timedelta(seconds=1)).isoformat().replace("+00:00", "Z"),
-            "direction": "asc",
-            "page_size": _PAGE,
-        }
-        fills: list[BrokerFill] = []
-        with answered():
-            while True:
-                page = mappings_in(await self._call(Use.QUERY, "GET", "/account/activities/FILL", asked))
-                for order_id in {text_of(one, "order_id") for one in page}:
-                    # An activity bears no client id: its order does.
-                    if not self._said.is_known(order_id):
-                        self._said.learn(
-                            mapping_in(await self._call(Use.QUERY, "GET", f"/orders/{order_id}"))
-                        )
-                fills += [self._said.activity(one, self._clock.now()) for one in page]
-                if len(page) < _PAGE or asked.get("page_token") == page[-1]["id"]:
-                    break
-                asked["page_token"] = page[-1]["id"]
-        symbols = query.symbols or self._services.symbols
-        latest = max((one.executed_at for one in fills), default=begin)
-        return FillReport(
-            tuple(one for one in fills if query.symbols is None or one.symbol in query.symbols),
-            dict.fromkeys(symbols, query.since),
-            max(begin, latest - _OVERLAP).isoformat(),
-        )
+        return await self._activities.report(query, self._services.symbols)
 
     async def get_account_state(self) -> BrokerAccountState:
         asked_at, fills = self._clock.now(), self._fills
@@ -400,6 +374,7 @@ class AlpacaAdapter:
                         continue
                     raise
                 rules[symbol] = instrument_of(asset, symbol, shorting=self._shorting)
+        self._rules |= rules
         return rules
 
     async def get_time(self) -> datetime:

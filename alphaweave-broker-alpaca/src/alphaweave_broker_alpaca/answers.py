@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from alphaweave.core.errors import BrokerUnavailable, Unsupported
+from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRequest, TimeInForce
 from alphaweave_broker_alpaca.mapping import is_repeated_id
 from alphaweave_broker_alpaca.transport import NoAnswer, Refused, Unsent
 
-__all__ = ["answered", "is_final", "mapping_in", "mappings_in", "refuse_lasting_fraction"]
+__all__ = ["answered", "is_final", "mapping_in", "mappings_in", "refuse_unsendable"]
 
 
 @contextmanager
@@ -32,11 +33,22 @@ def answered() -> Iterator[None]:
         raise BrokerUnavailable(f"Alpaca's answer cannot be read: {error}") from None
 
 
-def refuse_lasting_fraction(request: OrderRequest, venue_symbol: str) -> None:
-    """Fractions of a stock are for the day; those of crypto, whose names have a slash, are not."""
+def refuse_unsendable(request: OrderRequest, venue_symbol: str, rules: Instrument | None) -> None:
+    """What an order in a stock cannot be, unlike one in crypto, whose names have a slash.
+
+    Args:
+        rules: of its asset, where they are known.
+
+    Raises:
+        Unsupported: a fraction that is not for the day, or an amount of money of a stock that is sold whole.
+    """
     part = request.quantity is not None and request.quantity % 1 != 0
+    what = ""
     if part and "/" not in venue_symbol and request.tif is not TimeInForce.DAY:
         what = f"a fraction of {request.symbol} is for the day only, not {request.tif.value}"
+    elif request.quote_quantity is not None and rules is not None and not rules.fractional:
+        what = f"{request.symbol} is not traded in fractions, and so not for an amount of money"
+    if what:
         raise Unsupported(what, code="unsupported", text=what)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from alphaweave.core.errors import OrderState
 from alphaweave.core.instrument import Instrument, PriceStep
@@ -28,8 +29,10 @@ from alphaweave.core.order import (
 
 __all__ = [
     "EVENT_STATUS",
+    "activity_time",
     "amount",
     "cancel_state",
+    "flow_kind",
     "group_body",
     "instrument_of",
     "is_ours",
@@ -65,6 +68,15 @@ EVENT_STATUS: Final[Mapping[str, OrderStatus]] = {
 }
 """What an event that ends an order says, whatever the order in it does."""
 
+_FLOWS: Final[Sequence[tuple[str, str]]] = (
+    ("CSD", "deposit"),
+    ("CSW", "withdrawal"),
+    ("DIV", "dividend"),
+    ("INT", "interest"),
+    ("FEE", "fee"),
+    ("CFEE", "fee"),
+)
+_NEW_YORK: Final = "America/New_York"
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)")
 _REASONS: Final[Sequence[tuple[str, RejectReason]]] = (
     ("insufficient buying power", RejectReason.INSUFFICIENT_FUNDS),
@@ -103,6 +115,29 @@ def moment(text: str) -> datetime:
     offset = "+00:00" if zone == "Z" else zone
     micro = ((fraction or "") + "000000")[:6]
     return datetime.fromisoformat(f"{whole}.{micro}{offset}").astimezone(UTC)
+
+
+def activity_time(told: Mapping[str, Any]) -> datetime:
+    """When something other than an execution happened: its id begins with New York's local time.
+
+    Raises:
+        ValueError: neither the id nor the date tells it.
+    """
+    made = told.get("created_at")
+    if made:
+        return moment(str(made))
+    zone = ZoneInfo(_NEW_YORK)
+    digits = text_of(told, "id").partition("::")[0]
+    if len(digits) == 17 and digits.isdigit():
+        local = datetime.strptime(digits + "000", "%Y%m%d%H%M%S%f").replace(tzinfo=zone)
+    else:
+        local = datetime.fromisoformat(text_of(told, "date")).replace(tzinfo=zone)
+    return local.astimezone(UTC)
+
+
+def flow_kind(word: str) -> str:
+    """Why money moved; Alpaca's own word where it has no other."""
+    return next((kind for begin, kind in _FLOWS if word.startswith(begin)), word)
 
 
 def amount(value: Any, name: str) -> Decimal:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosedOK
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from alphaweave.core.errors import AuthenticationFailed
 from alphaweave.live.adapters.timer import Timer
 from alphaweave_broker_alpaca.settings import AlpacaOptions
+from alphaweave_broker_alpaca.sockets import open_socket, read_frame
 
 __all__ = ["TradingLink", "open_trading_link"]
 
 _LISTEN: Final = json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}})
-_MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 class TradingLink:
@@ -51,11 +52,8 @@ class TradingLink:
         asking = asyncio.create_task(self._ask_on())
         try:
             while True:
-                message = _message(await self._socket.recv())
+                stream, data = _message(await self._socket.recv())
                 self._beat()
-                stream, data = message.get("stream"), message.get("data")
-                if not isinstance(data, dict):
-                    continue
                 if stream == "listening" and "trade_updates" in (data.get("streams") or ()):
                     self._listening.set()
                 elif stream == "authorization" and data.get("status") != "authorized":
@@ -72,9 +70,11 @@ class TradingLink:
 
     async def _ask_on(self) -> None:
         """Say again what is listened to: a socket that is open but mute does not answer."""
-        while True:
-            await self._timer.sleep(self._heartbeat)
-            await self._socket.send(_LISTEN)
+        # That it ended is told by who reads.
+        with suppress(ConnectionClosed):
+            while True:
+                await self._timer.sleep(self._heartbeat)
+                await self._socket.send(_LISTEN)
 
 
 async def open_trading_link(
@@ -88,24 +88,15 @@ async def open_trading_link(
     Raises:
         AuthenticationFailed: the keys are refused.
     """
-    plain = options.trading_stream.startswith("ws:")
-    socket = await connect(
-        options.trading_stream,
-        ping_interval=options.heartbeat,
-        ping_timeout=options.heartbeat,
-        close_timeout=1,
-        max_size=_MOST_BYTES,
-        # Loopback: no proxy of the environment belongs in between.
-        proxy=None if plain else True,
-    )
+    socket = await open_socket(options.trading_stream, heartbeat=options.heartbeat)
     try:
         keys = {"key_id": options.key.reveal(), "secret_key": options.secret.reveal()}
         await socket.send(json.dumps({"action": "authenticate", "data": keys}))
         while True:
-            message = _message(await socket.recv())
-            if message.get("stream") != "authorization":
+            stream, data = _message(await socket.recv())
+            if stream != "authorization":
                 continue
-            if message.get("data", {}).get("status") != "authorized":
+            if data.get("status") != "authorized":
                 raise _refused()
             return TradingLink(socket, beat, deliver, timer, options.heartbeat)
     except BaseException:
@@ -113,10 +104,12 @@ async def open_trading_link(
         raise
 
 
-def _message(frame: str | bytes) -> Mapping[str, Any]:
-    """A frame is text or bytes, and JSON in both."""
-    message = json.loads(frame)
-    return message if isinstance(message, dict) else {}
+def _message(frame: str | bytes) -> tuple[Any, Mapping[str, Any]]:
+    """Of which stream a frame is, and what it says; nothing where it has another form."""
+    message = read_frame(frame)
+    if not isinstance(message, dict) or not isinstance(message.get("data"), dict):
+        return None, {}
+    return message.get("stream"), message["data"]
 
 
 def _refused() -> AuthenticationFailed:

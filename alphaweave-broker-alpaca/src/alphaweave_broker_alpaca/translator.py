@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from alphaweave.core.money import ZERO
+from alphaweave.core.money import ZERO, Money
 from alphaweave.core.order import OrderRef, OrderStatus, Side
-from alphaweave.live.broker import Balance, BrokerAccountState, BrokerFill, BrokerOrder, OrderUpdate
+from alphaweave.live.broker import Balance, BrokerAccountState, BrokerFill, BrokerOrder, CashFlow, OrderUpdate
 from alphaweave_broker_alpaca.mapping import (
     EVENT_STATUS,
+    activity_time,
     amount,
+    flow_kind,
     is_ours,
     leg_role,
     moment,
@@ -171,7 +173,26 @@ class Translator:
             executed_at=moment(text_of(told, "transaction_time")),
             received_at=received_at,
             cumulative=None if cumulative is None else amount(cumulative, "cum_qty"),
-            foreign=symbol not in self._venue or order_id in self._theirs,
+            foreign=symbol not in self._venue or order_id not in self._names,
+        )
+
+    def flow(self, told: Mapping[str, Any]) -> CashFlow | None:
+        """Money that moved, among the activities; None for what moved units only, or was called off."""
+        kind, net = text_of(told, "activity_type"), told.get("net_amount")
+        if told.get("status") == "canceled" or (net is None and told.get("qty") is not None):
+            return None
+        sum_ = amount(net, "net_amount")
+        if sum_ == ZERO:
+            return None
+        symbol = told.get("symbol")
+        return CashFlow(
+            account=self.account,
+            key=text_of(told, "id"),
+            kind=flow_kind(kind),
+            amount=Money(str(told.get("currency") or "USD"), sum_),
+            at=activity_time(told),
+            symbol=self.symbol(symbol) if symbol else None,
+            text=str(told.get("description") or ""),
         )
 
     def account_state(

@@ -180,7 +180,7 @@ class Transport:
             session.trust_env = False
         session.mount("https://", _TimedAdapter(options.timeout))
         session.mount("http://", _TimedAdapter(options.timeout))
-        session.hooks["response"].append(self._note_headers)
+        session.hooks["response"] += [_refuse_redirect, self._note_headers]
         # One pool for each use: no cancel waits behind an order, and no order behind a question.
         self._pools = {
             use: ThreadPoolExecutor(_WORKERS if use is Use.ORDER else 4, f"alpaca-{use.name.lower()}")
@@ -253,6 +253,8 @@ class Transport:
         except requests.exceptions.RequestException as error:
             # Its words hold an address, and nothing that is worth repeating.
             what = type(error).__name__
+            if isinstance(error, requests.exceptions.TooManyRedirects):
+                what = "it answers with a redirect, which is not followed"
             if not ticket.written or _never_connected(error):
                 raise Unsent(what) from None
             raise NoAnswer(what) from None
@@ -278,6 +280,12 @@ class Transport:
 
     def _until(self, reset: float | None) -> float:
         return 1.0 if reset is None else max(reset - to_ns(self._clock.now()) / 1e9, 0.0)
+
+
+def _refuse_redirect(response: requests.Response, *args: Any, **kwargs: Any) -> None:
+    # The library does not follow it, and takes it for a success.
+    if 300 <= response.status_code < 400:
+        raise requests.exceptions.TooManyRedirects(response=response)
 
 
 def _never_connected(error: requests.exceptions.RequestException) -> bool:

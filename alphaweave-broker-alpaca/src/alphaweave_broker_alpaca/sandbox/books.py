@@ -36,7 +36,9 @@ def truth_of(venue: Venue, names: Mapping[str, str]) -> Truth:
         ),
         balances={"USD": venue.account.cash},
         positions={
-            names.get(symbol, symbol): position.qty for symbol, position in venue.account.positions.items()
+            names.get(symbol, symbol): position.qty
+            for symbol, position in venue.account.positions.items()
+            if position.qty
         },
     )
 

@@ -190,6 +190,10 @@ class AlpacaSandbox(VenueControl, FeedControl):
             "trading_stream_url": f"ws://{here}/stream",
             "data_url": f"http://{here}",
             "data_stream_url": f"ws://{here}",
+            # An adapter's own limits, far below the patience of whoever waits for it.
+            "timeout": 1.5,
+            "heartbeat": 0.8,
+            "retry": 0.1,
         }
 
     def wrong_options(self) -> dict[str, Any]:
