@@ -25,7 +25,6 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
-    create_engine,
     func,
     or_,
     select,
@@ -35,6 +34,7 @@ from sqlalchemy.pool import NullPool
 
 from alphaweave.core.errors import ControlError
 from alphaweave.live.control_records import ACTIVE, HALTED, REDUCING, Command, Latch, Verb
+from alphaweave.live.journal_file import make_engine
 
 __all__ = ["ControlStore"]
 
@@ -80,9 +80,7 @@ class ControlStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._engine = create_engine(
-            "sqlite://", creator=self._connected, poolclass=NullPool, hide_parameters=True
-        )
+        self._engine = make_engine(self._connected, NullPool)
         with self._refusing():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Made here and nowhere else: closing a file drops the locks that this process has on it, and a

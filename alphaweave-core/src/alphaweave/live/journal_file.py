@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import NullPool, Pool, StaticPool
 
 __all__ = [
     "WAIT",
     "WriterFile",
     "is_damage",
+    "make_engine",
     "make_file",
     "opened_read_only",
     "reading_engine",
@@ -35,11 +39,30 @@ WAIT = 5.0
 _LIMIT = 64 * 1024 * 1024
 
 
+def make_engine(creator: Callable[[], Any], pool: type[Pool]) -> Engine:
+    """An engine whose statements are compiled once in a process, not once for each file that is opened."""
+    first, compiled = _first_engine()
+    # What was compiled is found again by the dialect too, so that all engines have to share the one.
+    return Engine(
+        pool(creator, dialect=first.dialect, reset_on_return=None),
+        first.dialect,
+        first.url,
+        execution_options={"compiled_cache": compiled},
+        hide_parameters=True,
+    )
+
+
+@cache
+def _first_engine() -> tuple[Engine, dict[Any, Any]]:
+    """An engine that has connected once, so that its dialect knows SQLite, and what it compiled."""
+    first = create_engine("sqlite://", poolclass=NullPool)
+    first.connect().close()
+    return first, {}
+
+
 def reading_engine(path: Path) -> Engine:
     """Connections that cannot write, closed after each use; none is begun, so each query is alone."""
-    return create_engine(
-        "sqlite://", creator=lambda: opened_read_only(path), poolclass=NullPool, hide_parameters=True
-    )
+    return make_engine(lambda: opened_read_only(path), NullPool)
 
 
 def opened_read_only(path: Path) -> sqlite3.Connection:
@@ -100,13 +123,7 @@ class WriterFile:
             self._guard = opened_read_only(path)
             # Its first query makes the guard hold the file; it never lets go.
             self._guard.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            engine = create_engine(
-                "sqlite://",
-                creator=lambda: self._raw,
-                poolclass=StaticPool,
-                pool_reset_on_return=None,
-                hide_parameters=True,
-            )
+            engine = make_engine(lambda: self._raw, StaticPool)
             event.listen(engine, "begin", _begin)
             self.connection: Connection = engine.connect()
         except BaseException:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from attrs import asdict
-from sqlalchemy import create_engine, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -20,7 +20,7 @@ from alphaweave.core.errors import (
     LockHeld,
     RunRefused,
 )
-from alphaweave.live.journal_file import is_damage, make_file, reading_engine, sync_folder
+from alphaweave.live.journal_file import is_damage, make_engine, make_file, reading_engine, sync_folder
 from alphaweave.live.journal_reader import read_identity
 from alphaweave.live.journal_records import RunIdentity, canonical
 from alphaweave.live.journal_schema import METADATA, SCHEMA, meta, sealed
@@ -72,10 +72,10 @@ def _clear(aside: Path) -> None:
 
 def _fill(aside: Path, run: RunIdentity, at_ns: int) -> None:
     with closing(make_file(aside)) as raw:
-        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
+        engine = make_engine(lambda: raw, StaticPool)
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            METADATA.create_all(connection)
+            METADATA.create_all(connection, checkfirst=False)
             facts = asdict(run)
             del facts["config_digest"]
             values = (SCHEMA, canonical(facts), at_ns)
