@@ -24,13 +24,14 @@ _LIST: Final = 5
 _OVERLAP: Final = timedelta(minutes=10)
 _FLOW_OVERLAP: Final = timedelta(days=3)
 
-Ask = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+
+_Ask = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 
 
 class Activities:
     """Reads the activities of one account, and learns whose the orders in them are."""
 
-    def __init__(self, said: Translator, ask: Ask, clock: Clock) -> None:
+    def __init__(self, said: Translator, ask: _Ask, clock: Clock) -> None:
         """``ask`` makes one request: a path, and what is asked for."""
         self._said = said
         self._ask = ask
