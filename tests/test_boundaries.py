@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "alphaweave.live.broker",
         "alphaweave.live.datafeed",
+        "alphaweave.live.findings",
         "alphaweave.live.reports",
         "alphaweave.live.sessions",
         "alphaweave.live.slices",
@@ -141,6 +142,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.comparison",
         "alphaweave.live.discreet_stores",
         "alphaweave.live.discretion",
+        "alphaweave.live.doctor*",
         "alphaweave.live.instrument_rules",
         "alphaweave.live.live_run",
         "alphaweave.live.live_wiring",

@@ -32,6 +32,7 @@ def test_commands_are_those_documented() -> None:
         ("run",),
         ("replay",),
         ("check",),
+        ("doctor",),
         ("plugins",),
         ("certify",),
         ("sandbox",),

@@ -140,6 +140,28 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 @cli.command()
+@_CONFIG
+@_SET
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for each answer.",
+)
+@_JSON
+def doctor(config: Path, overrides: tuple[str, ...], wait: float, as_json: bool) -> int:
+    """Connect the broker and the datafeed of CONFIG, and look for what would trouble a run.
+
+    No order is sent, and the journal is only read. The exit code is 1 if anything has to be put right first.
+    """
+    from alphaweave.cli.doctoring import examine_run
+
+    return examine_run(config, overrides, wait=wait, as_json=as_json)
+
+
+@cli.command()
 @_JSON
 def plugins(as_json: bool) -> None:
     """List the installed adapters; none of them is imported."""
