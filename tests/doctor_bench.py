@@ -150,27 +150,25 @@ def raw(folder: Path, **sections: Any) -> dict[str, Any]:
 
 
 def runner(
-    folder: Path, broker: type[Acme] = Acme, feed: type[Feed] = Feed, now: datetime = NOW, **sections: Any
+    folder: Path, acme: type[Acme] = Acme, prices: type[Feed] = Feed, now: datetime = NOW, **sections: Any
 ) -> LiveRunner:
     """What a run would be made of."""
-    broker.made = []
+    acme.made = []
     return LiveRunner(
         parse_live_config(raw(folder, **sections), source=folder / "doc.yaml"),
-        broker=BrokerPlugin(
-            name="acme", create=broker, capabilities=broker.capabilities, options=PaperOptions
-        ),
+        broker=BrokerPlugin(name="acme", create=acme, capabilities=acme.capabilities, options=PaperOptions),
         datafeed=DatafeedPlugin(
-            name="replay", create=lambda options, services: feed(), capabilities=feed.capabilities
+            name="replay", create=lambda options, services: prices(), capabilities=prices.capabilities
         ),
         clock=ManualClock(now),
     )
 
 
 def examined(
-    folder: Path, broker: type[Acme] = Acme, feed: type[Feed] = Feed, patience: float = 5.0, **sections: Any
+    folder: Path, acme: type[Acme] = Acme, prices: type[Feed] = Feed, patience: float = 5.0, **sections: Any
 ) -> list[Finding]:
     """What the doctor finds."""
-    parts = runner(folder, broker, feed, **sections)
+    parts = runner(folder, acme, prices, **sections)
     return list(Doctor(parts.plan(parts.load_strategy()), patience=patience).examine())
 
 
