@@ -39,6 +39,8 @@ class Translator:
         self._symbol = {venue.replace("/", ""): symbol for symbol, venue in self._venue.items()}
         self._names: dict[str, str] = {}
         self._theirs: set[str] = set()
+        # Legs of our own whose names are not bound: Alpaca gives them ids of its own.
+        self._kin: set[str] = set()
 
     def venue_symbol(self, symbol: str) -> str:
         """What Alpaca calls a symbol of the config."""
@@ -72,7 +74,7 @@ class Translator:
 
     def is_known(self, broker_order_id: str) -> bool:
         """Whether it is known whose order that is."""
-        return broker_order_id in self._names or broker_order_id in self._theirs
+        return any(broker_order_id in known for known in (self._names, self._kin, self._theirs))
 
     def learn(self, order: Mapping[str, Any]) -> None:
         """Whose an order is, for the executions that do not say."""
@@ -85,6 +87,8 @@ class Translator:
         theirs = order.get("client_order_id")
         if broker_id not in self._names and is_ours(theirs):
             self._names[broker_id] = str(theirs)
+        if broker_id in self._names:
+            self._kin.update(text_of(leg, "id") for leg in order.get("legs") or ())
         name = self._names.get(broker_id) or str(theirs or "")
         return OrderRef(name, self.symbol(text_of(order, "symbol")), broker_id)
 
@@ -173,7 +177,7 @@ class Translator:
             executed_at=moment(text_of(told, "transaction_time")),
             received_at=received_at,
             cumulative=None if cumulative is None else amount(cumulative, "cum_qty"),
-            foreign=symbol not in self._venue or order_id not in self._names,
+            foreign=symbol not in self._venue or not (order_id in self._names or order_id in self._kin),
         )
 
     def flow(self, told: Mapping[str, Any]) -> CashFlow | None:
@@ -225,5 +229,7 @@ class Translator:
 
     def _foreign(self, ref: OrderRef) -> bool:
         return ref.symbol not in self._venue or not (
-            is_ours(ref.client_order_id) or ref.broker_order_id in self._names
+            is_ours(ref.client_order_id)
+            or ref.broker_order_id in self._names
+            or ref.broker_order_id in self._kin
         )
