@@ -19,6 +19,7 @@ from alphaweave.core.errors import (
 )
 from alphaweave.sim.costs import FeeModel, SlippageModel
 from alphaweave.sim.settings import Fault
+from alphaweave.sim.snapshot import Mark, merged
 
 QUIET = (100.0, 100.0, 100.0, 100.0)
 
@@ -127,6 +128,45 @@ def test_venue_cut_anywhere_and_restored_equals_the_uninterrupted_one(
     assert pieces.events == whole.events
     assert pieces.venue.account_state(pieces.now) == whole.venue.account_state(whole.now)
     assert pieces.venue.open_orders() == whole.venue.open_orders()
+
+
+@settings(max_examples=60, deadline=None)
+@given(script=scripts, settings_=venues)
+def test_changes_come_to_the_snapshot(rig: Any, script: Any, settings_: dict[str, Any]) -> None:
+    """Taken after any call, whatever became of orders and fills in between."""
+    rows = [QUIET, *(bar for bar, _ in script)]
+    sim, mark, texts = rig(rows, cash="5000", seed=3, **{**settings_, "history": None}), Mark(), []
+    for number, (_, todo) in enumerate(script):
+        for index, action in enumerate(todo):
+            act(sim, action, f"o{number}.{index}")
+            texts.append(json.dumps(sim.venue.changes(mark)))
+            sim.told()
+        sim.run(1)
+        texts.append(json.dumps(sim.venue.changes(mark)))
+    assert merged(map(json.loads, texts)) == json.loads(json.dumps(sim.venue.snapshot()))
+
+
+def test_changes_name_what_changed_alone(rig: Any) -> None:
+    """However many orders came before, and however many rest."""
+    sim, mark = rig([QUIET] * 4), Mark()
+    sim.buy("a")
+    sim.buy("resting", limit=90)
+    sim.run(1)
+    sim.venue.changes(mark)
+    sim.told()
+    sim.buy("b")
+    first = sim.venue.changes(mark)
+    assert [order["ref"]["client_order_id"] for order in first["book"]["orders"]] == ["b"]
+    assert (first["book"]["fills"], "rng" in first) == ([], False)
+    sim.run(1)
+    second = sim.venue.changes(mark)["book"]
+    assert "b" in [order["ref"]["client_order_id"] for order in second["orders"]]
+    assert [fill["client_order_id"] for _, fill in second["fills"]] == ["b"]
+
+
+def test_changes_of_a_venue_that_forgets_are_refused(rig: Any) -> None:
+    with pytest.raises(ValueError, match="leave `history` at None"):
+        rig([QUIET], history=1).venue.changes(Mark())
 
 
 @settings(max_examples=30, deadline=None)

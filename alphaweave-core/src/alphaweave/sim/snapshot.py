@@ -1,8 +1,8 @@
-"""A venue's records as JSON-able values, and back."""
+"""A venue's records as JSON-able values, and back: all of them, or those that changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,26 @@ from alphaweave.sim.orders import SimGroup, SimOrder
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["readable", "restore_book", "snapshot_book"]
+__all__ = ["Mark", "changed_book", "merged", "readable", "restore_book", "snapshot_book"]
+
+
+class Mark:
+    """How much of a venue is on record: nothing, when it is made.
+
+    Attributes:
+        newest: client order id of the last order version that came in.
+        working: the orders that could still change, as they were recorded, by client order id.
+        fill: the last one.
+        rng: the generator's state.
+    """
+
+    __slots__ = ("fill", "newest", "rng", "working")
+
+    def __init__(self) -> None:
+        self.newest: str | None = None
+        self.working: dict[str, Any] = {}
+        self.fill: tuple[int, BrokerFill] | None = None
+        self.rng: object = None
 
 
 @contextmanager
@@ -49,13 +68,64 @@ def snapshot_book(book: OrderBook) -> dict[str, Any]:
     """Everything the book knows."""
     dump = _converter().unstructure
     return {
+        **_pack_present(book),
+        "orders": [dump(order) for order in book.by_client.values()],
+        "fills": [[booked, dump(fill)] for booked, fill in book.fills],
+    }
+
+
+def changed_book(book: OrderBook, mark: Mark) -> dict[str, Any]:
+    """What is not on record yet, and now is: orders and fills by what changed, the rest as it stands."""
+    dump = _converter().unstructure
+    fresh = []
+    for name in reversed(book.by_client):
+        if name == mark.newest:
+            break
+        fresh.append(name)
+    fills = []
+    for entry in reversed(book.fills):
+        if entry is mark.fill:
+            break
+        fills.append([entry[0], dump(entry[1])])
+    orders, working = [], {}
+    for name in (*mark.working, *reversed(fresh)):
+        order = book.by_client[name]
+        packed = dump(order)
+        if packed != mark.working.get(name):
+            orders.append(packed)
+        if not order.status.terminal:
+            working[name] = packed
+    mark.working = working
+    mark.newest = fresh[0] if fresh else mark.newest
+    mark.fill = book.fills[-1] if book.fills else None
+    return {**_pack_present(book), "orders": orders, "fills": fills[::-1]}
+
+
+def merged(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The snapshot that all changes of a venue come to, beginning with those since a fresh mark.
+
+    Raises:
+        KeyError, TypeError: they are damaged.
+    """
+    whole: dict[str, Any] = {}
+    orders: dict[str, Any] = {}
+    fills: list[Any] = []
+    for change in changes:
+        whole.update(change)
+        orders.update((order["ref"]["client_order_id"], order) for order in change["book"]["orders"])
+        fills.extend(change["book"]["fills"])
+    whole["book"] = {**whole["book"], "orders": list(orders.values()), "fills": fills}
+    return whole
+
+
+def _pack_present(book: OrderBook) -> dict[str, Any]:
+    dump = _converter().unstructure
+    return {
         "now": book.now,
         "issued": book.issued,
         "complete_from": book.complete_from,
-        "orders": [dump(order) for order in book.by_client.values()],
         "ended": list(book.ended),
         "groups": [dump(group) for group in book.groups.values()],
-        "fills": [[booked, dump(fill)] for booked, fill in book.fills],
         "events": [
             {"fill" if isinstance(event, BrokerFill) else "update": dump(event)} for event in book.events
         ],

@@ -41,7 +41,7 @@ from alphaweave.sim.orders import SimGroup, SimOrder, broker_order, one_shot
 from alphaweave.sim.passes import Passes
 from alphaweave.sim.replacement import changed, left_after, not_replaced, take_over
 from alphaweave.sim.settings import VenueSettings
-from alphaweave.sim.snapshot import readable, restore_book, snapshot_book
+from alphaweave.sim.snapshot import Mark, changed_book, readable, restore_book, snapshot_book
 from alphaweave.sim.waiting import Waiting
 
 __all__ = ["SimVenue"]
@@ -302,19 +302,39 @@ class SimVenue:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything needed to go on later, as JSON-able values."""
-        version, internal, gauss = self._executor.rng.getstate()
+        return {**self._present(), "rng": self._rng(), "book": snapshot_book(self._book)}
+
+    def changes(self, mark: Mark) -> dict[str, Any]:
+        """What a snapshot would say otherwise than it did at ``mark``, which moves on to here.
+
+        `alphaweave.sim.snapshot.merged` makes a snapshot of all of them, from a fresh mark on.
+
+        Raises:
+            ValueError: the venue forgets its past.
+        """
+        if self._settings.history is not None:
+            raise ValueError("a venue that forgets has no record of changes: leave `history` at None")
+        found = {**self._present(), "book": changed_book(self._book, mark)}
+        rng = self._rng()
+        if rng != mark.rng:
+            found["rng"] = mark.rng = rng
+        return found
+
+    def _present(self) -> dict[str, Any]:
         return {
             "version": _VERSION,
             "account_id": self._account.name,
             "currency": self._account.currency,
             "seen": self._market.seen,
-            "rng": [version, list(internal), gauss],
             "executions": self._executor.executions,
             "submissions": self._book.submissions,
             "cancels": self._cancels,
             "account": self._account.snapshot(),
-            "book": snapshot_book(self._book),
         }
+
+    def _rng(self) -> list[Any]:
+        version, internal, gauss = self._executor.rng.getstate()
+        return [version, list(internal), gauss]
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on where `snapshot` was taken; the settings and instruments must be the same.
