@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -83,6 +84,21 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
             await asyncio.wait_for(transport.call(Use.ORDER, "POST", "/orders", {"qty": "1"}), 3)
 
     assert len(talk(None, script)) == 1
+
+
+def test_a_thread_does_not_wait_for_ever() -> None:
+    """Alpaca's library has no time limit: its call ends too, not only the wait for it."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        with pytest.raises(NoAnswer):
+            await transport.call(Use.QUERY, "GET", "/account")
+        transport.close()
+        waiting = [one for one in threading.enumerate() if one.name.startswith("alpaca-query")]
+        for one in waiting:
+            await asyncio.to_thread(one.join, 5)
+        assert not any(one.is_alive() for one in waiting)
+
+    talk(None, script)
 
 
 def test_what_waits_for_a_thread_is_withdrawn() -> None:

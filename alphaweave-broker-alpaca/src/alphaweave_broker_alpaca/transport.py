@@ -285,6 +285,7 @@ class Transport:
 def _refuse_redirect(response: requests.Response, *args: Any, **kwargs: Any) -> None:
     # The library does not follow it, and takes it for a success.
     if 300 <= response.status_code < 400:
+        response.close()
         raise requests.exceptions.TooManyRedirects(response=response)
 
 

@@ -1,0 +1,207 @@
+"""Orders and questions, at a venue that answers by a script."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from alphaweave.core.errors import BrokerUnavailable, OutcomeUnknown, Unsupported
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.order import OrderChange, OrderRef, OrderRequest, OrderType, Side
+from alphaweave.live.adapters.base import Services
+
+At = Callable[[Callable[[Any], Awaitable[None]]], None]
+REF = OrderRef(f"awabcde-{1:022d}", "SPY")
+ASSET = {
+    "id": "a1",
+    "class": "us_equity",
+    "symbol": "SPY",
+    "status": "active",
+    "tradable": True,
+    "shortable": True,
+    "fractionable": False,
+}
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    """An order as Alpaca answers it."""
+    told = {
+        "id": "b1",
+        "client_order_id": REF.client_order_id,
+        "symbol": "SPY",
+        "side": "buy",
+        "type": "limit",
+        "time_in_force": "day",
+        "qty": "2",
+        "filled_qty": "0",
+        "status": "new",
+        "submitted_at": "2026-10-08T15:10:18.094153596Z",
+    }
+    return told | changes
+
+
+def limit(price: str = "86.10", size: str = "2") -> OrderRequest:
+    return OrderRequest("SPY", Side.BUY, Decimal(size), type=OrderType.LIMIT, limit_price=Decimal(price))
+
+
+def test_an_order_has_texts_for_numbers_on_the_wire(at_venue: At) -> None:
+    """Alpaca's library makes floats of them, and `1e-08` of a small one."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["POST", "/v2/orders"] = (200, order())
+        adapter = venue.adapter()
+        await adapter.connect()
+        ack = await adapter.submit_order(REF, limit("86.10", "0.00000001"))
+        assert ack.ref.broker_order_id == "b1"
+        assert venue.asked[-1][2] == {
+            "symbol": "SPY",
+            "side": "buy",
+            "type": "limit",
+            "time_in_force": "day",
+            "client_order_id": REF.client_order_id,
+            "qty": "0.00000001",
+            "limit_price": "86.1",
+        }
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_of_an_order_is_no_answer(at_venue: At, status: int) -> None:
+    """Alpaca's library takes one without a body for a success."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["POST", "/v2/orders"] = (status, None)
+        venue.answers["DELETE", "/v2/orders/b1"] = (status, None)
+        adapter = venue.adapter()
+        await adapter.connect()
+        with pytest.raises(OutcomeUnknown, match="redirect"):
+            await adapter.submit_order(REF, limit())
+        with pytest.raises(OutcomeUnknown, match="redirect"):
+            await adapter.cancel_order(OrderRef(REF.client_order_id, "SPY", "b1"))
+
+    at_venue(scenario)
+
+
+def test_an_amount_of_a_stock_that_is_sold_whole_is_refused_unsent(at_venue: At) -> None:
+    """Alpaca would refuse it; what is known beforehand costs no request."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/assets/SPY"] = (200, ASSET)
+        adapter = venue.adapter()
+        await adapter.connect()
+        by_amount = OrderRequest("SPY", Side.BUY, quote_quantity=Decimal(100))
+        adapter.prepare(by_amount, [REF])
+        await adapter.get_instruments(["SPY"])
+        asked = len(venue.asked)
+        with pytest.raises(Unsupported, match="not traded in fractions"):
+            adapter.prepare(by_amount, [REF])
+        adapter.prepare(OrderRequest("SPY", Side.BUY, Decimal(3)), [REF])
+        assert len(venue.asked) == asked
+
+    at_venue(scenario)
+
+
+def test_rules_of_the_config_count_until_the_broker_s_are_known(at_venue: At) -> None:
+    """A run knows its instruments before the first question."""
+
+    async def scenario(venue: Any) -> None:
+        whole = Instrument(symbol="SPY", venue_symbol="SPY", fractional=False)
+        adapter = venue.adapter(Services(symbols=("SPY",), instruments={"SPY": whole}))
+        with pytest.raises(Unsupported, match="not traded in fractions"):
+            adapter.prepare(OrderRequest("SPY", Side.BUY, quote_quantity=Decimal(100)), [REF])
+
+    at_venue(scenario)
+
+
+def test_a_replacement_is_a_cancel_and_a_new_order(at_venue: At) -> None:
+    """Alpaca's library replaces whole units only, and whether a total counts what is filled nobody says."""
+
+    async def scenario(venue: Any) -> None:
+        adapter = venue.adapter()
+        await adapter.connect()
+        asked = len(venue.asked)
+        change = OrderChange(quantity=Decimal("1.5"))
+        with pytest.raises(Unsupported):
+            adapter.prepare(change, [REF], REF)
+        with pytest.raises(Unsupported):
+            await adapter.replace_order(REF, REF, change)
+        assert len(venue.asked) == asked
+
+    at_venue(scenario)
+
+
+def test_an_asset_lacks_what_alpaca_takes_away(at_venue: At) -> None:
+    """Alpaca's library demands fields that are deprecated, and knows no word of tomorrow."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/assets/SPY"] = (200, ASSET | {"exchange": "OF_TOMORROW"})
+        adapter = venue.adapter()
+        await adapter.connect()
+        rules = await adapter.get_instruments(["SPY"])
+        assert rules["SPY"].size_step == 1
+
+    at_venue(scenario)
+
+
+def test_an_order_has_any_status_and_no_times(at_venue: At) -> None:
+    """Alpaca's library has a closed list, and times that must not be missing."""
+
+    async def scenario(venue: Any) -> None:
+        told = order(status="of_tomorrow", submitted_at=None, created_at=None, updated_at=None)
+        venue.answers["GET", "/v2/orders/b1"] = (200, told)
+        adapter = venue.adapter()
+        await adapter.connect()
+        found = await adapter.get_order(OrderRef(REF.client_order_id, "SPY", "b1"))
+        assert found is not None
+        assert not found.status.terminal
+
+    at_venue(scenario)
+
+
+def test_open_orders_are_asked_for_in_the_words_of_the_interface(at_venue: At) -> None:
+    """A truth is `true`: Alpaca's library writes Python's."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/orders"] = (200, [order(legs=None)])
+        adapter = venue.adapter()
+        await adapter.connect()
+        assert len(await adapter.get_open_orders(["SPY"])) == 1
+        query = venue.asked[-1][2]
+        assert (query["nested"], query["status"], query["symbols"]) == ("true", "open", "SPY")
+
+    at_venue(scenario)
+
+
+def test_orders_of_one_instant_are_on_both_pages(at_venue: At) -> None:
+    """`after` means later than: the next page begins a little before the last order."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/orders"] = (200, [order(id=f"b{number}") for number in range(500)])
+        adapter = venue.adapter()
+        await adapter.connect()
+        assert len(await adapter.get_open_orders()) == 500
+        queries = [query for _, path, query in venue.asked if path == "/v2/orders"]
+        assert [query.get("after") for query in queries] == [None, "2026-10-08T15:10:18.093153Z"]
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}", None], ids=str)
+def test_an_answer_of_another_form_is_no_answer(at_venue: At, body: str | None) -> None:
+    """A question is not answered by it, and what became of an order is not known."""
+
+    async def scenario(venue: Any) -> None:
+        for key in (("POST", "/v2/orders"), ("GET", "/v2/orders/b1")):
+            venue.answers[key] = (200, body)
+        adapter = venue.adapter()
+        await adapter.connect()
+        with pytest.raises(OutcomeUnknown):
+            await adapter.submit_order(REF, limit())
+        with pytest.raises(BrokerUnavailable):
+            await adapter.get_order(OrderRef(REF.client_order_id, "SPY", "b1"))
+
+    at_venue(scenario)
