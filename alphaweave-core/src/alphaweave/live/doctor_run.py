@@ -12,7 +12,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from alphaweave.core.clock import from_ns
-from alphaweave.core.errors import AlphaweaveError, JournalError
+from alphaweave.core.errors import AlphaweaveError, JournalError, JournalForeign
 from alphaweave.core.ids import ClientIds
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderRef
@@ -90,7 +90,7 @@ def known_books(
     The strategy is not asked: all that it did is in the journal.
 
     Raises:
-        JournalError: it cannot be read.
+        JournalError: it cannot be read, or is of another account.
         StateMismatch: it holds a symbol that the run does not have any more.
         StateCorrupt, InvariantViolation: it does not give the books that it says.
     """
@@ -98,6 +98,10 @@ def known_books(
     if path is None or not path.is_file():
         return None
     reader = JournalReader(path)
+    theirs, ours = reader.identity.account, account.account_id
+    if theirs != ours:
+        text = f"this journal is of account {theirs}, and the broker has connected to {ours}"
+        raise JournalForeign(text, path, {"account": (theirs, ours)})
     snapshot = reader.snapshot()
     reconciled = reader.latest("watermark").get("reconciler")
     if not reader.seq or reconciled is None or reconciled["fills"]["opened_at"] is None:
