@@ -436,21 +436,23 @@ class ScriptedBroker:
         )
 
     def _renamed(self, order: BrokerOrder) -> BrokerOrder:
-        ref = self._own(order.ref)
-        replaced_by = order.replaced_by
+        name, replaced_by = self._own_name(order.ref), order.replaced_by
         return evolve(
             order,
-            ref=evolve(ref, wire={}, decided_at=None),
-            client_order_id=ref.client_order_id or None,
-            foreign=not ref.client_order_id,
+            ref=evolve(order.ref, client_order_id=name, wire={}, decided_at=None),
+            client_order_id=name or None,
+            foreign=not name,
             replaced_by=None if replaced_by is None else self._names.get(replaced_by, replaced_by),
             as_of=self._here(),
         )
 
     def _own(self, ref: OrderRef) -> OrderRef:
         """The name that an order was sent under; somebody else's bears none."""
+        return evolve(ref, client_order_id=self._own_name(ref))
+
+    def _own_name(self, ref: OrderRef) -> str:
         name = ref.client_order_id
-        return evolve(ref, client_order_id="" if _by_hand(name) else self._names.get(name, name))
+        return "" if _by_hand(name) else self._names.get(name, name)
 
     # What no order asked for.
 

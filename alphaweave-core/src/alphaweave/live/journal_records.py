@@ -36,6 +36,8 @@ __all__ = [
     "row_checksum",
 ]
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 class IntentKind(StrEnum):
     """What the broker is asked for. A group has one intent for each leg."""
@@ -238,7 +240,7 @@ def canonical(document: object) -> str:
         InvariantViolation: it holds what JSON cannot.
     """
     try:
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(document)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvariantViolation(f"what the journal is given cannot be written as JSON: {error}") from error
 
