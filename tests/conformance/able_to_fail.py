@@ -20,10 +20,11 @@ from alphaweave.core.errors import (
     OutcomeUnknown,
 )
 from alphaweave.core.instrument import Instrument
-from alphaweave.core.order import OrderRef, OrderStatus
+from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side
 from alphaweave.live.adapters.base import RunMode
 from alphaweave.live.adapters.capabilities import ClientIdRules
 from alphaweave.live.broker import OrderUpdate, PositionChange
+from alphaweave.live.findings import Finding
 from conformance.toy_broker import CAPABILITIES, ToyBroker, ToyOptions
 from conformance.toy_feed import ToyFeed
 
@@ -437,6 +438,43 @@ class LogsErrors(ToyBroker):
     async def connect(self) -> None:
         await super().connect()
         self.services.log.error("connected")
+
+
+@breaks("BRK-992")
+class DiagnosesByOrdering(ToyBroker):
+    """Tries whether an order is taken."""
+
+    async def diagnose(self) -> Any:
+        order = OrderRequest("ONE", Side.BUY, Decimal(1), type=OrderType.LIMIT, limit_price=Decimal(1))
+        (wire,) = self.prepare(order, [OrderRef("awprobe-1", "ONE")])
+        await self.submit_order(OrderRef("awprobe-1", "ONE", None, wire), order)
+        return []
+
+
+@breaks("BRK-992")
+class DiagnosesByCancelling(ToyBroker):
+    async def diagnose(self) -> Any:
+        await self.cancel_all(None)
+        return []
+
+
+@breaks("BRK-992")
+class DiagnosesAloud(ToyBroker):
+    async def diagnose(self) -> Any:
+        return [Finding("keys", "ok", f"the key is {self.options.key.reveal()}")]
+
+
+@breaks("BRK-992")
+class DiagnosesInWords(ToyBroker):
+    async def diagnose(self) -> Any:
+        return ["all is well"]
+
+
+@breaks("BRK-992")
+class DiagnosesAndKeeps(ToyBroker):
+    async def diagnose(self) -> Any:
+        self.services.store["seen"] = "1"
+        return []
 
 
 @breaks("FEED-010")

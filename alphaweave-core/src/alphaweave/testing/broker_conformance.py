@@ -10,6 +10,7 @@ from alphaweave.testing.bench import Bench, broker_bench
 from alphaweave.testing.cases_account import AccountCases
 from alphaweave.testing.cases_ambiguity import AmbiguityCases
 from alphaweave.testing.cases_cancel import CancelCases
+from alphaweave.testing.cases_doctor import DoctorCases
 from alphaweave.testing.cases_exactness import ExactnessCases
 from alphaweave.testing.cases_fills import FillCases
 from alphaweave.testing.cases_groups import GroupCases
@@ -37,6 +38,7 @@ class BrokerConformance(
     ExactnessCases,
     AccountCases,
     HygieneCases,
+    DoctorCases,
     RandomCases,
     Suite,
 ):
