@@ -35,7 +35,6 @@ from alphaweave.live.inputs import (
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored
 from alphaweave.live.slices import LateBar, Slice
 from simulation.clock import MILLISECOND, SECOND, Agenda
-from simulation.invariants import Row
 from simulation.script import SYMBOLS, FaultKind, Script
 
 __all__ = ["ScriptedFeed"]
@@ -44,6 +43,7 @@ _INTERVAL = "10s"
 _GRACE = 2.0
 _Values = tuple[float, float, float, float, float]
 _Take = Callable[[Callable[[int], Input]], None]
+_Had = Mapping[str, Sequence[int]]
 
 
 class ScriptedFeed:
@@ -51,8 +51,6 @@ class ScriptedFeed:
 
     Attributes:
         said: by symbol and end, what was ever said of a bar, the newest last.
-        lost: symbols and ends of bars that were late for their slice when their process died: the next one
-            does not ask for what ended by its last slice.
         told: the bars whose last word reached the present process, and those words.
     """
 
@@ -64,14 +62,13 @@ class ScriptedFeed:
         self.script = script
         self.said: dict[tuple[str, int], list[_Values]] = {}
         self.told: dict[tuple[str, int], _Values] = {}
-        self.lost: set[tuple[str, int]] = set()
         self._agenda = agenda
         self._struck = struck
         self._random = Random(f"feed {script.seed}")
         # Of a slow feed the bars of one slice come well apart.
         self._slowest = self._random.choice((60 * MILLISECOND, 60 * MILLISECOND, 1_500 * MILLISECOND))
         self._line: _Line | None = None
-        self._waits: tuple[_Take, int | None] | None = None
+        self._waits: tuple[_Take, int | None, _Had] | None = None
         self._lost = False
         self._missed: list[int] = []
         self._ended = script.ends[0] - 10 * SECOND
@@ -81,12 +78,10 @@ class ScriptedFeed:
 
     # The process's side.
 
-    def attach(self, take: _Take, after: int | None, known: Mapping[str, Sequence[Row]]) -> None:
+    def attach(self, take: _Take, after: int | None, had: _Had) -> None:
         """A process reads from now on, which has the slices that ended up to ``after``, and these bars."""
         self._line, self.told = None, {}
-        had = {(symbol, row.end) for symbol, rows in known.items() for row in rows}
-        self.lost.update(key for key in self.said if after is not None and key[1] <= after and key not in had)
-        self._waits = take, after
+        self._waits = take, after, had
         if not self._lost:
             self._begin()
 
@@ -215,8 +210,7 @@ class ScriptedFeed:
 
     def _begin(self) -> None:
         assert self._waits is not None
-        take, after = self._waits
-        self._line, self._missed = _Line(self, self._agenda, take, after), []
+        self._line, self._missed = _Line(self, self._agenda, *self._waits), []
         self._line.begin(self._ended)
 
     def _gap(self, symbol: str, end: int, *, filled: bool) -> FeedGap:
@@ -233,7 +227,7 @@ _FAULTS = (FaultKind.FEED_GAP, FaultKind.LATE_BAR, FaultKind.DOUBLED_BAR, FaultK
 class _Line:
     """One process's subscription: the run's own pump, with nothing to wait for."""
 
-    def __init__(self, feed: ScriptedFeed, agenda: Agenda, take: _Take, after: int | None) -> None:
+    def __init__(self, feed: ScriptedFeed, agenda: Agenda, take: _Take, after: int | None, had: _Had) -> None:
         self._feed = feed
         self._agenda = agenda
         self._take = take
@@ -247,6 +241,7 @@ class _Line:
             timer=_NoWait(),
             now=lambda: agenda.now,
             after=after,
+            had=had,
             retry=1.0,
             patience=3.0,
         )

@@ -22,7 +22,7 @@ from alphaweave.live.datafeed import (
 )
 from alphaweave.live.feed_pump import FeedLink, FeedPump, Pumped
 from alphaweave.live.reports import BrokerNotice, ConnectionLost, ConnectionRestored
-from alphaweave.live.slices import Slice
+from alphaweave.live.slices import LateBar, Slice
 
 OPEN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -138,6 +138,16 @@ def test_restart_takes_in_what_came_meanwhile() -> None:
     feed = Feed(mark(9), bar(10), mark(10))
     assert ends(pumped(feed, after=to_ns(at(5)))) == [6, 7, 8, 9, 10]
     assert feed.asked == [5]
+
+
+def test_restart_asks_again_for_what_its_latest_slices_lack() -> None:
+    """A bar that was late for its slice when the process died comes by itself, before what is new."""
+    had = [to_ns(at(minute)) for minute in (2, 3, 5)]
+    feed = Feed(mark(9), bar(10), mark(10))
+    out = pumped(feed, after=to_ns(at(5)), had={"A": had})
+    assert feed.asked == [2]
+    assert [one.bar.end for one in out if isinstance(one, LateBar)] == [at(4)]
+    assert ends(out) == [6, 7, 8, 9, 10]
 
 
 def test_history_that_does_not_answer_is_asked_again() -> None:

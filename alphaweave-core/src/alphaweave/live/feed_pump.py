@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -61,6 +61,7 @@ class FeedPump:
         timer: Timer,
         now: Callable[[], int],
         after: int | None = None,
+        had: Mapping[str, Sequence[int]] | None = None,
         retry: float = 1.0,
         patience: float = 60.0,
     ) -> None:
@@ -71,6 +72,7 @@ class FeedPump:
             warmup: slices of history before the first live one.
             now: nanoseconds since the epoch, UTC.
             after: the last slice that an earlier part of the run saw; what came since is asked for.
+            had: ends of the latest bars of each symbol that it saw; one that is lacking is asked for as well.
             retry: seconds until history is asked for again that was not to be had, or not all of it.
             patience: seconds of that after which the run starts all the same, and tells of a gap.
         """
@@ -86,7 +88,7 @@ class FeedPump:
         self._retry = retry
         self._tries = max(1, round(patience / retry))
         self._started = False
-        self._assembler = SliceAssembler(symbols, interval, grace=grace, after=after)
+        self._assembler = SliceAssembler(symbols, interval, grace=grace, after=after, had=had)
         # What is recorded comes whole in the stream; nothing came before it.
         self._recorded = not feed.capabilities.realtime
 
@@ -187,23 +189,21 @@ class FeedPump:
         end = from_ns(wanted.end)
         if self._recorded and self._after is None:
             return History((), EPOCH, end)
-        start = wanted.start if wanted.start is not None else self._after
-        if start is None and not self._warmup:
+        if wanted.start is None and not self._warmup:
             return History((), end, end)
         subscription = Subscription(wanted.symbol, interval=self._interval)
         try:
-            if start is None:
+            if wanted.start is None:
                 return await self._feed.history(subscription, end=end, bars=self._warmup)
-            return await self._feed.history(subscription, end=end, start=from_ns(start))
+            return await self._feed.history(subscription, end=end, start=from_ns(wanted.start))
         except BrokerUnavailable:
             return None
 
     def _given_up(self, missing: Missing) -> FeedGap:
-        start = missing.start if missing.start is not None else self._after
         return FeedGap(
             missing.symbol,
             self._interval,
-            EPOCH if start is None else from_ns(start),
+            EPOCH if missing.start is None else from_ns(missing.start),
             from_ns(missing.end),
             filled=False,
             reason="history does not answer",

@@ -116,6 +116,12 @@ class LiveCore:
         """The books agree with the broker's, as far as anybody knows."""
         return self.link.reconciled
 
+    def latest_bars(self, count: int) -> dict[str, Sequence[int]]:
+        """Ends of the bars of each symbol, as far back as the last ``count`` slices go; nanoseconds, UTC."""
+        latest = {symbol: book.series.end[-count:] for symbol, book in self.kernel.books.items()}
+        since = sorted({end for ends in latest.values() for end in ends})[-count:]
+        return {symbol: [end for end in ends if end >= since[0]] for symbol, ends in latest.items()}
+
     # Life.
 
     def start(self, recovered: Recovered | None, at: int) -> tuple[Action, ...]:

@@ -49,6 +49,8 @@ from alphaweave.monitoring.monitor import RunSummary
 __all__ = ["LiveRun"]
 
 _GRACE: Final = 5.0
+# Among so many bars a restart looks for those that were late for their slice when the process died.
+_LATEST: Final = 16
 _T = TypeVar("_T")
 
 
@@ -186,6 +188,7 @@ class LiveRun:
                 timer=timer,
                 now=now,
                 after=core.closed_to,
+                had=core.latest_bars(_LATEST),
             ),
             monitors=monitors,
             control=control,

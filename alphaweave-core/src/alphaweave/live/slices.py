@@ -9,7 +9,7 @@ Instants are nanoseconds since the epoch, UTC. Nothing here reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from attrs import evolve, frozen
@@ -67,13 +67,21 @@ class SliceAssembler:
     """
 
     def __init__(
-        self, symbols: Sequence[str], interval: str, *, grace: float, after: int | None = None
+        self,
+        symbols: Sequence[str],
+        interval: str,
+        *,
+        grace: float,
+        after: int | None = None,
+        had: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         """Set up for a run.
 
         Args:
             grace: seconds that a slice waits for symbols that have not reported.
             after: the last slice that an earlier part of this run saw; what ends by then is known.
+            had: ends of the latest bars of each symbol that it saw: what it has not since the first of them
+                is not known, and late when it comes.
 
         Raises:
             ValueError: no symbol, one symbol twice, or a negative grace.
@@ -87,16 +95,24 @@ class SliceAssembler:
         self.repeated = 0
         self.closed_to = after
         self._grace = round(grace * _SECOND_NS)
-        self._known_to = after
         self._started = False
         self._held = False
         self._released = 0
         self._pending: dict[int, dict[str, Bar]] = {}
         self._seen: dict[int, int] = {}
-        self._delivered: dict[str, dict[int, None]] = {symbol: {} for symbol in self.symbols}
+        # What came too late for its slice, before the start.
+        self._late: dict[int, dict[str, Bar]] = {}
+        had = had or {}
+        self._delivered: dict[str, dict[int, None]] = {
+            symbol: dict.fromkeys(had.get(symbol, ())) for symbol in self.symbols
+        }
         # No bar of the symbol that ends by then is to come; while warming up, where its stream begins.
         self._marks: dict[str, int] = {}
         self._covered: dict[str, int] = {}
+        self._known_to = after
+        if after is not None:
+            self._known_to = min((end for ends in had.values() for end in ends), default=after)
+            self._covered = dict.fromkeys(symbols, self._known_to)
 
     def history(self, symbol: str, history: History) -> tuple[FeedGap, ...]:
         """Take in what history knows of a symbol, before `start`; each answer goes on where the last ended.
@@ -114,8 +130,13 @@ class SliceAssembler:
             gap = (FeedGap(symbol, self.interval, *span, filled=False, reason=reason),)
         for bar in history.bars:
             end = to_ns(bar.end)
-            if complete_from < end <= complete_to and not self._is_known(end):
-                self._pending.setdefault(end, {})[symbol] = evolve(bar, source=BarSource.WARMUP)
+            if not complete_from < end <= complete_to or self._is_had(symbol, end):
+                continue
+            known = evolve(bar, source=BarSource.WARMUP)
+            if self._is_late(end):
+                self._late.setdefault(end, {})[symbol] = known
+            else:
+                self._pending.setdefault(end, {})[symbol] = known
         self._covered[symbol] = complete_to if covered is None else max(covered, complete_to)
         return gap
 
@@ -160,7 +181,10 @@ class SliceAssembler:
         if dropped:
             self._known_to = max(dropped[-1], self._known_to or 0)
         self._released = now
-        return tuple(self._close(now))
+        late, self._late = [bar for _, bars in sorted(self._late.items()) for bar in bars.values()], {}
+        for bar in late:
+            self._remember(bar.symbol, to_ns(bar.end))
+        return (*map(LateBar, late), *self._close(now))
 
     def add(self, bar: Bar, now: int) -> tuple[Slice | LateBar, ...]:
         """Take a bar of the stream; what has closed by it.
@@ -175,7 +199,10 @@ class SliceAssembler:
         if self._has(bar.symbol, end):
             self.repeated += 1
             return ()
-        if self._started and self.closed_to is not None and end <= self.closed_to:
+        if self._is_late(end):
+            if not self._started:
+                self._late.setdefault(end, {})[bar.symbol] = bar
+                return ()
             self._remember(bar.symbol, end)
             return (LateBar(bar), *self._close(now))
         self._pending.setdefault(end, {})[bar.symbol] = bar
@@ -183,8 +210,9 @@ class SliceAssembler:
         return tuple(self._close(now))
 
     def correct(self, bar: Bar) -> bool:
-        """Take the restatement of a bar that waits for its slice; False where none waits."""
-        waiting = self._pending.get(to_ns(bar.end), {})
+        """Take the restatement of a bar that waits for its slice or the start; False where none waits."""
+        end = to_ns(bar.end)
+        waiting = self._pending.get(end) or self._late.get(end, {})
         if bar.interval != self.interval or bar.symbol not in waiting:
             return False
         waiting[bar.symbol] = evolve(bar, source=waiting[bar.symbol].source)
@@ -243,12 +271,15 @@ class SliceAssembler:
         return max(end, self._seen.get(end, 0), self._released) + self._grace
 
     def _has(self, symbol: str, end: int) -> bool:
-        if self._is_known(end):
-            return True
-        return end in self._delivered[symbol] or symbol in self._pending.get(end, ())
+        waits = symbol in self._pending.get(end, ()) or symbol in self._late.get(end, ())
+        return waits or self._is_had(symbol, end)
 
-    def _is_known(self, end: int) -> bool:
-        return self._known_to is not None and end <= self._known_to
+    def _is_late(self, end: int) -> bool:
+        return self.closed_to is not None and end <= self.closed_to
+
+    def _is_had(self, symbol: str, end: int) -> bool:
+        known = self._known_to is not None and end <= self._known_to
+        return known or end in self._delivered[symbol]
 
     def _remember(self, symbol: str, end: int) -> None:
         delivered = self._delivered[symbol]

@@ -176,6 +176,47 @@ def test_a_resumed_run_goes_on_after_its_last_slice() -> None:
     assert told(one.start(5 * MINUTE)) == ["4:A", "5:A"]
 
 
+def test_a_bar_that_waits_for_the_start_of_a_resumed_run_is_told_as_it_was_restated() -> None:
+    one = SliceAssembler(["A"], "1m", grace=2, after=3 * MINUTE, had={"A": [MINUTE, 3 * MINUTE]})
+    assert one.add(bar("A", 2), 3 * MINUTE) == ()
+    assert one.correct(evolve(bar("A", 2), close=2.5))
+    one.mark(until(3, "A"), 0)
+    assert one.missing() == (Missing("A", MINUTE, 3 * MINUTE),)
+    one.history("A", history("A", [], 1, 3))
+    assert told(one.start(3 * MINUTE)) == ["late A2.5"]
+
+
+def test_a_resumed_run_tells_of_a_late_bar_that_is_not_to_be_had() -> None:
+    """History does not reach back to it."""
+    had = {"A": [2 * MINUTE, 3 * MINUTE], "B": [2 * MINUTE]}
+    one = SliceAssembler(["A", "B"], "1m", grace=2, after=3 * MINUTE, had=had)
+    one.mark(until(5, "A", "B"), 0)
+    (gap,) = one.history("B", history("B", [5], 4, 5))
+    assert (gap.symbol, gap.start.minute, gap.end.minute, gap.filled) == ("B", 2, 4, False)
+
+
+def test_a_resumed_run_is_given_what_was_late_when_its_process_died() -> None:
+    """Each bar once, whether history or the stream has it, and before the slices that follow."""
+    had = {"A": [MINUTE, 2 * MINUTE, 4 * MINUTE], "B": [MINUTE, 4 * MINUTE]}
+    one = SliceAssembler(["A", "B"], "1m", grace=2, after=4 * MINUTE, had=had)
+    one.mark(until(5, "A", "B"), 0)
+    assert one.add(bar("A", 3), 5 * MINUTE) == ()
+    one.history("A", history("A", [1, 2, 3, 4, 5], 1, 5))
+    one.history("B", history("B", [1, 2, 4, 5], 1, 5))
+    assert told(one.start(5 * MINUTE)) == ["late B2", "late A3", "5:AB"]
+    assert told(one.add(bar("B", 3), 5 * MINUTE)) == ["late B3"]
+    assert one.add(bar("B", 2), 5 * MINUTE) == ()
+
+
+def test_history_that_does_not_reach_back_to_the_last_slice_is_a_gap() -> None:
+    """What a resumed run cannot be given, it is told of."""
+    one = SliceAssembler(["A"], "1m", grace=2, after=3 * MINUTE)
+    one.mark(until(9, "A"), 0)
+    (gap,) = one.history("A", history("A", [8, 9], 7, 9))
+    assert (gap.start.minute, gap.end.minute, gap.filled) == (3, 7, False)
+    assert told(one.start(9 * MINUTE)) == ["8:A", "9:A"]
+
+
 def test_history_that_cannot_answer_is_a_gap() -> None:
     """Which a run may start with, if told to."""
     one = SliceAssembler(["A"], "1m", grace=2)
