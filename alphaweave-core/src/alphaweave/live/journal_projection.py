@@ -34,7 +34,12 @@ _OLD_VALUE = delete(latest).where(
     latest.c.area == bindparam("old_area"), latest.c.key == bindparam("old_key")
 )
 _NEW_VALUE = insert(latest)
-_NEWEST = select(intents).order_by(intents.c.attempt.desc()).limit(1)
+# Made once: to put a statement together costs about what it costs to carry it out.
+_NAMED = intents.c.client_order_id == bindparam("name")
+_NEWEST = select(intents).where(_NAMED).order_by(intents.c.attempt.desc()).limit(1)
+_NEWEST_SUBMIT = _NEWEST.where(intents.c.attempt == 0)
+_NEWEST_CANCEL = _NEWEST.where(intents.c.attempt > 0)
+_SETTLED = update(intents).where(_NAMED, intents.c.attempt == bindparam("number"))
 
 
 def project(connection: Connection, seq: int, decision: Decision, path: Path) -> None:
@@ -95,9 +100,9 @@ def _intent(seq: int, number: int, intent: Intent) -> dict[str, Any]:
 
 
 def _settle(connection: Connection, seq: int, outcome: Outcome, path: Path) -> None:
-    same = intents.c.client_order_id == outcome.client_order_id
-    kind = intents.c.attempt > 0 if outcome.cancel else intents.c.attempt == 0
-    found = connection.execute(_NEWEST.where(same, kind)).one_or_none()
+    name = outcome.client_order_id
+    newest = _NEWEST_CANCEL if outcome.cancel else _NEWEST_SUBMIT
+    found = connection.execute(newest, {"name": name}).one_or_none()
     what = f"{'a cancel of ' if outcome.cancel else ''}{outcome.client_order_id}"
     if found is None:
         raise InvariantViolation(f"the outcome {outcome.state} is of {what}, which was never intended")
@@ -115,10 +120,8 @@ def _settle(connection: Connection, seq: int, outcome: Outcome, path: Path) -> N
         changed_seq=seq,
         data=outcome.data,
     )
-    connection.execute(
-        update(intents).where(same, intents.c.attempt == row.attempt),
-        _intent_columns(settled, found.position),
-    )
+    columns = _intent_columns(settled, found.position)
+    connection.execute(_SETTLED, {**columns, "name": name, "number": row.attempt})
 
 
 def _intent_columns(row: IntentRow, position: int) -> dict[str, Any]:
