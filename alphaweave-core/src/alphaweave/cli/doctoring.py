@@ -20,7 +20,7 @@ from alphaweave.live.runner import LiveRunner
 
 __all__ = ["examine_run"]
 
-_WORST_LAST: Final = (Verdict.OK, Verdict.WARNING, Verdict.FAILURE)
+_BY_WEIGHT: Final = (Verdict.FAILURE, Verdict.WARNING, Verdict.OK)
 _VERDICT: Final = 9
 
 
@@ -44,7 +44,7 @@ def examine_run(path: Path, overrides: Sequence[str], *, wait: float, as_json: b
     runner.check_files(strategy)
     doctor = Doctor(runner.plan(strategy), patience=wait)
     found = doctor.examine()
-    worst = max((one.verdict for one in found), key=_WORST_LAST.index, default=Verdict.OK)
+    worst = min((one.verdict for one in found), key=_BY_WEIGHT.index, default=Verdict.OK)
     if as_json:
         document = {
             "config": str(path),
@@ -72,8 +72,8 @@ def _print(found: Sequence[Finding], notices: Sequence[str]) -> None:
             click.echo(f"{'':<{_VERDICT + width}}  -> {one.advice}")
     for notice in notices:
         click.echo(f"note: {notice}")
-    counts = {verdict: sum(one.verdict is verdict for one in found) for verdict in _WORST_LAST}
+    failures, warnings, well = (sum(one.verdict is verdict for one in found) for verdict in _BY_WEIGHT)
     click.echo(
-        f"{counts[Verdict.FAILURE]} failures, {counts[Verdict.WARNING]} warnings, "
-        f"{counts[Verdict.OK]} ok; no order was sent"
+        f"{failures} {'failure' if failures == 1 else 'failures'}, "
+        f"{warnings} {'warning' if warnings == 1 else 'warnings'}, {well} ok; no order was sent"
     )
