@@ -328,6 +328,21 @@ def test_exits_that_were_resized_count_both_in_full(make_bench: Any) -> None:
     assert other.kernel.books["SPY"].open_sell == D(36)
 
 
+def test_exits_that_both_filled_count_until_either_fill_is_booked(make_bench: Any) -> None:
+    """One filled in part, then the other: the broker says so of both before a fill of any arrives."""
+    bench = make_bench()
+    pair = bench.do(lambda s: s.order_oco("SPY", -10, take_profit=120, stop_loss=90))
+    bench.update(pair.stop_loss.id, OrderStatus.FILLED, cumulative=D(6))
+    book = bench.kernel.books["SPY"]
+    assert book.open_sell == D(10)
+    bench.update(pair.take_profit.id, OrderStatus.CANCELLED, cumulative=D(4), reason="oco")
+    assert book.open_sell == D(10)
+    bench.fill(pair.stop_loss.id, "6", "90", side=Side.SELL)
+    assert book.open_sell == D(4)
+    bench.fill(pair.take_profit.id, "4", "120", side=Side.SELL)
+    assert (book.open_sell, book.units) == (D(0), -10.0)
+
+
 def test_target_counts_open_market_and_limit_orders_and_no_exits(make_bench: Any) -> None:
     """Asking twice for the same target sends one order; a protective exit is not a sale in progress."""
     bench = make_bench()

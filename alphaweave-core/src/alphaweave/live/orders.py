@@ -385,7 +385,9 @@ class Group:
         if self.resized:
             worst = of_profit + of_loss
         else:
-            worst = max(of_profit, of_loss)
+            # Where the broker has counted what each filled, fills of both are on their way.
+            counted = profit.ending is not None and loss.ending is not None
+            worst = of_profit + of_loss if counted else max(of_profit, of_loss)
             if entry is not None:
                 left = entry.filled - profit.filled - loss.filled
                 worst = min(worst, max(left, ZERO))
