@@ -585,7 +585,9 @@ def test_rule_that_raises_denies() -> None:
     assert (chain.evaluations, chain.denials) == (1, 1)
 
 
-@pytest.mark.parametrize("answer", [True, False, 0, b"no", object()], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [True, False, 0, b"no", object()], ids=["True", "False", "0", "bytes", "object"]
+)
 def test_rule_that_answers_nonsense_denies(answer: object) -> None:
     """Only None lets an order pass, and only a text or a Denial is a reason."""
     denial = RiskChain([Rule("a", answer)]).check(proposal())
