@@ -23,7 +23,7 @@ from alphaweave_broker_alpaca.settings import AlpacaOptions
 AUTHORIZED = {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
 LISTENING = {"stream": "listening", "data": {"streams": ["trade_updates"]}}
 # An upper bound only: what is waited for comes at once, unless the machine is busy.
-_PATIENCE = 20.0
+_PATIENCE = 10.0
 
 
 @define

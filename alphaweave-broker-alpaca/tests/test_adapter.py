@@ -16,7 +16,7 @@ from alphaweave.live.adapters.base import Services
 At = Callable[[Callable[[Any], Awaitable[None]]], None]
 REF = OrderRef(f"awabcde-{1:022d}", "SPY")
 ASSET = {
-    "id": "a1",
+    "id": "0b1e0d1c-7a6b-4c0f-9d8e-1f2a3b4c5d6e",
     "class": "us_equity",
     "symbol": "SPY",
     "status": "active",
@@ -65,6 +65,25 @@ def test_an_order_has_texts_for_numbers_on_the_wire(at_venue: At) -> None:
             "qty": "0.00000001",
             "limit_price": "86.1",
         }
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize("code", [42210000, 40010001])
+def test_an_id_that_was_used_before_proves_that_the_order_arrived(at_venue: At, code: int) -> None:
+    """What Alpaca's library answers after it sent an order twice is no refusal."""
+
+    async def scenario(venue: Any) -> None:
+        said = {"code": code, "message": "client_order_id must be unique"}
+        venue.answers["POST", "/v2/orders"] = (422, said)
+        venue.answers["GET", "/v2/orders:by_client_order_id"] = (200, order())
+        adapter = venue.adapter()
+        await adapter.connect()
+        with pytest.raises(OutcomeUnknown):
+            await adapter.submit_order(REF, limit())
+        found = await adapter.get_order(REF)
+        assert found is not None
+        assert found.ref.broker_order_id == "b1"
 
     at_venue(scenario)
 
@@ -151,11 +170,12 @@ def test_an_order_has_any_status_and_no_times(at_venue: At) -> None:
     """Alpaca's library has a closed list, and times that must not be missing."""
 
     async def scenario(venue: Any) -> None:
-        told = order(status="of_tomorrow", submitted_at=None, created_at=None, updated_at=None)
-        venue.answers["GET", "/v2/orders/b1"] = (200, told)
+        id_ = "9c3e6f5a-1b2d-4e8f-a7c6-5d4e3f2a1b0c"
+        told = order(id=id_, status="of_tomorrow", submitted_at=None, created_at=None, updated_at=None)
+        venue.answers["GET", f"/v2/orders/{id_}"] = (200, told)
         adapter = venue.adapter()
         await adapter.connect()
-        found = await adapter.get_order(OrderRef(REF.client_order_id, "SPY", "b1"))
+        found = await adapter.get_order(OrderRef(REF.client_order_id, "SPY", id_))
         assert found is not None
         assert not found.status.terminal
 

@@ -95,8 +95,23 @@ def test_a_thread_does_not_wait_for_ever() -> None:
         transport.close()
         waiting = [one for one in threading.enumerate() if one.name.startswith("alpaca-query")]
         for one in waiting:
-            await asyncio.to_thread(one.join, 5)
+            await asyncio.to_thread(one.join, 2)
         assert not any(one.is_alive() for one in waiting)
+
+    talk(None, script)
+
+
+def test_a_call_blocks_nobody() -> None:
+    """Alpaca's library waits for an answer where it is called: not so on the event loop."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        call = asyncio.create_task(transport.call(Use.QUERY, "GET", "/account"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not call.done()
+        with pytest.raises(NoAnswer):
+            await call
+        assert len(seen) == 1
 
     talk(None, script)
 
