@@ -92,7 +92,7 @@ class Reader:
             elif words[0] == "alphaweave":
                 self.alphaweave(words[1:], printed)
             else:
-                assert words == [".venv/bin/python", "-m", "pytest"], f"nobody types {command!r} here"
+                assert words[:3] == [".venv/bin/python", "-m", "pytest"], f"nobody types {command!r} here"
 
     def alphaweave(self, words: list[str], expected: str) -> None:
         """Run the command in this process: with an error, what it says of it is what counts."""

@@ -1,0 +1,64 @@
+"""The options of the datafeed `alpaca`, and what it can deliver."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from attrs import evolve, field, frozen
+from attrs.validators import in_
+
+from alphaweave.live.datafeed import FeedCapabilities, FeedKind
+from alphaweave_broker_alpaca.settings import AlpacaOptions
+
+__all__ = ["FEED_CAPABILITIES", "AlpacaFeedOptions"]
+
+_FEEDS: Final = ("iex", "sip", "delayed_sip", "crypto")
+
+FEED_CAPABILITIES: Final = FeedCapabilities(
+    kinds=frozenset(FeedKind),
+    intervals=frozenset(
+        {
+            *(f"{minutes}m" for minutes in (1, 2, 3, 5, 10, 15, 20, 30)),
+            *(f"{hours}h" for hours in (1, 2, 3, 4, 6, 8, 12)),
+            "1d",
+        }
+    ),
+    historical=True,
+    realtime=True,
+    adjustment="split",
+)
+
+
+@frozen(kw_only=True)
+class AlpacaFeedOptions(AlpacaOptions):
+    """Those of the broker, and which data.
+
+    Attributes:
+        feed: ``iex`` (one exchange, for every account), ``sip`` (all of them, by subscription),
+            ``delayed_sip`` (all of them, 15 minutes late) or ``crypto``.
+        adjustment: of past prices, to those of today: ``raw`` (none), ``split``, or ``all`` (dividends too).
+        settle: seconds after its end within which a minute may still be on its way.
+    """
+
+    feed: Literal["iex", "sip", "delayed_sip", "crypto"] = field(default="iex", validator=in_(_FEEDS))
+    adjustment: Literal["raw", "split", "all"] = field(
+        default="split", validator=in_(("raw", "split", "all"))
+    )
+    settle: float = field(default=5.0)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if not 0 <= self.settle <= 60:
+            raise ValueError(f"settle is from 0 to 60 seconds, not {self.settle}")
+
+    @property
+    def capabilities(self) -> FeedCapabilities:
+        """Those of the feed that is chosen."""
+        adjustment = None if self.feed == "crypto" else self.adjustment
+        return evolve(FEED_CAPABILITIES, delayed=self.feed == "delayed_sip", adjustment=adjustment)
+
+    @property
+    def socket(self) -> str:
+        """The address of the stream, with its path."""
+        path = "/v1beta3/crypto/us" if self.feed == "crypto" else f"/v2/{self.feed}"
+        return self.data_stream + path
