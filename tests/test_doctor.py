@@ -261,6 +261,30 @@ def test_secret_is_in_nothing_that_is_found(tmp_path: Path) -> None:
     assert repr(found).count("[redacted]") >= 5
 
 
+@pytest.mark.parametrize(
+    ("policy", "verdict"), [(None, "failure"), ("adopt", "warning"), ("ignore", "warning")]
+)
+def test_first_start_with_real_money_is_told_what_it_would_be_refused_for(
+    tmp_path: Path, policy: str | None, verdict: str
+) -> None:
+    """Which account it is, and how to say so, is told too; nothing had to be confirmed for that."""
+
+    async def connect(self: Acme) -> None:
+        self._connected = True
+
+    found = examined(
+        tmp_path,
+        broker(connect=connect, changes=holding(IBM=3), working=(order("IBM"),)),
+        run={"id": "doc", "mode": "live", "warmup": 3},
+        broker={"name": "acme", "account_id": "sim", "options": {"acme": {"cash": 10_000}}},
+        reconciliation={"first_start": policy},
+    )
+    assert of(found, "account") == [("ok", "sim holds real money")]
+    assert "the run has to be given --confirm-live sim" in {one.advice for one in found}
+    assert [told for told, _ in of(found, "positions")] == [verdict]
+    assert [told for told, _ in of(found, "open orders")] == [verdict]
+
+
 def test_account_that_another_run_trades_is_a_failure(tmp_path: Path) -> None:
     """Nothing is locked for that, nor after it."""
     path = account_lock_path("acme", "sim")
