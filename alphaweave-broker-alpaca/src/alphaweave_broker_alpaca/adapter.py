@@ -41,6 +41,7 @@ from alphaweave.live.broker import (
     OrderAck,
 )
 from alphaweave.live.config_options import parse_options
+from alphaweave.live.findings import Finding
 from alphaweave_broker_alpaca.activities import Activities
 from alphaweave_broker_alpaca.answers import (
     answered,
@@ -49,6 +50,7 @@ from alphaweave_broker_alpaca.answers import (
     mappings_in,
     refuse_unsendable,
 )
+from alphaweave_broker_alpaca.findings import findings
 from alphaweave_broker_alpaca.mapping import (
     cancel_state,
     group_body,
@@ -381,6 +383,15 @@ class AlpacaAdapter:
         with answered():
             clock = mapping_in(await self._call(Use.QUERY, "GET", "/clock"))
             return moment(text_of(clock, "timestamp"))
+
+    async def diagnose(self) -> Sequence[Finding]:
+        symbols = [self._said.venue_symbol(one) for one in self._services.symbols]
+        return await findings(
+            partial(self._call, Use.QUERY, "GET"), symbols, self._room, self._options.requests
+        )
+
+    def _room(self) -> tuple[int, int] | None:
+        return None if self._transport is None else self._transport.room
 
     def _named(self, ref: OrderRef) -> str:
         return ref.wire.get("symbol") or self._said.venue_symbol(ref.symbol)

@@ -145,7 +145,11 @@ class _TimedAdapter(HTTPAdapter):
 
 
 class Transport:
-    """REST calls to one of Alpaca's addresses, within its request limit: by default to where orders go."""
+    """REST calls to one of Alpaca's addresses, within its request limit: by default to where orders go.
+
+    Attributes:
+        room: requests that the newest answer said were left in its window, and of how many; None before that.
+    """
 
     def __init__(self, options: AlpacaOptions, timer: Timer, address: str | None = None) -> None:
         base = address or options.trading
@@ -187,6 +191,7 @@ class Transport:
             for use in Use
         }
         self._headers: tuple[int, float | None] | None = None
+        self.room: tuple[int, int] | None = None
 
     async def call(
         self,
@@ -267,6 +272,8 @@ class Transport:
         remaining = _number(response.headers.get("X-RateLimit-Remaining"))
         if remaining is not None:
             self._headers = (int(remaining), _number(response.headers.get("X-RateLimit-Reset")))
+            if (limit := _number(response.headers.get("X-RateLimit-Limit"))) is not None:
+                self.room = (int(remaining), int(limit))
 
     def _count(self) -> None:
         noted, self._headers = self._headers, None
