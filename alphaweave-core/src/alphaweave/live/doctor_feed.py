@@ -120,7 +120,8 @@ class FeedExamination:
                 advice = (
                     "the warm-up cannot be had: see the feed's plan, limits and interval" if warmup else ""
                 )
-                self._say("history", verdict, f"{symbol}: {error}", advice)
+                text = str(error)
+                self._say("history", verdict, text if symbol in text else f"{symbol}: {text}", advice)
                 continue
             if answer.bars:
                 self._latest[symbol] = answer.bars[-1].end
