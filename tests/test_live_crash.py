@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from alphaweave.live.journal_reader import JournalReader
+from alphaweave.sim.snapshot import merged
 
 CHILD = Path(__file__).with_name("live_child.py")
 POINTS = (
@@ -36,8 +37,9 @@ def child(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def at_the_broker(folder: Path) -> Counter[str]:
     """Executions in the broker's own account, by key."""
-    account = json.loads((folder / "run.db.account").read_text())
-    return Counter(fill["execution_key"] for _, fill in account["venue"]["book"]["fills"])
+    lines = (folder / "run.db.account").read_text().splitlines()
+    venue = merged(json.loads(line.rpartition("\t")[0])["venue"] for line in lines)
+    return Counter(fill["execution_key"] for _, fill in venue["book"]["fills"])
 
 
 @pytest.mark.parametrize("point", POINTS)
