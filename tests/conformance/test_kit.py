@@ -17,11 +17,22 @@ from attrs import evolve
 from click.testing import CliRunner
 
 from alphaweave.cli.main import cli
-from alphaweave.core.errors import ConformanceError, UnknownAdapter, Unproven, Unsupported
+from alphaweave.core.errors import (
+    AdapterFailed,
+    BrokerUnavailable,
+    ConformanceError,
+    UnknownAdapter,
+    Unproven,
+    Unsupported,
+)
+from alphaweave.live.plugins import SandboxPlugin
+from alphaweave.live.registry import Registry
+from alphaweave.live.reports import ConnectionLost
 from alphaweave.testing import BrokerConformance, DataFeedConformance, MonitorConformance
-from alphaweave.testing.case import Outcome, in_group
+from alphaweave.testing.case import Case, Outcome, in_group
 from alphaweave.testing.certification import all_cases, certify, new_sandbox
 from alphaweave.testing.clock import KIT_NOW, RunningClock
+from alphaweave.testing.report import certified
 from alphaweave.testing.sandbox import Fault, Power, Sandbox
 from alphaweave.testing.suite import Suite
 from alphaweave.testing.venue import VenueControl
@@ -81,6 +92,10 @@ def test_deviation_names_a_case_and_gives_a_reason() -> None:
         suite_of(deviations={"BRK-999": "no such thing"})
     with pytest.raises(ConformanceError, match="no reason for BRK-110"):
         suite_of(deviations={"BRK-110": " "})
+    with pytest.raises(ConformanceError, match=r"deviations is a list, not a mapping of case ids to reasons"):
+        suite_of(deviations=["BRK-110"])
+    with pytest.raises(ConformanceError, match="no reason for BRK-110"):
+        suite_of(deviations={"BRK-110": None})
 
 
 def test_deviation_is_a_strict_expected_failure() -> None:
@@ -108,6 +123,12 @@ def test_case_without_a_docstring_or_with_a_taken_id_is_refused() -> None:
     for extra, words in ((Undocumented, "has no docstring"), (Taken, "two cases have the id BRK-110")):
         with pytest.raises(ConformanceError, match=words):
             type("Suite", (extra, BrokerConformance), {"plugin": plugin_of(ToyBroker)})
+
+
+class Hasty(ToyVenue):
+    """One that waits for little."""
+
+    patience = 0.2
 
 
 class Poor(ToyVenue):
@@ -177,6 +198,103 @@ def test_unexpected_error_is_a_failure_with_its_place() -> None:
     found, why = outcome(suite_of(plugin=plugin_of(Raises)), "BRK-930")
     assert found is Outcome.FAILED
     assert why.startswith("KeyError: 'orders' (get_open_orders, line ")
+
+
+def test_answer_of_a_wrong_type_is_told_with_the_right_one() -> None:
+    """Before a case trips over it somewhere."""
+
+    class Lists(ToyBroker):
+        async def get_fills(self, query: Any) -> Any:
+            return ["a fill"]
+
+    class Nothing(ToyBroker):
+        async def submit_order(self, ref: Any, request: Any) -> Any:
+            await super().submit_order(ref, request)
+
+    for broker, id_, words in (
+        (Nothing, "BRK-110", "submit_order() answered None, which is no OrderAck"),
+        (Lists, "BRK-450", "get_fills() answered ['a fill'], which is no FillReport"),
+    ):
+        found, why = outcome(suite_of(plugin=plugin_of(broker)), id_)
+        assert (found, why) == (Outcome.FAILED, words), id_
+
+
+def test_what_was_heard_is_told_with_its_reason() -> None:
+    """Where something else was waited for, why it did not come may have been said."""
+
+    class Loses(ToyBroker):
+        async def connect(self) -> None:
+            await super().connect()
+            self.queue.put_nowait(ConnectionLost(KIT_NOW, "the venue answers HTTP 502"))
+
+        def hear(self, words: Any) -> None:
+            return
+
+    found, why = outcome(suite_of(plugin=plugin_of(Loses)), "BRK-410", Hasty())
+    assert found is Outcome.FAILED, why
+    assert "heard: " in why
+    assert "ConnectionLost (the venue answers HTTP 502)" in why
+
+
+def test_adapter_whose_every_case_fails_alike_is_not_tried_to_the_end() -> None:
+    """The one thing that is wrong is said once."""
+
+    class Refuses(ToyBroker):
+        async def connect(self) -> None:
+            raise BrokerUnavailable(f"nobody listens at port {id(self)}")
+
+    report = certified(suite_of(plugin=plugin_of(Refuses)), ToyVenue, kind="broker")
+    assert len(report.results) < 30
+    assert report.failed
+    assert "5 in a row failed in the same words. Mend this first: BrokerUnavailable" in report.stopped
+    assert report.stopped in report.as_text()
+    assert report.as_json()["stopped"] == report.stopped
+
+
+def test_kit_that_is_interrupted_tells_what_it_had_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the exit code of an interruption."""
+    ran: list[str] = []
+
+    def interrupted(case: Case) -> None:
+        ran.append(case.id)
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+
+    report = certified(suite_of(), ToyVenue, kind="broker", starting=interrupted)
+    assert [each.case.id for each in report.results] == ran[:2]
+    assert (
+        f"Not all cases were run: interrupted after 2 of {len(BrokerConformance.cases())}" in report.as_text()
+    )
+    monkeypatch.setattr("alphaweave.cli.certifying.certify", lambda *_, **__: [report])
+    assert CliRunner().invoke(cli, ["certify", "mock"], standalone_mode=False).return_value == 130
+
+
+def test_strict_lets_nothing_pass_that_was_not_tried() -> None:
+    """In a class and on the command line."""
+    assert outcome(suite_of(strict=True), "BRK-110")[0] is Outcome.PASSED
+    found, why = outcome(suite_of(strict=True), "BRK-610", Poor())
+    assert (found, why.partition(":")[0]) == (Outcome.FAILED, "unproven, which strict does not let pass")
+    only = ["certify", "mock", "--case", "BRK-610"]
+    codes = [
+        CliRunner().invoke(cli, words, standalone_mode=False).return_value
+        for words in (only, [*only, "--strict"])
+    ]
+    assert codes == [0, 1]
+
+
+def test_sandbox_that_fails_is_the_fault_of_who_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the words of a plugin that fails."""
+
+    def broken(options: Any, services: Any) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+    record = SandboxPlugin(name="mock", create=broken)
+    monkeypatch.setattr(Registry, "sandbox", lambda self, name: record)
+    with pytest.raises(AdapterFailed, match=r"sandbox plugin 'mock' .*raised ZeroDivisionError in create"):
+        new_sandbox("mock")
+    monkeypatch.setattr(Registry, "sandbox", lambda self, name: evolve(record, create=lambda *_: 7))
+    with pytest.raises(AdapterFailed, match=r"an object of type int from create, which is no Sandbox"):
+        new_sandbox("mock")
 
 
 def test_every_power_without_its_method_says_so() -> None:

@@ -141,12 +141,14 @@ def test_name_that_no_distribution_can_have_is_refused(alphaweave: Callable[...,
     assert not list(Path().iterdir())
 
 
-@pytest.mark.parametrize("name", ["class", "import", "on", "null", "no"])
+@pytest.mark.parametrize(
+    "name", ["class", "import", "on", "null", "no", "core", "tests", "alphaweave", "con", "lpt1"]
+)
 def test_name_that_means_something_else_is_refused(alphaweave: Callable[..., Any], name: str) -> None:
     """`name: on` in a config is no name but true."""
     answer = alphaweave("new", "datafeed", name)
     assert (answer.code, answer.out) == (2, "")
-    assert f"try {name}-datafeed" in answer.err
+    assert f"try my-{name}" in answer.err
 
 
 @pytest.mark.parametrize(

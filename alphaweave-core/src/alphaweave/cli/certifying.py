@@ -17,12 +17,12 @@ import attrs
 import click
 import yaml
 
-from alphaweave.cli.exits import FAILED
+from alphaweave.cli.exits import FAILED, INTERRUPTED
 from alphaweave.core.clock import SystemClock
 from alphaweave.core.errors import RunRefused
 from alphaweave.live.plugin_loader import Kind
 from alphaweave.live.registry import Registry
-from alphaweave.testing.case import CaseResult
+from alphaweave.testing.case import Case
 from alphaweave.testing.certification import all_cases, case_ids, certify, new_sandbox
 from alphaweave.testing.clear_options import referred
 from alphaweave.testing.feed_venue import FeedControl
@@ -31,7 +31,9 @@ from alphaweave.testing.sandbox import Sandbox
 __all__ = ["certify_adapter", "run_sandbox"]
 
 
-def certify_adapter(name: str | None, ids: tuple[str, ...], *, as_json: bool, markdown: bool) -> int:
+def certify_adapter(
+    name: str | None, ids: tuple[str, ...], *, as_json: bool, markdown: bool, strict: bool
+) -> int:
     """Run the conformance kit for an installed adapter, or print all its cases."""
     if markdown:
         click.echo(all_cases(), nl=False)
@@ -41,17 +43,21 @@ def certify_adapter(name: str | None, ids: tuple[str, ...], *, as_json: bool, ma
 
     ids = _known(name, ids)
 
-    def progress(result: CaseResult) -> None:
-        click.echo(f"\r{result.case.id} {result.outcome.value:<12}", nl=False, err=True)
-
     watched = sys.stderr.isatty() and not as_json
-    reports = certify(name, ids=ids, **({"progress": progress} if watched else {}))
+
+    def starting(case: Case) -> None:
+        if watched:
+            click.echo(f"\r{case.id} ...{'':<12}", nl=False, err=True)
+
+    reports = certify(name, ids=ids, strict=strict, starting=starting)
     if as_json:
         click.echo(json.dumps([report.as_json() for report in reports], indent=2))
     else:
         if watched:
-            click.echo("\r", nl=False, err=True)
+            click.echo(f"\r{'':<30}\r", nl=False, err=True)
         click.echo("\n\n".join(report.as_text() for report in reports))
+    if any(report.interrupted for report in reports):
+        return INTERRUPTED
     return FAILED if any(report.failed for report in reports) else 0
 
 

@@ -13,8 +13,9 @@ __all__ = ["certify", "sandbox"]
 @click.argument("name", required=False)
 @click.option("--case", "ids", multiple=True, metavar="ID", help="Only this case; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a machine to read.")
+@click.option("--strict", is_flag=True, help="What is UNPROVEN has failed.")
 @click.option("--cases-markdown", "markdown", is_flag=True, help="Print all cases, as a Markdown page.")
-def certify(name: str | None, ids: tuple[str, ...], as_json: bool, markdown: bool) -> int:
+def certify(name: str | None, ids: tuple[str, ...], as_json: bool, strict: bool, markdown: bool) -> int:
     """Run the conformance kit for the installed adapter NAME, at its own sandbox.
 
     Says what was proved against that sandbox, and of no other venue. Exit code 1 if a requirement does not
@@ -22,7 +23,7 @@ def certify(name: str | None, ids: tuple[str, ...], as_json: bool, markdown: boo
     """
     from alphaweave.cli.certifying import certify_adapter
 
-    return certify_adapter(name, ids, as_json=as_json, markdown=markdown)
+    return certify_adapter(name, ids, as_json=as_json, markdown=markdown, strict=strict)
 
 
 @click.command()

@@ -34,6 +34,11 @@ _LAYERS: Final[Mapping[AdapterKind, tuple[str, ...]]] = {
 _ENDING: Final = ".tmpl"
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST: Final = 20
+# AlphaWeave's own, and what the file systems of others take for a device.
+_RESERVED: Final = frozenset(
+    {"alphaweave", "core", "test", "tests", "testing", "con", "prn", "aux", "nul"}
+    | {f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10)}
+)
 # What a config in YAML would not take for a name.
 _YAML: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
@@ -70,9 +75,10 @@ def _check_name(kind: AdapterKind, name: str) -> None:
             "begins with a letter; try acme",
             param_hint="NAME",
         )
-    if keyword.iskeyword(name) or name in _YAML:
+    if keyword.iskeyword(name) or name in _YAML | _RESERVED:
         raise click.BadParameter(
-            f"{name!r} means something else in a config or in Python; try {name}-{kind}", param_hint="NAME"
+            f"{name!r} means something else in a config, in Python or to a file system; try my-{name}",
+            param_hint="NAME",
         )
     registry = Registry()
     # A broker and a datafeed each bring a sandbox of their name; one distribution may offer all three.

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from alphaweave.core.clock import Clock
-from alphaweave.core.errors import AdapterMismatch, UnknownAdapter
+from alphaweave.core.errors import UnknownAdapter
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.config_options import parse_options
+from alphaweave.live.party import Party
 from alphaweave.live.registry import Registry
 from alphaweave.testing.broker_conformance import BrokerConformance
-from alphaweave.testing.case import CaseResult
+from alphaweave.testing.case import Case, CaseResult
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.feed_conformance import DataFeedConformance
 from alphaweave.testing.monitor_conformance import MonitorConformance
@@ -40,15 +41,13 @@ def new_sandbox(name: str, *, clock: Clock | None = None, **options: Any) -> San
         AdapterError: nobody offers it, it cannot be trusted, or it is no sandbox that the kit can drive.
         OptionsError: the options are wrong.
     """
-    plugin = Registry().sandbox(name)
+    registry = Registry()
+    plugin = registry.sandbox(name)
     parsed: Any = parse_options(plugin.options, options, path=f"sandbox {name}")
-    made = plugin.create(parsed, Services(clock=clock or RunningClock()))
-    if not isinstance(made, Sandbox):
-        raise AdapterMismatch(
-            f"the sandbox {name!r} is a {type(made).__qualname__}, not an alphaweave.testing.sandbox.Sandbox",
-            kind="sandbox",
-            name=name,
-        )
+    party = Party("sandbox", name, _distribution(registry, "sandbox", name))
+    made: Sandbox = party.ask(
+        "create", Sandbox, plugin.create, parsed, Services(clock=clock or RunningClock())
+    )
     return made
 
 
@@ -59,12 +58,20 @@ def case_ids(name: str) -> dict[str, tuple[str, ...]]:
 
 
 def certify(
-    name: str, *, ids: tuple[str, ...] = (), progress: Callable[[CaseResult], None] = lambda _: None
+    name: str,
+    *,
+    ids: tuple[str, ...] = (),
+    strict: bool = False,
+    starting: Callable[[Case], None] = lambda _: None,
+    progress: Callable[[CaseResult], None] = lambda _: None,
 ) -> list[ConformanceReport]:
     """Run the suite of every kind of adapter that is installed under that name.
 
+    Args:
+        strict: what is UNPROVEN has failed.
+
     Raises:
-        AdapterError: nobody offers one, or no sandbox of that name.
+        AdapterError: nobody offers one, or no sandbox of that name, or the sandbox fails.
     """
     registry = Registry()
     kinds = [kind for kind, _, _ in _SUITES if name in registry.installed(kind)]  # type: ignore[arg-type]
@@ -77,7 +84,7 @@ def certify(
     for kind, _, suite in _SUITES:
         if kind not in kinds or (ids and not set(ids) & set(suite.cases())):
             continue
-        own: type[Suite] = type(suite.__name__, (suite,), {"adapter": name})
+        own: type[Suite] = type(suite.__name__, (suite,), {"adapter": name, "strict": strict})
         reports.append(
             certified(
                 own,
@@ -85,9 +92,12 @@ def certify(
                 kind=kind,
                 distribution=_distribution(registry, kind, name),
                 ids=ids,
+                starting=starting,
                 progress=progress,
             )
         )
+        if reports[-1].interrupted:
+            break
     return reports
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from alphaweave.core.errors import BrokerError
+from alphaweave.live.broker import BrokerAccountState, BrokerOrder, FillReport, OrderAck
+from alphaweave.live.datafeed import History
 from alphaweave.testing.ear import Ear
 from alphaweave.testing.sandbox import Sandbox
 
@@ -16,6 +19,25 @@ T = TypeVar("T")
 EventT = TypeVar("EventT")
 E = TypeVar("E", bound=BaseException)
 _BUSY = 0.005
+# What a call answers, by its name; a sequence may be a list or a tuple.
+_ANSWERS: Mapping[str, tuple[type, ...]] = {
+    "connect": (type(None),),
+    "disconnect": (type(None),),
+    "submit_order": (OrderAck,),
+    "submit_group": (Sequence,),
+    "replace_order": (OrderAck,),
+    "cancel_order": (type(None),),
+    "cancel_all": (type(None),),
+    "get_order": (BrokerOrder, type(None)),
+    "get_open_orders": (Sequence,),
+    "get_fills": (FillReport,),
+    "get_account_state": (BrokerAccountState,),
+    "get_instruments": (Mapping,),
+    "get_time": (datetime,),
+    "history": (History,),
+    "sessions": (Sequence,),
+    "subscribe": (type(None),),
+}
 
 
 class Listener(Generic[EventT]):
@@ -61,7 +83,12 @@ class Listener(Generic[EventT]):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             raise AssertionError(f"{what} did not end within {self.venue.patience:g} s")
-        return task.result()
+        answer = task.result()
+        expected = _ANSWERS.get(what.partition("(")[0])
+        if expected is not None and not isinstance(answer, expected):
+            names = " or ".join("None" if one is type(None) else one.__name__ for one in expected)
+            raise AssertionError(f"{what} answered {answer!r:.200}, which is no {names}")
+        return answer
 
     async def refused(self, kind: type[E] | tuple[type[E], ...], call: Awaitable[Any], what: str) -> E:
         """The error that a call has to end in."""
@@ -90,7 +117,7 @@ class Listener(Generic[EventT]):
         try:
             return await asyncio.wait_for(wait(), self.venue.patience)
         except TimeoutError:
-            heard = ", ".join(type(event).__name__ for event in self.events[after:]) or "nothing"
+            heard = ", ".join(map(_summary, self.events[after:])) or "nothing"
             raise AssertionError(
                 f"{what} was not told within {self.venue.patience:g} s; heard: {heard}"
             ) from None
@@ -106,3 +133,10 @@ class Listener(Generic[EventT]):
     def all_of(self, kind: type[T], *, after: int = 0) -> list[T]:
         """The events of one kind."""
         return [event for event in self.events[after:] if isinstance(event, kind)]
+
+
+def _summary(event: object) -> str:
+    """An event's kind, and why it came where it says so."""
+    words = (getattr(event, name, "") for name in ("reason", "text", "detail", "status"))
+    why = next((str(getattr(one, "value", one)) for one in words if one), "")
+    return f"{type(event).__name__} ({why})" if why else type(event).__name__

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import groupby
 from typing import Any
@@ -17,6 +18,9 @@ from alphaweave.testing.suite import Suite
 
 __all__ = ["ConformanceReport", "cases_page", "certified"]
 
+# So many cases in a row that fail alike say that it is not the cases.
+_ENOUGH = 5
+
 
 @frozen(kw_only=True)
 class ConformanceReport:
@@ -28,6 +32,8 @@ class ConformanceReport:
         sandbox: what it was proved against.
         capabilities: what it declares, in words.
         results: in the order of the ids.
+        stopped: why the cases after these were not run; empty where all were.
+        interrupted: whether that was somebody's Ctrl-C.
     """
 
     kind: str
@@ -36,6 +42,8 @@ class ConformanceReport:
     sandbox: str
     capabilities: Mapping[str, str]
     results: tuple[CaseResult, ...]
+    stopped: str = ""
+    interrupted: bool = False
 
     @property
     def failed(self) -> bool:
@@ -51,6 +59,7 @@ class ConformanceReport:
             "proved_against": self.sandbox,
             "capabilities": dict(self.capabilities),
             "counts": self._counts(),
+            "stopped": self.stopped,
             "cases": [
                 {
                     "id": result.case.id,
@@ -77,7 +86,12 @@ class ConformanceReport:
                 if result.detail:
                     lines += [f"  {'':<9}{'':<12}{line}" for line in result.detail.splitlines()]
         counts = ", ".join(f"{number} {name}" for name, number in self._counts().items() if number)
-        lines += ["", f"{counts}. Proved against {self.sandbox}; nothing is said of any other venue."]
+        if self.stopped:
+            lines += ["", f"Not all cases were run: {self.stopped}"]
+        lines += [
+            "",
+            f"{counts or 'nothing'}. Proved against {self.sandbox}; nothing is said of any other venue.",
+        ]
         return "\n".join(lines)
 
     def _counts(self) -> dict[str, int]:
@@ -92,33 +106,58 @@ def certified(
     kind: str,
     distribution: str | None = None,
     ids: Iterable[str] = (),
+    starting: Callable[[Case], None] = lambda _: None,
     progress: Callable[[CaseResult], None] = lambda _: None,
 ) -> ConformanceReport:
     """Run the cases of a suite, each at a venue of its own.
+
+    Where a few in a row fail in the same words, the rest is not tried. Ctrl-C ends
+    it with what had been run.
 
     Args:
         venue: makes one that has not started.
         kind: for the heading.
         ids: only these; none is all.
-        progress: told of each result as it comes.
+        starting, progress: told of each case before it runs, and of its result.
     """
-    wanted, results, name = set(ids), [], ""
-    for case in suite.cases().values():
-        if wanted and case.id not in wanted:
-            continue
-        sandbox = venue()
-        name = sandbox.name
-        result = suite.result(case, sandbox)
-        results.append(result)
-        progress(result)
+    wanted, results, name = set(ids), list[CaseResult](), ""
+    stopped, interrupted = "", False
+    try:
+        for case in suite.cases().values():
+            if wanted and case.id not in wanted:
+                continue
+            starting(case)
+            sandbox = venue()
+            name = sandbox.name
+            result = suite.result(case, sandbox)
+            results.append(result)
+            progress(result)
+            stopped = _hopeless(results)
+            if stopped:
+                break
+    except KeyboardInterrupt:
+        stopped, interrupted = f"interrupted after {len(results)} of {len(suite.cases())}", True
     return ConformanceReport(
         kind=kind,
         adapter=suite.adapter or suite.record().name,
         distribution=distribution,
-        sandbox=name,
+        sandbox=name or "no sandbox",
         capabilities=_told(getattr(suite.record(), "capabilities", None)),
         results=tuple(results),
+        stopped=stopped,
+        interrupted=interrupted,
     )
+
+
+def _hopeless(results: Sequence[CaseResult]) -> str:
+    """Why there is no use in going on; empty where there is."""
+    tried = [each for each in results if each.outcome not in {Outcome.UNPROVEN, Outcome.UNDECLARED}]
+    last = tried[-_ENOUGH:]
+    # Ports and times in them differ from case to case.
+    words = {re.sub(r"\d+", "0", each.detail) for each in last}
+    if len(last) == _ENOUGH and len(words) == 1 and all(each.outcome is Outcome.FAILED for each in last):
+        return f"{_ENOUGH} in a row failed in the same words. Mend this first: {last[-1].detail}"
+    return ""
 
 
 def _told(capabilities: Any) -> dict[str, str]:

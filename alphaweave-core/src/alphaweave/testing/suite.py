@@ -32,11 +32,13 @@ class Suite:
         plugin: its record, for one that is not installed.
         deviations: case id -> why the adapter cannot keep that requirement. The case is still run, and has
             to fail; the reason stands in the report.
+        strict: what is UNPROVEN has failed.
     """
 
     adapter: ClassVar[str] = ""
     plugin: ClassVar[Any] = None
     deviations: ClassVar[Mapping[str, str]] = {}
+    strict: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -56,10 +58,15 @@ class Suite:
                     f"{cls.__name__} redefines {case.name} ({case.id}): a case is not overridden. If the "
                     f"venue makes it impossible, say so: deviations = {{{case.id!r}: 'why'}}"
                 )
+        if not isinstance(cls.deviations, Mapping):
+            raise ConformanceError(
+                f"{cls.__name__}.deviations is a {type(cls.deviations).__name__}, not a mapping of case ids "
+                "to reasons: deviations = {'BRK-110': 'why'}"
+            )
         for id_, reason in cls.deviations.items():
             if id_ not in own:
                 raise ConformanceError(f"{cls.__name__}.deviations names {id_}, which is no case of it")
-            if not reason.strip():
+            if not isinstance(reason, str) or not reason.strip():
                 raise ConformanceError(f"{cls.__name__}.deviations gives no reason for {id_}")
 
     @classmethod
@@ -107,6 +114,8 @@ class Suite:
         elif reason is not None and outcome is Outcome.PASSED:
             outcome = Outcome.FAILED
             detail = f"it holds, but deviations say it cannot ({reason}): delete that entry"
+        if cls.strict and outcome is Outcome.UNPROVEN:
+            outcome, detail = Outcome.FAILED, f"unproven, which strict does not let pass: {detail}"
         # What an adapter raises may bear a key, and a report is there to be shown.
         for secret in filter(None, venue.secrets):
             detail = detail.replace(secret, "***")
