@@ -7,11 +7,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -149,13 +148,13 @@ def test_config_with_alpaca_trades_until_it_is_stopped(
         driver = threading.Thread(target=trade, args=(venue, journal, problems))
         driver.start()
         words = ["--confirm-live", venue.sandbox.account_id] if mode == "live" else []
-        with redirect_stdout(StringIO()) as printed, pytest.raises(SystemExit) as left:
-            main(["run", str(path), "--json", *words])
+        with pytest.raises(SystemExit) as left:
+            main(["run", str(path), "--summary", str(tmp_path / "summary.json"), *words])
         driver.join()
         truth = venue.sandbox.truth()
     assert problems == []
     assert left.value.code == 0
-    ended = json.loads(printed.getvalue())["summary"]
+    ended = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["summary"]
     assert (ended["outcome"], ended["orders"], ended["fills"]) == ("stopped", 2, 2)
     assert Decimal(repr(ended["cash"])) == truth.balances["USD"]
     assert not any(truth.positions.values())
