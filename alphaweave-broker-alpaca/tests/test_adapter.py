@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alphaweave.core.errors import BrokerUnavailable, OutcomeUnknown, Unsupported
+from alphaweave.core.errors import BrokerUnavailable, CancelRejected, OutcomeUnknown, Unsupported
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderChange, OrderRef, OrderRequest, OrderType, Side
 from alphaweave.live.adapters.base import Services
@@ -206,6 +206,24 @@ def test_orders_of_one_instant_are_on_both_pages(at_venue: At) -> None:
         assert len(await adapter.get_open_orders()) == 500
         queries = [query for _, path, query in venue.asked if path == "/v2/orders"]
         assert [query.get("after") for query in queries] == [None, "2026-10-08T15:10:18.093153Z"]
+
+    at_venue(scenario)
+
+
+def test_one_order_that_has_ended_keeps_no_other_from_being_cancelled(at_venue: At) -> None:
+    """All are asked to end, and then it is told that one was not."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/orders"] = (200, [order(id="b1"), order(id="b2"), order(id="b3")])
+        ended = {"code": 42210000, "message": 'order is already in "filled" state'}
+        venue.answers["DELETE", "/v2/orders/b1"] = (422, ended)
+        venue.answers["DELETE", "/v2/orders/b2"] = venue.answers["DELETE", "/v2/orders/b3"] = (204, None)
+        adapter = venue.adapter()
+        await adapter.connect()
+        with pytest.raises(CancelRejected, match="filled"):
+            await adapter.cancel_all(["SPY"])
+        asked = [path for method, path, _ in venue.asked if method == "DELETE"]
+        assert asked == [f"/v2/orders/b{number}" for number in (1, 2, 3)]
 
     at_venue(scenario)
 

@@ -14,6 +14,7 @@ from attrs import evolve
 
 from alphaweave.core.errors import (
     AuthenticationFailed,
+    BrokerError,
     BrokerUnavailable,
     CancelRejected,
     NotSent,
@@ -284,9 +285,16 @@ class AlpacaAdapter:
                 orders = await self.get_open_orders(symbols)
             except BrokerUnavailable as error:
                 raise NotSent(f"open orders are not known: {error}") from None
+            refusal: BrokerError | None = None
             for one in orders:
                 if one.ref.symbol in symbols:
-                    await self.cancel_order(one.ref)
+                    try:
+                        await self.cancel_order(one.ref)
+                    except BrokerError as error:
+                        # One that has just ended, say: the others work on until they are cancelled too.
+                        refusal = error
+            if refusal is not None:
+                raise refusal
             return
         try:
             answer = await self._call(Use.CANCEL, "DELETE", "/orders")
