@@ -112,8 +112,12 @@ def wait(true: Callable[[], bool], what: str) -> None:
 
 
 def has_seen(journal: Path, slices: int) -> bool:
-    """Whether the run has decided about so many, those of its warm-up included."""
-    return journal.exists() and sum(1 for _ in JournalReader(journal).tape("slice")) >= slices
+    """Whether the run has decided about so many, those of its warm-up included, and its orders have ended:
+    one that is a minute old is too old to be sent."""
+    if not journal.exists():
+        return False
+    reader = JournalReader(journal)
+    return sum(1 for _ in reader.tape("slice")) >= slices and not any(one.is_open for one in reader.orders())
 
 
 def trade(venue: Venue, journal: Path, problems: list[BaseException]) -> None:
