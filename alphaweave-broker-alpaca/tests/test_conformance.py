@@ -6,14 +6,10 @@ from typing import ClassVar
 
 from alphaweave.testing import BrokerConformance
 
-_NAMES = "Alpaca gives the exits of a group client order ids of its own, and the case looks for ours"
-
 
 class TestAlpaca(BrokerConformance):
     adapter = "alpaca"
     deviations: ClassVar = {
-        "BRK-130": "Alpaca takes an amount of money only for what it sells in fractions; the case gives one "
-        "for a stock that is traded whole, which the adapter refuses unsent",
-        "BRK-310": _NAMES,
-        "BRK-315": _NAMES,
+        "BRK-135": "fractions good till cancelled are declared for crypto; of a stock Alpaca takes a fraction "
+        "for the day only, and the adapter refuses any other unsent",
     }

@@ -224,6 +224,13 @@ class SendsAnything(ToyBroker):
         return tuple({"symbol": self.venue_names[ref.symbol]} for ref in refs)
 
 
+@breaks("BRK-157")
+class RoundsShortSales(ToyBroker):
+    async def submit_order(self, ref: Any, request: Any) -> Any:
+        whole = evolve(request, quantity=request.quantity.to_integral_value())
+        return await super().submit_order(ref, whole if request.side is Side.SELL else request)
+
+
 @breaks("BRK-310", "BRK-315")
 class SendsUndeclaredGroups(SendsAnything):
     declared = capabilities = evolve(CAPABILITIES, groups=frozenset())
@@ -538,6 +545,23 @@ class SessionsBackwards(ToyFeed):
         day = (end - start) / 10
         parts = [evolve(each, start=each.end - day * (1 + n)) for each in found for n in (1, 2)]
         return sorted(parts, key=lambda each: each.start, reverse=True)
+
+
+@breaks("FEED-365")
+class SessionsOverlap(ToyFeed):
+    async def sessions(self, symbols: Any, start: Any, end: Any) -> Any:
+        found = await super().sessions(symbols, start, end)
+        half = (end - start) / 2
+        return [each for one in found for each in (one, evolve(one, start=one.start + half))]
+
+
+@breaks("FEED-515")
+class HistoryTellsTheKey(ToyFeed):
+    async def history(self, subscription: Any, *, end: Any, start: Any = None, bars: Any = None) -> Any:
+        try:
+            return await super().history(subscription, end=end, start=start, bars=bars)
+        except BrokerUnavailable as error:
+            raise BrokerUnavailable(f"{error}: key={self.options.key.reveal()}") from None
 
 
 @breaks("FEED-520")

@@ -75,6 +75,7 @@ CAPABILITIES = Capabilities(
     ),
     fractional=frozenset({(OrderType.LIMIT, TimeInForce.GTC), (OrderType.STOP, TimeInForce.GTC)}),
     shorting=True,
+    fractional_short=True,
     groups=frozenset(GroupKind),
     fractional_groups=True,
     replace=frozenset({"quantity", "limit_price"}),

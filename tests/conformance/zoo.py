@@ -354,10 +354,10 @@ class AnyAccount(ToyBroker):
 
 # What finds each of them: all of it, and nothing else.
 ZOO: Mapping[type[ToyBroker], str] = {
-    Doubles: "110 155 455 810 825 830 920 930 940 945 986 995",
+    Doubles: "110 155 157 455 810 825 830 920 930 940 945 986 995",
     Retries: "540 610 615 620 625 635 655 660 665 670 995",
     RetriesThrottled: "550",
-    Floats: "465 480 870 875 915 950 995",
+    Floats: "157 465 480 870 875 915 950 995",
     TellsFloats: "850 870",
     WritesExponents: "860",
     RoundsPrices: "530 865",

@@ -24,7 +24,7 @@ from alphaweave.testing.clear_options import parse_clear_options
 from alphaweave.testing.listener import Listener
 from alphaweave.testing.orders import Orders
 from alphaweave.testing.sandbox import Action
-from alphaweave.testing.venue import TruthOrder, VenueControl, WireRequest
+from alphaweave.testing.venue import TruthExecution, TruthOrder, VenueControl, WireRequest
 
 __all__ = ["Bench", "Sent", "broker_bench", "distinct", "plain_text"]
 
@@ -35,11 +35,13 @@ class Sent:
     Attributes:
         ref: its names; with the broker's id, once an acknowledgement or an event told it.
         request: what was asked for.
+        leg: one of a group. A venue may name it as it likes.
     """
 
-    def __init__(self, ref: OrderRef, request: OrderRequest) -> None:
+    def __init__(self, ref: OrderRef, request: OrderRequest, *, leg: bool = False) -> None:
         self.ref = ref
         self.request = request
+        self.leg = leg
 
     @property
     def id(self) -> str:
@@ -177,7 +179,7 @@ class Bench(Listener[BrokerEvent]):
         assert len(acks) == len(refs), (
             f"submit_group answered {len(acks)} acknowledgements for {len(refs)} legs"
         )
-        legs = tuple(Sent(ref, leg) for ref, leg in zip(refs, group.legs, strict=True))
+        legs = tuple(Sent(ref, leg, leg=True) for ref, leg in zip(refs, group.legs, strict=True))
         for leg, ack in zip(legs, acks, strict=True):
             self._named(leg, ack.ref.broker_order_id)
         return legs
@@ -258,8 +260,24 @@ class Bench(Listener[BrokerEvent]):
     # What is true --------------------------------------------------------------------------------------
 
     def truth(self, sent: Sent) -> TruthOrder | None:
-        """The order as the venue has it; None if it has none under that id."""
-        return self.venue.truth().order(sent.id)
+        """The order as the venue has it; None if it has none under that id.
+
+        A leg that the venue named itself is looked up by the venue's id, which the acknowledgement told.
+        """
+        truth = self.venue.truth()
+        order = truth.order(sent.id)
+        if order is None and sent.leg and sent.ref.broker_order_id is not None:
+            own = sent.ref.broker_order_id
+            order = next((one for one in truth.orders if one.venue_order_id == own), None)
+        return order
+
+    def executions(self, sent: Sent) -> list[TruthExecution]:
+        """The executions of an order as the venue has them."""
+        order = self.truth(sent)
+        if order is None:
+            return []
+        every = self.venue.truth().executions
+        return [one for one in every if one.venue_order_id == order.venue_order_id]
 
     def working(self, sent: Sent) -> bool:
         """Whether the venue has the order, not ended."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
-from alphaweave.core.errors import BrokerUnavailable
+from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable
 from alphaweave.live.datafeed import FeedCapabilities, FeedGap
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored
 from alphaweave.testing.case import in_group
 from alphaweave.testing.cases_feed import streams
-from alphaweave.testing.cases_hygiene import assert_no_secret, open_sockets, other_threads
+from alphaweave.testing.cases_hygiene import assert_no_secret, open_sockets, other_threads, words_of
 from alphaweave.testing.feed_bench import FeedBench, ends, figures
 from alphaweave.testing.sandbox import Action, Fault, Power
 
@@ -229,10 +230,17 @@ class FeedHistoryCases:
 
     @_clean("FEED-515")
     async def test_no_secret_is_told(self, bench: FeedBench) -> None:
-        """No key, token or password of the options is in a log, a repr or an event."""
+        """No key, token or password of the options is in a log, a repr, an error or an event."""
         feed = await bench.open()
+        errors = await self._failures(bench, feed)
         await bench.within(feed.disconnect(), "disconnect()")
+        if Power.WRONG_KEYS in bench.venue.powers:
+            made = bench.make(bench.venue.wrong_options())
+            errors.append(
+                await bench.refused(AuthenticationFailed, made.connect(), "connect() with wrong keys")
+            )
         said = [*bench.ear.said, *bench.ear.strays, repr(feed), *map(repr, bench.events)]
+        said += [words for error in errors for words in words_of(error)]
         assert_no_secret(said, bench.venue.secrets)
 
     @_clean("FEED-520")
@@ -256,9 +264,29 @@ class FeedHistoryCases:
         found = await bench.within(feed.sessions(bench.symbols, start, end), "sessions()")
         starts = [session.start for session in found]
         assert starts == sorted(starts), "sessions are not ordered by start"
+        for symbol in bench.symbols:
+            own = [session for session in found if session.symbol == symbol]
+            across = [(one, two) for one, two in pairwise(own) if two.start < one.end]
+            assert not across, f"sessions of {symbol} overlap: {across[0]}"
         outside = [session for session in found if session.end <= start or session.start >= end]
         assert not outside, f"outside the span: {outside}"
         assert {session.symbol for session in found} <= set(bench.symbols)
+
+    @staticmethod
+    async def _failures(bench: FeedBench, feed: Any) -> list[BaseException]:
+        """What the feed raises where its venue fails; whether it should is for other cases to say."""
+        found: list[BaseException] = []
+        (wanted,) = bench.bars_of(bench.symbol)
+        for fault in (Fault.ERROR_BEFORE, Fault.GARBLE, Fault.HANG_UP):
+            if Power(fault.value) not in bench.venue.powers or not feed.capabilities.historical:
+                continue
+            await bench.venue.arm(Action.HISTORY, fault)
+            try:
+                await bench.within(feed.history(wanted, bars=3, end=bench.boundary()), "history()")
+            except Exception as error:
+                found.append(error)
+            await bench.venue.arm(Action.HISTORY, fault, times=0)
+        return found
 
     @staticmethod
     async def _loaded(bench: FeedBench, count: int) -> tuple[Any, list[Any]]:

@@ -78,13 +78,13 @@ class GroupCases:
         await bench.open()
         entry, target, stop = await bench.submit_group(bench.orders.group(bench.symbol, GroupKind.BRACKET))
         await bench.venue.set_price(bench.symbol, bench.orders.price(bench.symbol, "0.7"))
-        truth = bench.venue.truth()
-        assert not truth.executions_of(target.id), "an exit was executed before the entry"
+        assert bench.truth(target) is not None, "the take profit is not at the venue"
+        assert not bench.executions(target), "an exit was executed before the entry"
         await bench.venue.set_price(bench.symbol, bench.orders.price(bench.symbol, "0.5"))
         await bench.until_filled(entry)
         await bench.venue.set_price(bench.symbol, bench.orders.price(bench.symbol, "0.65"))
         await bench.until_filled(target)
-        assert not bench.venue.truth().executions_of(stop.id)
+        assert not bench.executions(stop), "both exits were executed"
 
     @_case("BRK-325", claim=_brackets)
     async def test_one_exit_ends_the_other(self, bench: Bench) -> None:
@@ -94,7 +94,8 @@ class GroupCases:
         await bench.venue.set_price(bench.symbol, bench.orders.price(bench.symbol, "0.65"))
         await bench.until_filled(target)
         await bench.until_status(stop, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
-        assert not bench.working(stop)
+        assert bench.truth(stop) is not None, "the stop loss is not at the venue"
+        assert not bench.working(stop), "the venue still works the stop loss"
 
     @_case("BRK-330", claim=_brackets)
     async def test_each_leg_is_found_by_itself(self, bench: Bench) -> None:

@@ -8,7 +8,8 @@ import socket
 import threading
 import traceback
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from itertools import permutations
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from alphaweave.testing.bench import Bench
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Action, Fault, Power
 
-__all__ = ["HygieneCases", "assert_no_secret", "open_sockets", "other_threads"]
+__all__ = ["HygieneCases", "assert_no_secret", "open_sockets", "other_threads", "words_of"]
 
 _case = in_group("Hygiene")
 
@@ -52,15 +53,20 @@ async def _failures(bench: Bench) -> list[BaseException]:
     for fault in (Fault.REJECT, Fault.ERROR_BEFORE, Fault.GARBLE, Fault.LOSE_ANSWER, Fault.HANG_UP):
         if fault.value not in powers:
             continue
-        for action in (Action.SUBMIT, Action.QUERY):
+        sent = await bench.submit(bench.orders.limit(bench.symbol))
+        calls: tuple[tuple[Action, Callable[[], Awaitable[object]]], ...] = (
+            (Action.SUBMIT, lambda: bench.submit(bench.orders.limit(bench.symbol))),
+            (Action.QUERY, broker.get_open_orders),
+            (Action.QUERY, broker.get_account_state),
+            (Action.QUERY, partial(broker.get_order, bench.known(sent))),
+            (Action.CANCEL, partial(broker.cancel_order, bench.known(sent))),
+        )
+        for action, call in calls:
             if action is Action.QUERY and fault is Fault.REJECT:
                 continue
             await bench.venue.arm(action, fault)
             try:
-                if action is Action.SUBMIT:
-                    await bench.submit(bench.orders.limit(bench.symbol))
-                else:
-                    await bench.within(broker.get_open_orders(), "get_open_orders()")
+                await bench.within(call(), f"{action.value} that met {fault.value}")
             except Exception as error:
                 found.append(error)
             await bench.venue.arm(action, fault, times=0)
@@ -77,7 +83,7 @@ async def _failures(bench: Bench) -> list[BaseException]:
     return found
 
 
-def _words_of(error: BaseException) -> list[str]:
+def words_of(error: BaseException) -> list[str]:
     """All that a log of the error could show."""
     behind = [str(error.__cause__), str(error.__context__)]
     return [*traceback.format_exception(error), repr(error), repr(getattr(error, "details", "")), *behind]
@@ -152,7 +158,7 @@ class HygieneCases:
             errors.append(
                 await bench.refused(AuthenticationFailed, made.connect(), "connect() with wrong keys")
             )
-        said += [words for error in errors for words in _words_of(error)]
+        said += [words for error in errors for words in words_of(error)]
         said += [*bench.ear.said, *bench.ear.strays, *map(repr, bench.events)]
         assert_no_secret(said, bench.venue.secrets)
 

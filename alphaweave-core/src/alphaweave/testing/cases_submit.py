@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
-from alphaweave.core.errors import OrderRejected, OutcomeUnknown, Unsupported
+from alphaweave.core.errors import OrderRejected, OutcomeUnknown, Unproven, Unsupported
 from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeInForce, Trail
 from alphaweave.live.adapters.capabilities import Capabilities, ClientIdUniqueness
 from alphaweave.testing.bench import Bench
@@ -75,15 +75,16 @@ async def _flagged(
     declared: Any,
     changed: Callable[[Bench, OrderRequest], OrderRequest | None],
     what: str,
+    symbol: str,
 ) -> None:
     """Both ways of a capability that is a set of pairs: what it names works, all else is refused."""
     await bench.open()
     now = bench.venue.clock.now()
-    has, rules = bench.capabilities.order_types, bench.instrument()
+    has, rules = bench.capabilities.order_types, bench.instrument(symbol)
     for kind, tif in _pairs_where(bench.capabilities, lambda pair: pair in has):
         if rules.order_types is not None and (kind, tif) not in rules.order_types:
             continue
-        request = changed(bench, bench.orders.of(bench.symbol, kind, tif, now=now))
+        request = changed(bench, bench.orders.of(symbol, kind, tif, now=now))
         if request is None:
             continue
         text = f"{what} ({kind.value} {tif.value})"
@@ -91,6 +92,21 @@ async def _flagged(
             await _arrives(bench, request, text)
         else:
             await _refuses(bench, request, text)
+
+
+def _divisible(bench: Bench) -> str:
+    """A symbol that is traded in parts of a unit, if there is one."""
+
+    def divisible(symbol: str) -> bool:
+        rules = bench.instrument(symbol)
+        return rules.fractional and rules.size_step % 1 != 0
+
+    return next(filter(divisible, bench.symbols), bench.symbol)
+
+
+def _fractional_shorts(capabilities: Capabilities) -> str:
+    both = capabilities.shorting and capabilities.fractional_short
+    return "" if both else "short sales of parts of a unit are not declared"
 
 
 class SubmitCases:
@@ -153,17 +169,20 @@ class SubmitCases:
             bench,
             bench.capabilities.quote_quantity,
             lambda bench, request: (
-                evolve(request, quantity=None, quote_quantity=bench.orders.price(bench.symbol) * 20)
+                evolve(request, quantity=None, quote_quantity=bench.orders.price(request.symbol) * 20)
                 if request.type is OrderType.MARKET
                 else None
             ),
             "an order by quote quantity",
+            _divisible(bench),
         )
 
     @_case("BRK-135")
     async def test_fractional_sizes(self, bench: Bench) -> None:
         """Sizes that are no whole number of units work where declared, and are Unsupported elsewhere."""
-        await _flagged(bench, bench.capabilities.fractional, _fractional, "a fractional order")
+        await _flagged(
+            bench, bench.capabilities.fractional, _fractional, "a fractional order", _divisible(bench)
+        )
 
     @_case("BRK-140")
     async def test_extended_hours(self, bench: Bench) -> None:
@@ -173,6 +192,7 @@ class SubmitCases:
             bench.capabilities.extended_hours,
             lambda bench, request: evolve(request, extended_hours=True),
             "an order for extended hours",
+            bench.symbol,
         )
 
     @_case("BRK-145")
@@ -236,6 +256,25 @@ class SubmitCases:
 
         await bench.refused((OrderRejected, Unsupported), send(), "a short sale")
 
+    @_case("BRK-157", claim=_fractional_shorts)
+    async def test_fractional_short_sales(self, bench: Bench) -> None:
+        """A short sale of a size that is no whole number of units opens a position of that size."""
+        symbol = _divisible(bench)
+        rules = bench.instrument(symbol)
+        if not (rules.shortable and rules.fractional and rules.size_step % 1):
+            raise Unproven("the venue has nothing that is sold short in parts of a unit")
+        await bench.open()
+        whole = bench.orders.market(symbol, side=Side.SELL)
+        if (whole.type, whole.tif) not in bench.capabilities.fractional:
+            whole = bench.orders.limit(symbol, side=Side.SELL, share="0.9")
+        assert whole.quantity is not None
+        size = whole.quantity + rules.size_step % 1
+        sent = await bench.submit(evolve(whole, quantity=size))
+        await bench.trade_again(symbol)
+        await bench.until_filled(sent)
+        state = await bench.within(bench.broker.get_account_state(), "get_account_state()")
+        assert state.positions.get(symbol) == -size, f"positions {dict(state.positions)}, not {-size}"
+
     @_case("BRK-160")
     async def test_longest_client_id_arrives_whole(self, bench: Bench) -> None:
         """A client order id as long as declared arrives whole, in the case it was given in."""
@@ -295,7 +334,7 @@ class SubmitCases:
 
 
 def _fractional(bench: Bench, request: OrderRequest) -> OrderRequest | None:
-    rules = bench.instrument()
+    rules = bench.instrument(request.symbol)
     assert request.quantity is not None
     if (request.type, request.tif) in bench.capabilities.fractional:
         # Where it is declared, the instrument still decides.
