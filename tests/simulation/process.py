@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -135,6 +137,7 @@ class Process:
         self._timer: Happening | None = None
         self._asleep_until = 0
         self._busy_until = 0
+        self._inbox: deque[tuple[Callable[[int], Input], Callable[[], None]]] = deque()
         self.journal = journal_of(day)
         self._writer = FaultyJournal(self.journal, day)
         self.line = SendingLine(
@@ -170,16 +173,8 @@ class Process:
 
     def take(self, make: Callable[[int], Input], then: Callable[[], None] = lambda: None) -> None:
         """Hand the core one input, stamped with the time at which it gets there."""
-        if not self._awake(lambda: self.take(make, then)):
-            return
-        if self.day.agenda.now < self._busy_until:
-            self.day.agenda.at(self._busy_until, lambda: self.take(make, then))
-            return
-        given = make(self.day.agenda.now)
-        self.day.before(self, given)
-        self._guarded(lambda: self.live.core.handle(given))
-        if self.alive:
-            then()
+        self._inbox.append((make, then))
+        self._work()
 
     def look_soon(self) -> None:
         """There may be something in the control file, or something to be shown there."""
@@ -271,6 +266,21 @@ class Process:
             self._surroundings.start(self._post.close())
             self.day.ended(self)
 
+    def _work(self) -> None:
+        """Deal with what has come, in that order, as far as it is neither standing still nor thinking."""
+        while self._inbox and self.alive:
+            now = self.day.agenda.now
+            idle_until = max(self._asleep_until, self._busy_until)
+            if now < idle_until:
+                self.day.agenda.at(idle_until, self._work)
+                return
+            make, then = self._inbox.popleft()
+            given = make(now)
+            self.day.before(self, given)
+            self._guarded(partial(self.live.core.handle, given))
+            if self.alive:
+                then()
+
     # What operators say.
 
     def _look(self, *, first: bool = False) -> None:
@@ -283,9 +293,13 @@ class Process:
             self._busy_until = max(self._busy_until, self.day.agenda.now + busy)
             if self.day.operator.kills():
                 self.day.agenda.after(busy // 2, lambda: self.day.killed(self))
-        self.take(lambda at: CommandInput(at, command), then)
-        # What it latched is shown once no command waits.
-        self.look_soon()
+
+        def dealt_with() -> None:
+            then()
+            # What it latched is shown once no command waits.
+            self.look_soon()
+
+        self.take(lambda at: CommandInput(at, command), dealt_with)
 
     # What leaves.
 
