@@ -142,7 +142,8 @@ def test_name_that_no_distribution_can_have_is_refused(alphaweave: Callable[...,
 
 
 @pytest.mark.parametrize(
-    "name", ["class", "import", "on", "null", "no", "core", "tests", "alphaweave", "con", "lpt1"]
+    "name",
+    ["class", "import", "on", "null", "no", "core", "tests", "alphaweave", "con", "lpt1", "none", "queue"],
 )
 def test_name_that_means_something_else_is_refused(alphaweave: Callable[..., Any], name: str) -> None:
     """`name: on` in a config is no name but true."""

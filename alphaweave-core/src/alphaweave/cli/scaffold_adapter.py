@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from errno import EEXIST
 from importlib.resources import files
@@ -40,7 +41,7 @@ _RESERVED: Final = frozenset(
     | {f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10)}
 )
 # What a config in YAML would not take for a name.
-_YAML: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+_YAML: Final = frozenset({"null", "none", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
 def new_adapter(kind: AdapterKind, name: str, folder: Path) -> None:
@@ -75,7 +76,7 @@ def _check_name(kind: AdapterKind, name: str) -> None:
             "begins with a letter; try acme",
             param_hint="NAME",
         )
-    if keyword.iskeyword(name) or name in _YAML | _RESERVED:
+    if keyword.iskeyword(name) or name in _YAML | _RESERVED | sys.stdlib_module_names:
         raise click.BadParameter(
             f"{name!r} means something else in a config, in Python or to a file system; try my-{name}",
             param_hint="NAME",
