@@ -15,7 +15,8 @@ from alphaweave.live.journal_records import Recovered
 from alphaweave.live.kernel import KernelSettings
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.kernel_live_state import capture_live
-from alphaweave.live.ledger import Ledger
+from alphaweave.live.ledger import Execution, Ledger
+from alphaweave.live.ledger_folded import Folded
 from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_core import LiveCore
 from alphaweave.live.live_ports import JournalWriter
@@ -47,6 +48,8 @@ __all__ = ["FINAL_AFTER", "LIMITS", "OLDEST", "Live", "build"]
 LIMITS = Limits(position=Decimal(150), order_value=Decimal(5_000))
 FINAL_AFTER = 10.0
 OLDEST = 5 * SECOND
+# A day has no more than minutes, and corrections come late in it.
+_ARCHIVE_AFTER = 20.0
 _CAPABILITIES = evolve(SIM_CAPABILITIES, not_found_is_final_after=FINAL_AFTER)
 _RISK = RiskSettings(
     max_order_notional=LIMITS.order_value,
@@ -69,6 +72,7 @@ class Live:
         self.core = core
         self._kernel = kernel
         self._board = states
+        self._kept: dict[str, tuple[Folded, list[tuple[str, Execution]]]] = {}
 
     @property
     def states(self) -> TradingStates:
@@ -114,6 +118,18 @@ class Live:
         assert isinstance(strategy, Busy)
         return [(symbol, start, end) for symbol, start, end, filled in strategy.gaps if not filled]
 
+    def _archived(self) -> Iterator[tuple[str, Execution]]:
+        """Executions that the books are made of and do not hold, each under its first key."""
+        ledger = self._kernel.ledger
+        for symbol, position in ledger.positions.items():
+            if position.folded is not None and ledger.archive is not None:
+                known = self._kept.get(symbol)
+                if known is None or known[0] != position.folded:
+                    found = ledger.archive.archived(position)
+                    items = [(keys[0], item) for item, keys, _ in found if isinstance(item, Execution)]
+                    known = self._kept[symbol] = (position.folded, items)
+                yield from known[1]
+
     def books(self) -> LocalBooks:
         """What the run believes."""
         kernel = self._kernel
@@ -124,7 +140,7 @@ class Live:
         ledger = kernel.ledger
         executions = {}
         entered: set[int] = set()
-        for key, execution in ledger.executions.items():
+        for key, execution in (*self._archived(), *ledger.executions.items()):
             if execution.fill is not None and not execution.busted and id(execution) not in entered:
                 entered.add(id(execution))
                 told = execution.booked
@@ -226,7 +242,11 @@ def build(
         risk=board,
         reconciler=reconciler,
         settings=LiveSettings(
-            adopt_foreign=foreign == "adopt", snapshot_every=50, history=50, max_decision_age=OLDEST / SECOND
+            adopt_foreign=foreign == "adopt",
+            snapshot_every=50,
+            archive_after=_ARCHIVE_AFTER,
+            history=50,
+            max_decision_age=OLDEST / SECOND,
         ),
         books=view,
     )

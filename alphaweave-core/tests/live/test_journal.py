@@ -271,10 +271,10 @@ def test_changed_config_is_told_and_not_refused(journal: Journal, path: Path) ->
 def test_newer_schema_is_refused(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the writer and by readers."""
     journal.close()
-    made = opened_as_schema(path, 2, monkeypatch)
+    made = opened_as_schema(path, 3, monkeypatch)
     made.close()
     monkeypatch.undo()
-    with pytest.raises(JournalTooNew, match="has schema 2, this version reads up to 1"):
+    with pytest.raises(JournalTooNew, match="has schema 3, this version reads up to 2"):
         opened(path)
     with pytest.raises(JournalTooNew):
         JournalReader(path)
@@ -290,7 +290,7 @@ def opened_as_schema(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(journal_reader, "SCHEMA", number)
     migrate = journal_schema.migrate
     monkeypatch.setattr(
-        journal_module, "migrate", lambda c, found: migrate(c, found, wanted=number, steps={1: step})
+        journal_module, "migrate", lambda c, found: migrate(c, found, wanted=number, steps={2: step})
     )
     return opened(path)
 
@@ -301,15 +301,15 @@ def test_older_schema_is_migrated_and_a_copy_kept(
     """What was decided is as it was; the copy is what the older version can read."""
     journal.commit(submit(1))
     journal.close()
-    newer = opened_as_schema(path, 2, monkeypatch)
+    newer = opened_as_schema(path, 3, monkeypatch)
     assert [row.decision for row in newer.recover().tail] == [submit(1)]
     assert newer.commit(submit(2)) == 2
     newer.close()
-    again = opened_as_schema(path, 2, monkeypatch)
+    again = opened_as_schema(path, 3, monkeypatch)
     assert again.seq == 2
     again.close()
     monkeypatch.undo()
-    copy = path.with_name("sma.db.schema-1")
+    copy = path.with_name("sma.db.schema-2")
     assert copy.stat().st_mode & 0o777 == 0o600
     assert [row.decision for row in JournalReader(copy).decisions()] == [submit(1)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -16,10 +16,12 @@ from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alphaweave.core.clock import to_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
 from alphaweave.core.order import Side
 from alphaweave.live.ledger import BookingKind, Ledger
+from alphaweave.live.ledger_archive import ArchivedItem, LedgerArchive
 from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection, PositionChange
 
 T0 = datetime(2024, 3, 1, tzinfo=UTC)
@@ -196,6 +198,63 @@ def test_every_order_of_arrival_ends_in_the_same_books(
     for truth in history:
         if truth.second_key is not None:
             assert ledger.executions[truth.second_key] is ledger.executions[truth.versions[0].execution_key]
+
+
+class Kept:
+    """An archive in memory."""
+
+    def __init__(self) -> None:
+        self.items: list[ArchivedItem] = []
+
+    def add(self, items: Sequence[ArchivedItem]) -> None:
+        self.items.extend(evolve(item, document=json.loads(json.dumps(item.document))) for item in items)
+
+    def find(self, names: Sequence[str]) -> list[ArchivedItem]:
+        return [item for item in self.items if set(names) & set(item.names)]
+
+    def load(self, symbol: str, since: int, until: int) -> list[ArchivedItem]:
+        return [item for item in self.items if item.symbol == symbol and since <= item.seq <= until]
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.data(), histories(), changes)
+def test_archived_executions_end_in_the_same_books(
+    data: st.DataObject, history: list[Truth], changed: list[tuple[Any, ...]]
+) -> None:
+    """Whatever was archived when, and whatever word of it still comes: what each step does is the same."""
+    others = other_steps([], changed)
+    arrivals = data.draw(st.permutations([step for truth in history for step in truth.steps()] + others))
+    whole, kept = Ledger(currency="USD", cash=OPENING, account="A1"), Kept()
+    ledger = Ledger(currency="USD", cash=OPENING, account="A1")
+    ledger.archive = LedgerArchive(ledger, kept)
+    for number, step in enumerate(arrivals, 1):
+        assert effect(step(ledger)) == effect(step(whole))
+        assert books(ledger) == books(whole)
+        if data.draw(st.booleans()):
+            before = to_ns(T0 + timedelta(seconds=data.draw(st.integers(0, 10))))
+            kept.add(ledger.archive.fold(before, number))
+            assert all(item.at >= before for each in ledger.positions.values() for item in each.history)
+        if data.draw(st.booleans()):
+            # A restart from a snapshot taken here.
+            snapshot = json.loads(json.dumps(ledger.snapshot()))
+            ledger = Ledger(currency="USD", cash=Decimal(0), account="A1")
+            ledger.archive = LedgerArchive(ledger, kept)
+            ledger.restore(snapshot)
+    assert books(ledger) == books(clean(history, others))
+    for truth in history:
+        if truth.second_key is not None:
+            first = ledger.execution(truth.versions[0].execution_key)
+            second = ledger.execution(truth.second_key)
+            assert first is not None
+            assert second is not None
+            assert (first.fill, first.revision, first.busted) == (second.fill, second.revision, second.busted)
+
+
+def effect(answer: Any) -> Any:
+    """What a booking tells, or the plain answer."""
+    if answer is None or isinstance(answer, bool):
+        return answer
+    return {name: getattr(answer, name) for name in type(answer).__slots__}
 
 
 @settings(deadline=None, derandomize=True)

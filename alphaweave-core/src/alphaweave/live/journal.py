@@ -21,6 +21,7 @@ from alphaweave.core.errors import (
     JournalError,
     JournalFailed,
 )
+from alphaweave.live.journal_archive import JournalArchive, write_archived
 from alphaweave.live.journal_file import WriterFile
 from alphaweave.live.journal_opening import create, locked, protect, recognise, refusing
 from alphaweave.live.journal_projection import project, project_again
@@ -46,7 +47,7 @@ from alphaweave.live.journal_records import (
     decision_body,
     row_checksum,
 )
-from alphaweave.live.journal_schema import SCHEMA, decisions, epochs, migrate, sealed, snapshots
+from alphaweave.live.journal_schema import SCHEMA, archive, decisions, epochs, migrate, sealed, snapshots
 from alphaweave.live.run_lock import RunLock
 
 __all__ = ["Decision", "Entry", "Intent", "Journal", "Outcome", "Recovered", "RunIdentity"]
@@ -174,12 +175,16 @@ class Journal:
         return self.outcome(*(Outcome(name, IntentState(state)) for name in client_order_ids))
 
     def snapshot(self, kernel: Mapping[str, Any]) -> int:
-        """Write the kernel as it stands after the last decision, and return that one's number."""
+        """Write the kernel as it stands after the last decision, and return that one's number.
+
+        What is in ``kernel`` as ``archived`` goes to the archive: from now on a kernel is without it.
+        """
         self._ready()
         try:
-            values = (self._seq, self._clock_ns(), canonical(kernel), self._chain)
-            row = sealed(snapshots, *values)
+            text = canonical({name: part for name, part in kernel.items() if name != "archived"})
+            row = sealed(snapshots, self._seq, self._clock_ns(), text, self._chain)
             with self._connection.begin():
+                write_archived(self._connection, self._seq, kernel.get("archived", ()))
                 self._connection.execute(delete(snapshots).where(snapshots.c.seq == self._seq))
                 self._connection.execute(insert(snapshots), row)
                 kept = select(snapshots.c.seq).order_by(snapshots.c.seq.desc()).limit(_SNAPSHOTS_KEPT)
@@ -210,6 +215,7 @@ class Journal:
                 adapter_store=read_latest(connection, "store", self.path),
                 watermarks=read_latest(connection, "watermark", self.path),
                 risk_state=read_latest(connection, "risk", self.path).get(""),
+                archive=JournalArchive(self._reading, self.path),
             )
 
     def rollback(self, to_seq: int) -> Path:
@@ -228,7 +234,7 @@ class Journal:
         try:
             self._file.copy_to(copy)
             with self._connection.begin():
-                for table in (decisions, snapshots):
+                for table in (decisions, snapshots, archive):
                     self._connection.execute(delete(table).where(table.c.seq > to_seq))
                 chain = project_again(self._connection, to_seq, self.path)
             self._seq, self._chain = to_seq, chain

@@ -10,11 +10,14 @@ import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from alphaweave.core.errors import InvariantViolation
+
+if TYPE_CHECKING:
+    from alphaweave.live.ledger_archive import Archive
 
 __all__ = [
     "EXECUTIONS",
@@ -219,6 +222,7 @@ class Recovered:
         tail: the decisions after the snapshot; an iterator, read once.
         open_intents: those that may still matter at the broker, in the order they were decided.
         state: the strategy's own values, as last committed.
+        archive: executions of long ago, which the snapshot is without.
     """
 
     seq: int
@@ -231,6 +235,7 @@ class Recovered:
     adapter_store: Mapping[str, str]
     watermarks: Mapping[str, Any]
     risk_state: Mapping[str, Any] | None
+    archive: Archive | None = None
 
 
 def canonical(document: object) -> str:

@@ -1,7 +1,7 @@
 """The journal's tables, their number, and how an older journal becomes a newer one.
 
 ``decisions`` is the truth, chained by checksums; ``intents``, ``executions`` and ``latest`` follow from it
-and can be made again. All types are ones that PostgreSQL has too.
+and can be made again; ``archive`` is a part of the snapshots. All types are ones that PostgreSQL has too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Index,
     Integer,
     MetaData,
     String,
@@ -29,6 +30,7 @@ __all__ = [
     "METADATA",
     "MIGRATIONS",
     "SCHEMA",
+    "archive",
     "decisions",
     "epochs",
     "executions",
@@ -40,7 +42,7 @@ __all__ = [
     "snapshots",
 ]
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Raised with every change of the tables; `MIGRATIONS` has the way from each number to the next."""
 
 METADATA = MetaData()
@@ -133,9 +135,22 @@ snapshots = Table(
     Column("checksum", String(_CHECKSUM), nullable=False),
 )
 
+archive = Table(
+    "archive",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("seq", _Number, primary_key=True, autoincrement=False),
+    Column("symbol", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("checksum", String(_CHECKSUM), nullable=False),
+    Index("archived_of_a_symbol", "symbol", "seq"),
+    sqlite_with_rowid=False,
+)
+
 _Migration = Callable[[Connection], None]
 
-MIGRATIONS: Final[Mapping[int, _Migration]] = {}
+MIGRATIONS: Final[Mapping[int, _Migration]] = {1: archive.create}
 """Schema number -> what makes the next one of it. Schema 1 is the first there was."""
 
 

@@ -201,7 +201,7 @@ class LiveKernel(Kernel):
         self._call("on_gap", self.strategy.on_gap, Gap(gap.symbol, gap.start, gap.end, gap.filled))
 
     def on_fill(self, fill: BrokerFill) -> None:
-        known = self.ledger.executions.get(fill.execution_key)
+        known = self.ledger.execution(fill.execution_key)
         fresh = known is None or known.revision < fill.revision
         noted = (fill.execution_key, fill.revision) if fresh else None
         with self._noting("execution", fill, fill.symbol, noted):
@@ -209,7 +209,7 @@ class LiveKernel(Kernel):
 
     def on_correction(self, correction: FillCorrection) -> None:
         key = correction.execution_key
-        known = self.ledger.executions.get(key)
+        known = self.ledger.execution(key)
         fresh = known is None or known.revision < correction.revision
         fill = correction.fill or (None if known is None else known.fill)
         symbol = None if fill is None else fill.symbol

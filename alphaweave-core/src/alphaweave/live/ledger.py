@@ -15,10 +15,11 @@ from decimal import Decimal
 from math import isnan, nan
 from typing import Any
 
-from alphaweave.core.errors import InvariantViolation, StateCorrupt, StateMismatch
+from alphaweave.core.errors import InvariantViolation, StateMismatch
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO
-from alphaweave.live.ledger_codec import pack_books, unpack_books
+from alphaweave.live.ledger_archive import LedgerArchive
+from alphaweave.live.ledger_codec import pack_books, unpack_accounts, unpack_books
 from alphaweave.live.ledger_entries import (
     Adjustment,
     Booking,
@@ -46,6 +47,7 @@ class Ledger:
         positions: by symbol, created by its first fill or change.
         cash: the balance in ``currency``, as a float.
         executions: by execution key; two keys of one execution share an entry.
+        archive: where those of long ago are; None: they are all here.
         unpriced: assets (and symbols) that the last `equity` left out for want of a price.
     """
 
@@ -55,6 +57,7 @@ class Ledger:
         "_flows",
         "_pricers",
         "account",
+        "archive",
         "balances",
         "cash",
         "currency",
@@ -70,6 +73,7 @@ class Ledger:
         self.positions: dict[str, Position] = {}
         self.cash = float(cash)
         self.executions: dict[str, Execution] = {}
+        self.archive: LedgerArchive | None = None
         self.unpriced: tuple[str, ...] = ()
         self._amounts: dict[str, float] = {}  # float mirrors of the other balances, made when asked for
         self._pricers: dict[str, str] = {}  # asset -> symbol whose price is that asset in the run's currency
@@ -89,6 +93,8 @@ class Ledger:
         if position is None or position.instrument is not instrument:
             position = self._open(fill.symbol, instrument)
         key = fill.execution_key
+        if self.archive is not None:
+            self.archive.recall(fill)
         if key in self.executions:
             return self._receive(key, fill, fill.revision, position)
         if fill.cumulative is not None:
@@ -145,9 +151,10 @@ class Ledger:
         Raises:
             InvariantViolation: as `book`.
         """
-        if correction.account != self.account:
-            self._check_account(correction.account)
+        self._check_account(correction.account)
         key, fill, revision = correction.execution_key, correction.fill, correction.revision
+        if self.archive is not None:
+            self.archive.recall_key(key) if fill is None else self.archive.recall(fill)
         if fill is not None:
             if instrument is None:
                 raise InvariantViolation(f"execution {key} is restated, and its instrument is not given")
@@ -155,8 +162,7 @@ class Ledger:
         execution = self.executions.setdefault(key, Execution())
         if revision < execution.revision:
             return None
-        execution.revision = revision
-        execution.busted = True
+        execution.revision, execution.busted = revision, True
         return self._settle(execution)
 
     def report_fees(self, report: FeeReport) -> Booking | None:
@@ -167,8 +173,9 @@ class Ledger:
         Raises:
             InvariantViolation: the report belongs to another account.
         """
-        if report.account != self.account:
-            self._check_account(report.account)
+        self._check_account(report.account)
+        if self.archive is not None:
+            self.archive.recall_key(report.execution_key)
         execution = self.executions.setdefault(report.execution_key, Execution())
         execution.learn_fees(report)
         return self._settle(execution)
@@ -179,8 +186,7 @@ class Ledger:
         Raises:
             InvariantViolation: the flow belongs to another account.
         """
-        if flow.account != self.account:
-            self._check_account(flow.account)
+        self._check_account(flow.account)
         if flow.key in self._flows:
             return False
         self._flows[flow.key] = None
@@ -198,8 +204,7 @@ class Ledger:
         Raises:
             InvariantViolation: the change belongs to another account.
         """
-        if change.account != self.account:
-            self._check_account(change.account)
+        self._check_account(change.account)
         if change.key in self._changes:
             return False
         self._changes[change.key] = None
@@ -208,9 +213,16 @@ class Ledger:
             position = self.positions[change.symbol] = Position(
                 change.symbol, self.currency, None, Decimal(1)
             )
+        if self.archive is not None:
+            self.archive.recall_before(position, change.at)
         position.insert(Adjustment(change))
         position.rebuild()
         return True
+
+    def execution(self, key: str) -> Execution | None:
+        """What is known of one, however long ago it was; to look at."""
+        found = self.executions.get(key)
+        return self.archive.peek(key) if found is None and self.archive is not None else found
 
     def add_instrument(self, instrument: Instrument) -> None:
         """Let `equity` value a balance in this instrument's base asset before its first fill."""
@@ -270,28 +282,21 @@ class Ledger:
             StateCorrupt: it is no snapshot, or its figures contradict each other. Nothing has changed.
             StateMismatch: it is in another currency, or of another account.
         """
-        try:
-            currency, account = snapshot["currency"], snapshot["account"]
-            balances = {asset: Decimal(amount) for asset, amount in snapshot["balances"].items()}
-            cash = float(balances[currency])
-            pricers = {**self._pricers, **snapshot["pricers"]}
-            flows, changes = dict.fromkeys(snapshot["flows"]), dict.fromkeys(snapshot["changes"])
-            executions, positions = unpack_books(snapshot)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            raise StateCorrupt(f"the ledger's snapshot cannot be read: {error!r}") from error
+        currency, account, balances, pricers, flows, changes = unpack_accounts(snapshot)
+        executions, positions = unpack_books(snapshot)
         if currency != self.currency or (self.account and account and account != self.account):
             raise StateMismatch(
                 f"the books are in {currency} of account {account!r}, and this run's are in "
                 f"{self.currency} of account {self.account!r}"
             )
         self.account = self.account or account
-        self.balances, self.cash, self.positions = balances, cash, positions
+        self.balances, self.cash, self.positions = balances, float(balances[currency]), positions
         self.executions, self._flows, self._changes = executions, flows, changes
-        self._pricers = pricers
+        self._pricers.update(pricers)
         self._amounts.clear()
 
     def _check_account(self, account: str) -> None:
-        if self.account and account:
+        if self.account and account and account != self.account:
             raise InvariantViolation(
                 f"the ledger of account {self.account} was handed an event of account {account}"
             )
@@ -305,7 +310,7 @@ class Ledger:
         position = self.positions.get(symbol)
         if position is None:
             position = self.positions[symbol] = Position(symbol, *booked_in)
-        elif not any(isinstance(item, Execution) for item in position.history):
+        elif position.folded is None and not any(isinstance(item, Execution) for item in position.history):
             position.set_terms(*booked_in)
         elif booked_in != (position.asset, position.base, position.multiplier):
             raise InvariantViolation(
@@ -355,8 +360,7 @@ class Ledger:
                 return None
             before = position.quantity
             self._withdraw(execution, position)
-            after = position.quantity
-            return Booking(_BUST, execution.booked, position_before=before, position_after=after)
+            return Booking(_BUST, execution.booked, position_before=before, position_after=position.quantity)
         target = self.positions[fill.symbol]
         before = target.quantity
         if position is None:
@@ -411,7 +415,6 @@ class Ledger:
             self._amounts.clear()
 
     def _amount(self, asset: str) -> float:
-        amount = self._amounts.get(asset)
-        if amount is None:
-            amount = self._amounts[asset] = float(self.balances.get(asset, ZERO))
-        return amount
+        if asset not in self._amounts:
+            self._amounts[asset] = float(self.balances.get(asset, ZERO))
+        return self._amounts[asset]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.errors import StateCorrupt
 from alphaweave.core.money import Money, plain
 from alphaweave.core.order import Side
-from alphaweave.live.ledger_entries import Adjustment, Execution, Position
+from alphaweave.live.ledger_entries import Adjustment, Execution, Position, Signature
+from alphaweave.live.ledger_folded import Folded
 from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
 
-__all__ = ["pack_books", "unpack_books"]
+__all__ = ["pack_books", "pack_item", "unpack_accounts", "unpack_books", "unpack_item"]
+
+_Accounts = tuple[str, str, dict[str, Decimal], dict[str, str], dict[str, None], dict[str, None]]
 
 
 def pack_books(executions: Mapping[str, Execution], positions: Mapping[str, Position]) -> dict[str, Any]:
@@ -28,22 +33,46 @@ def pack_books(executions: Mapping[str, Execution], positions: Mapping[str, Posi
     }
 
 
+def unpack_accounts(snapshot: Mapping[str, Any]) -> _Accounts:
+    """Currency, account, balances, pricers, and the keys of flows and of changes, of a ledger's snapshot.
+
+    Raises:
+        StateCorrupt: it is none.
+    """
+    with _readable():
+        currency, account = snapshot["currency"], snapshot["account"]
+        balances = {asset: Decimal(amount) for asset, amount in snapshot["balances"].items()}
+        if currency not in balances:
+            raise ValueError(f"there is no balance in {currency}")
+        flows, changes = dict.fromkeys(snapshot["flows"]), dict.fromkeys(snapshot["changes"])
+        return currency, account, balances, dict(snapshot["pricers"]), flows, changes
+
+
 def unpack_books(packed: Mapping[str, Any]) -> tuple[dict[str, Execution], dict[str, Position]]:
     """The reverse of `pack_books`.
 
     Raises:
-        ValueError: the figures contradict each other; or whatever a damaged part makes go wrong.
+        StateCorrupt: a part is damaged, or the figures contradict each other.
     """
-    executions: dict[str, Execution] = {}
-    entries = []
-    for each in packed["executions"]:
-        keys, execution = _unpack_execution(each)
-        entries.append(execution)
-        executions.update(dict.fromkeys(keys, execution))
-    positions = {
-        symbol: _unpack_position(symbol, each, entries) for symbol, each in packed["positions"].items()
-    }
-    return executions, positions
+    with _readable():
+        executions: dict[str, Execution] = {}
+        entries = []
+        for each in packed["executions"]:
+            keys, execution = _unpack_execution(each)
+            entries.append(execution)
+            executions.update(dict.fromkeys(keys, execution))
+        positions = {
+            symbol: _unpack_position(symbol, each, entries) for symbol, each in packed["positions"].items()
+        }
+        return executions, positions
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise StateCorrupt(f"the ledger's snapshot cannot be read: {error!r}") from error
 
 
 def _pack_execution(execution: Execution, keys: Sequence[str]) -> list[Any]:
@@ -83,10 +112,8 @@ def _pack_position(position: Position, numbers: Mapping[int, int]) -> dict[str, 
             numbers[id(item)] if isinstance(item, Execution) else _pack_change(item.change)
             for item in position.history
         ],
-        "signatures": [
-            [order, str(cumulative), str(size), str(price), key]
-            for (order, cumulative, size, price), key in position.signatures.items()
-        ],
+        "signatures": _pack_signatures(position.signatures),
+        "folded": None if position.folded is None else _pack_folded(position.folded),
     }
 
 
@@ -107,14 +134,72 @@ def _unpack_position(symbol: str, packed: Mapping[str, Any], executions: Sequenc
             position.history.append(execution)
         else:
             position.history.append(Adjustment(_unpack_change(symbol, item)))
-    position.signatures = {
-        (order, Decimal(cumulative), Decimal(size), Decimal(price)): key
-        for order, cumulative, size, price, key in packed["signatures"]
-    }
+    position.signatures = _unpack_signatures(packed["signatures"])
+    folded = packed.get("folded")
+    position.folded = None if folded is None else _unpack_folded(folded)
     position.rebuild()
     if position.quantity != Decimal(packed["quantity"]):
         raise ValueError(f"{symbol}: the history gives {position.quantity} units, not {packed['quantity']}")
     return position
+
+
+def pack_item(
+    item: Execution | Adjustment, keys: Sequence[str], signatures: Mapping[Signature, str]
+) -> dict[str, Any]:
+    """An item of a history by itself, with what it is found by."""
+    if isinstance(item, Execution):
+        return {"execution": _pack_execution(item, keys), "signatures": _pack_signatures(signatures)}
+    return {"change": _pack_change(item.change)}
+
+
+def unpack_item(
+    packed: Mapping[str, Any], position: Position
+) -> tuple[Execution | Adjustment, list[str], dict[Signature, str]]:
+    """The reverse of `pack_item`; an execution is booked in ``position``, whose history is left as it is.
+
+    Raises:
+        ValueError: it has no fill; or whatever a damaged part makes go wrong.
+    """
+    if "change" in packed:
+        return Adjustment(_unpack_change(position.symbol, packed["change"])), [], {}
+    keys, execution = _unpack_execution(packed["execution"])
+    if execution.fill is None:
+        raise ValueError(f"{position.symbol}: an execution in the history has no fill")
+    execution.work_out(execution.fill, position)
+    execution.position = position
+    return execution, keys, _unpack_signatures(packed["signatures"])
+
+
+def _pack_signatures(signatures: Mapping[Signature, str]) -> list[list[str]]:
+    return [
+        [order, str(cumulative), str(size), str(price), key]
+        for (order, cumulative, size, price), key in signatures.items()
+    ]
+
+
+def _unpack_signatures(packed: Sequence[Sequence[str]]) -> dict[Signature, str]:
+    return {
+        (order, Decimal(cumulative), Decimal(size), Decimal(price)): key
+        for order, cumulative, size, price, key in packed
+    }
+
+
+def _pack_folded(folded: Folded) -> list[Any]:
+    figures = (folded.quantity, folded.cost, folded.realised)
+    return [folded.since, folded.until, folded.count, folded.at, *map(str, figures)]
+
+
+def _unpack_folded(packed: Sequence[Any]) -> Folded:
+    since, until, count, at, quantity, cost, realised = packed
+    return Folded(
+        since=int(since),
+        until=int(until),
+        count=int(count),
+        at=int(at),
+        quantity=Decimal(quantity),
+        cost=Decimal(cost),
+        realised=Decimal(realised),
+    )
 
 
 def _pack_fees(fees: tuple[Money, ...] | None) -> list[list[str]] | None:

@@ -14,6 +14,7 @@ from alphaweave.core.errors import InvariantViolation
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import CONTEXT, ZERO, Money, plain
 from alphaweave.core.order import Side
+from alphaweave.live.ledger_folded import Folded
 from alphaweave.live.reports import BrokerFill, FeeReport, PositionChange
 
 __all__ = ["Adjustment", "Booking", "BookingKind", "Execution", "Position", "Signature", "terms"]
@@ -99,6 +100,7 @@ class Position:
         unsigned: executions whose signatures are not taken down yet.
         asset: what cash moves in: the quote asset of a spot instrument, else the settle asset.
         base: the asset a spot instrument buys, else None.
+        folded: the beginning of the history, where that is archived.
     """
 
     __slots__ = (
@@ -107,6 +109,7 @@ class Position:
         "base",
         "cost",
         "factor",
+        "folded",
         "history",
         "instrument",
         "multiplier",
@@ -126,6 +129,7 @@ class Position:
         self.units = 0.0
         self.instrument: Instrument | None = None
         self.history: list[Execution | Adjustment] = []
+        self.folded: Folded | None = None
         self._signatures: dict[Signature, str] = {}
         self.unsigned: list[Execution] = []
 
@@ -216,6 +220,9 @@ class Position:
     def rebuild(self) -> None:
         """Work out quantity, cost and realised profit anew from the history."""
         self.quantity = self.cost = self.realised = ZERO
+        if self.folded is not None:
+            before = self.folded
+            self.quantity, self.cost, self.realised = before.quantity, before.cost, before.realised
         for item in self.history:
             item.apply(self)
         self.units = float(self.quantity)

@@ -63,11 +63,11 @@ class LiveBooks:
         )
 
     def knows_execution(self, execution_key: str, revision: int) -> bool:
-        known = self.kernel.ledger.executions.get(execution_key)
+        known = self.kernel.ledger.execution(execution_key)
         return known is not None and known.revision >= revision and (known.busted or known.fill is not None)
 
     def knows_fees(self, execution_key: str) -> bool:
-        known = self.kernel.ledger.executions.get(execution_key)
+        known = self.kernel.ledger.execution(execution_key)
         return known is not None and (known.busted or known.fees is not None)
 
     def knows_flow(self, key: str) -> bool:

@@ -190,7 +190,7 @@ class Intake:
                 self._halt("foreign_fill", text, fill.symbol)
 
     def _correction(self, correction: FillCorrection) -> None:
-        fill, known = correction.fill, self._kernel.ledger.executions.get(correction.execution_key)
+        fill, known = correction.fill, self._kernel.ledger.execution(correction.execution_key)
         if fill is not None and (known is None or (known.fill is None and not known.busted)):
             # It overtook its fill, or that one waits to be known whose it is: so may this.
             self.held = [each for each in self.held if each.execution_key != fill.execution_key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from alphaweave.core.errors import InvariantViolation, JournalError
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
@@ -167,8 +167,14 @@ class Scribe:
             JournalFailed: it could not be written.
         """
         self._since_snapshot = 0
+        ledger = self._kernel.ledger
+        archived: tuple[dict[str, Any], ...] = ()
+        if ledger.archive is not None:
+            before = self._kernel.now - round(self._settings.archive_after * _SECOND_NS)
+            archived = tuple(asdict(item) for item in ledger.archive.fold(before, self._journal.seq))
         self._journal.snapshot(
             {
+                "archived": archived,
                 "kernel": capture_live(self._kernel, self._settings.history),
                 "intents": self._intents.snapshot(),
                 "held": [to_document(fill) for fill in standing.held],

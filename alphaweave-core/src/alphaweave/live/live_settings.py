@@ -29,6 +29,7 @@ class LiveSettings:
             catching up, every order of the strategy is refused, one that reduces too. None is no limit.
         adopt_foreign: a fill that no order of this run explains is booked, and halts nothing.
         snapshot_every: decisions between two snapshots in the journal.
+        archive_after: seconds after which a snapshot moves an execution from memory to the journal's archive.
         history: rows of each series that a snapshot keeps, for a strategy to look back on after a restart.
         opening: what the run begins with, as JSON values: the journal keeps it with each start.
         maintenance: when the broker is in maintenance; None is never.
@@ -39,6 +40,7 @@ class LiveSettings:
     max_slice_age: float | None = field(default=None, validator=_positive)
     adopt_foreign: bool = False
     snapshot_every: int = field(default=1000, validator=gt(0))
+    archive_after: float = field(default=86_400.0, validator=_positive)
     history: int = field(default=500, validator=ge(1))
     opening: Mapping[str, Any] = field(factory=dict)
     maintenance: Calendar | None = None
