@@ -10,13 +10,14 @@ from typing import Any, cast
 import pytest
 from attrs import define, field
 
+from alphaweave.core.clock import ManualClock
 from alphaweave.core.errors import BrokerUnavailable, Unsupported
 from alphaweave.core.secret import Secret
 from alphaweave.data.grid import BarGrid
 from alphaweave.live.datafeed import History
 from alphaweave_broker_alpaca.bar_history import BarHistory
 from alphaweave_broker_alpaca.feed_settings import AlpacaFeedOptions
-from alphaweave_broker_alpaca.transport import Refused, Transport
+from alphaweave_broker_alpaca.transport import Refused, Transport, Unsent
 
 OPEN = datetime(2026, 10, 8, 14, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -40,6 +41,15 @@ class Venue:
     asked: list[tuple[str, Mapping[str, Any]]] = field(factory=list)
     change: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
     no: Refused | None = None
+    spent: list[float] = field(factory=list)
+    slept: list[float] = field(factory=list)
+
+    @property
+    def clock(self) -> ManualClock:
+        return ManualClock()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
     async def call(
         self, use: object, method: str, path: str, query: Mapping[str, Any], *, version: str
@@ -47,6 +57,8 @@ class Venue:
         self.asked.append((f"{version}{path}", dict(query)))
         if self.no is not None:
             raise self.no
+        if self.spent and "page_token" in query:
+            raise Unsent("the request limit is spent", self.spent.pop())
         start, end = (datetime.fromisoformat(query[name]) for name in ("start", "end"))
         found = [number for number in self.minutes if start <= at(number) <= end]
         if query["sort"] == "desc":
@@ -60,7 +72,7 @@ class Venue:
 
 def history(venue: Venue, **options: Any) -> BarHistory:
     given = AlpacaFeedOptions(key=Secret("k"), secret=Secret("s"), **options)
-    return BarHistory(given, cast(Transport, venue), lambda: venue.now, "UTC")
+    return BarHistory(given, cast(Transport, venue), venue, lambda: venue.now, "UTC")
 
 
 def since(venue: Venue, interval: str, start: float, end: float, **options: Any) -> History:
@@ -150,6 +162,16 @@ def test_subscription_that_has_no_such_data_is_told_with_what_to_write() -> None
         since(Venue([0], no=no), "1m", 0, 1, feed="sip")
     with pytest.raises(BrokerUnavailable, match="too many requests"):
         since(Venue([0], no=Refused(429, None, "too many requests.")), "1m", 0, 1)
+
+
+def test_page_waits_for_room_in_the_request_limit() -> None:
+    """What was read is not read again; a wait of more than two minutes is for whoever asked."""
+    venue = Venue(list(range(7)), spent=[50.0, 40.0])
+    assert numbers(since(venue, "1m", 0, 7)) == [0, 1, 2, 3, 4, 5, 6]
+    assert (venue.slept, len(venue.asked)) == ([40.0, 50.0], 5)
+    with pytest.raises(BrokerUnavailable, match="spent") as caught:
+        since(Venue(list(range(7)), spent=[50.0, 40.0, 40.0]), "1m", 0, 7)
+    assert caught.value.retry_after == 50.0
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Venue:
     keys: int = 200
     mute: bool = False
     said: list[dict[str, Any]] = field(factory=list)
+    looked_up: list[str] = field(factory=list)
     sockets: list[web.WebSocketResponse] = field(factory=list)
     port: int = 0
 
@@ -69,8 +70,11 @@ class Venue:
             stamp = self.clock.now().isoformat()
             return web.json_response({"timestamp": stamp, "message": "unauthorized."}, status=self.keys)
         if path.startswith("/v2/assets/"):
-            known = path.rpartition("/")[2] in {"SPY", "QQQ", "BTC%2FUSD", "BTC/USD"}
+            self.looked_up.append(path.rpartition("/")[2])
+            known = self.looked_up[-1] in {"SPY", "QQQ", "BTC%2FUSD", "BTC/USD"}
             return web.json_response({"message": "asset not found"}, status=200 if known else 404)
+        if path == "/v2/assets":
+            return web.json_response([{"symbol": f"S{number}"} for number in range(100)])
         if path == "/v2/calendar":
             days = [("2026-11-25", "16:00"), ("2026-11-27", "13:00"), ("2026-11-30", "16:00")]
             return web.json_response([{"date": day, "open": "09:30", "close": close} for day, close in days])
@@ -391,6 +395,43 @@ def test_symbol_that_would_never_come_is_refused(symbol: str, feed: str, words: 
             await scene.feed.subscribe([Subscription(symbol, interval="1m")])
 
     play(scenario, feed=feed)
+
+
+def test_many_symbols_are_looked_up_at_once() -> None:
+    """A request for each would spend the limit; what the list does not have is asked for all the same."""
+
+    async def scenario(scene: Scene) -> None:
+        many = [Subscription(f"S{number}", interval="1m") for number in range(99)]
+        await scene.feed.subscribe(many)
+        assert scene.venue.looked_up == []
+        with pytest.raises(Unsupported, match="Alpaca has no T0"):
+            await scene.feed.subscribe([Subscription(f"T{number}", interval="1m") for number in range(30)])
+
+    play(scenario)
+
+
+def test_clock_that_fails_keeps_no_connection_away() -> None:
+    """Orders may not be possible just now; data is."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.begin(SPY)
+        scene.venue.keys = 503
+        for socket in list(scene.venue.sockets):
+            await socket.close()
+        await scene.until(lambda: bool(scene.of(ConnectionRestored)), "a new connection", moving=0.1)
+
+    assert play(scenario).of(BrokerNotice) == []
+
+
+def test_first_connection_needs_the_clock() -> None:
+    """Without it nobody knows which minutes are over."""
+
+    async def scenario(scene: Scene) -> None:
+        scene.venue.keys = 503
+        with pytest.raises(BrokerUnavailable, match="503"):
+            await scene.feed.connect()
+
+    play(scenario)
 
 
 def test_interval_below_a_minute_is_refused() -> None:

@@ -18,16 +18,19 @@ from alphaweave.core.market import Bar, BarSource
 from alphaweave.data.aggregation import aggregate
 from alphaweave.data.grid import BarGrid
 from alphaweave.live.adapters.rate_budget import Use
+from alphaweave.live.adapters.timer import Timer
 from alphaweave.live.datafeed import History
 from alphaweave_broker_alpaca.answers import answered, mapping_in, mappings_in
 from alphaweave_broker_alpaca.feed_settings import AlpacaFeedOptions
 from alphaweave_broker_alpaca.market_rows import MINUTE, bar_of
-from alphaweave_broker_alpaca.transport import Refused, Transport
+from alphaweave_broker_alpaca.transport import Refused, Transport, Unsent
 
 __all__ = ["BarHistory", "Minutes"]
 
 _ROWS: Final = 10_000
 _PAGES: Final = 1_000
+# Seconds that one page waits for room in the request limit: two of its windows.
+_PATIENCE: Final = 120.0
 _MINUTE_NS: Final = 60_000_000_000
 # Alpaca's free plan tells of all exchanges what is a quarter of an hour old.
 _DELAY: Final = timedelta(minutes=16)
@@ -55,11 +58,13 @@ class BarHistory:
         self,
         options: AlpacaFeedOptions,
         transport: Transport,
+        timer: Timer,
         now: Callable[[], datetime],
         timezone: str,
     ) -> None:
         self._options = options
         self._transport = transport
+        self._timer = timer
         self._now = now
         self._timezone = timezone
 
@@ -158,9 +163,7 @@ class BarHistory:
     ) -> tuple[Any, str | None]:
         with answered():
             try:
-                answer = mapping_in(
-                    await self._transport.call(Use.QUERY, "GET", path, query, version=version)
-                )
+                answer = mapping_in(await self._asked(path, version, query))
             except Refused as no:
                 if "subscription does not permit" in no.text:
                     raise Unsupported(
@@ -172,3 +175,15 @@ class BarHistory:
             if token is not None and (not isinstance(token, str) or token == query.get("page_token")):
                 raise ValueError("next_page_token leads nowhere")
             return mappings_in(bars.get(venue) or []), token
+
+    async def _asked(self, path: str, version: str, query: Mapping[str, Any]) -> Any:
+        """One page. Where the request limit is spent it waits: to begin anew would only spend it again."""
+        waited = 0.0
+        while True:
+            try:
+                return await self._transport.call(Use.QUERY, "GET", path, query, version=version)
+            except (Refused, Unsent) as no:
+                if no.retry_after is None or waited + no.retry_after > _PATIENCE:
+                    raise
+                waited += no.retry_after
+                await self._timer.sleep(no.retry_after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from alphaweave.live.adapters.base import Services
 from alphaweave.live.adapters.rate_budget import Use
 from alphaweave.live.adapters.streaming import FeedSink, StreamingDataFeed
 from alphaweave.live.adapters.supervisor import SupervisorLimits
-from alphaweave.live.adapters.timer import Timer
+from alphaweave.live.adapters.timer import Timer, within
 from alphaweave.live.datafeed import FeedKind, History, Session, Subscription
 from alphaweave.live.reports import BrokerNotice
 from alphaweave_broker_alpaca.answers import answered, mapping_in, mappings_in
@@ -34,6 +34,9 @@ _SECOND_NS: Final = 1_000_000_000
 _MINUTE: Final = "1m"
 # What connecting may take, so that refused keys are known within five seconds.
 _OPENING: Final = 4.0
+_ASKING: Final = 2.5
+# More symbols than this are looked up in the list of all, and not one by one.
+_SINGLY: Final = 20
 _NEW_YORK: Final = "America/New_York"
 _CHANNELS: Final = {
     FeedKind.TRADE: ("trades",),
@@ -88,7 +91,10 @@ class AlpacaFeed(StreamingDataFeed):
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         for subscription in subscriptions:
             self.check(subscription)
-        for symbol in dict.fromkeys(one.symbol for one in subscriptions):
+        unknown = {one.symbol for one in subscriptions} - self._known
+        if len(unknown) > _SINGLY:
+            await self._look_up_all(unknown)
+        for symbol in sorted(unknown):
             await self._look_up(symbol)
         await super().subscribe(subscriptions)
 
@@ -132,7 +138,12 @@ class AlpacaFeed(StreamingDataFeed):
         ]
 
     async def open_link(self, sink: FeedSink) -> _Link:
-        await self._learn_time()
+        try:
+            await within(self.timer, self._learn_time(), _ASKING, "the clock")
+        except BrokerUnavailable:
+            # What time it is was said before; data can come although no order can go.
+            if self.server_clock.error is None:
+                raise
         socket = await open_data_socket(self._options, sink.beat)
         return _Link(self, sink, lambda reader: DataLink(socket, reader, self.timer, self._options.heartbeat))
 
@@ -149,7 +160,7 @@ class AlpacaFeed(StreamingDataFeed):
         if self._past is None:
             self._data = Transport(self._options, self.timer, self._options.data)
             zone = self.services.timezone
-            self._past = BarHistory(self._options, self._data, self.server_clock.now, zone)
+            self._past = BarHistory(self._options, self._data, self.timer, self.server_clock.now, zone)
         return self._past
 
     @property
@@ -183,6 +194,14 @@ class AlpacaFeed(StreamingDataFeed):
                 raise
         self._known.add(symbol)
 
+    async def _look_up_all(self, symbols: Set[str]) -> None:
+        """What the list of all has; the others are left to be looked up."""
+        kind = "crypto" if self._options.feed == "crypto" else "us_equity"
+        with answered():
+            rows = mappings_in(await self._ask(self.trading, "/assets", {"asset_class": kind}))
+        found = {row.get("symbol") for row in rows}
+        self._known |= {symbol for symbol in symbols if self._venue(symbol) in found}
+
     async def _learn_time(self) -> None:
         asked_at = self.timer.clock.now()
         with answered():
@@ -191,7 +210,8 @@ class AlpacaFeed(StreamingDataFeed):
             except Refused as no:
                 if no.status in {401, 403}:
                     raise AuthenticationFailed(
-                        f"Alpaca refuses the keys; do they belong to this address? (Alpaca: {no.text})",
+                        "Alpaca refuses the keys; do they belong to this address? Those of real money need "
+                        f"paper: false (Alpaca: {no.text})",
                         code=str(no.status),
                     ) from None
                 raise
@@ -219,7 +239,7 @@ class _Link:
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         feed = self._feed
         wanted: dict[str, set[str]] = {}
-        if feed.capabilities.adjustment is not None:
+        if feed._options.feed != "crypto":
             wanted["statuses"] = {feed._venue(one.symbol) for one in subscriptions}
         for one in subscriptions:
             venue = feed._venue(one.symbol)
@@ -318,7 +338,7 @@ class _Link:
     def _later(self, builder: MinuteBuilder, span: int) -> None:
         if (builder, span) not in self._due:
             self._due.add((builder, span))
-            task = asyncio.create_task(self._end_later(builder, span))
+            task = self._feed.guard(self._end_later(builder, span), f"bar of {builder.symbol}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
