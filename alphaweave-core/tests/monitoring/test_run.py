@@ -272,10 +272,11 @@ MINUTES = [14.5 + (minute + 1) / 60 for minute in range(390)]
         (sessions(400, [24], WORK), 252.0),
         (sessions(400, [24], WEEK), 365.0),
         (sessions(30, MINUTES, WORK), 252.0 * 390),
-        (sessions(1, MINUTES, WEEK), 252.0 * 390),
+        (sessions(6, MINUTES, WEEK), 252.0 * 390),
+        (sessions(1, MINUTES, WEEK), None),
         (sessions(8, range(1, 25), WEEK), 365.0 * 24),
         # the last bar of a day that never closes ends at the next midnight
-        (sessions(1, range(1, 25), WEEK), 252.0 * 24),
+        (sessions(6, range(1, 25), WEEK), 252.0 * 24),
         (sessions(60, [15, 16, 17, 18, 19, 20, 21], WORK), 252.0 * 7),
         (sessions(400, [24], WEEK)[::2], 182.5),
         (sessions(400, [21], {4}), 52.0),

@@ -26,12 +26,14 @@ __all__ = [
 
 _DAY_NS: Final = 86_400_000_000_000
 _DAYS_PER_YEAR: Final = 365.25
+# Of less than this nothing is said of a year: an hour that went well would come to millions of percent.
+_LEAST_DAYS: Final = 5.0
 # (days between bars, bars a year), with 10 % of play: months and quarters differ in length.
 _CALENDAR_STEPS: Final = ((7.0, 52.0), (30.44, 12.0), (91.3, 4.0), (_DAYS_PER_YEAR, 1.0))
 
 
 def infer_periods_per_year(ends: Times) -> float | None:
-    """How many bars make a year, judged by their spacing alone; None for fewer than two.
+    """How many bars make a year, judged by their spacing alone; None for less than five days of them.
 
     The rule, on the median distance between two bars:
 
@@ -45,7 +47,7 @@ def infer_periods_per_year(ends: Times) -> float | None:
     """
     import numpy as np
 
-    if len(ends) < 2:
+    if len(ends) < 2 or float(ends[-1] - ends[0]) < _LEAST_DAYS * _DAY_NS:
         return None
     spacing = float(np.median(np.diff(ends))) / _DAY_NS
     if spacing >= 6.0:
