@@ -15,11 +15,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
     parser.add_argument("--days", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="the first; the days are seed, seed + 1, ...")
+    parser.add_argument("--first", type=int, action="append", default=[], help="a seed to live before them")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation")
     given = parser.parse_args(arguments)
     totals = Totals()
-    for report in run_days(range(given.seed, given.seed + given.days), given.workers):
+    seeds = dict.fromkeys([*given.first, *range(given.seed, given.seed + given.days)])
+    for report in run_days(seeds, given.workers):
         totals.add(report)
         if totals.violated and not given.keep_going:
             break

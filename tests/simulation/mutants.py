@@ -27,12 +27,14 @@ class Mutant:
         planted: what is wrong with it.
         seen: in whose software.
         caught_by: the invariants that have to catch it; one of them is enough.
+        seed: of a day that caught it once, to be lived first; any other may catch it.
     """
 
     path: Path
     planted: str
     seen: str
     caught_by: tuple[str, ...]
+    seed: int | None = None
 
     @property
     def name(self) -> str:
@@ -80,8 +82,9 @@ def hunt(mutant: Mutant, folder: Path, days: int, seed: int = 0) -> Caught | Non
         ValueError: the patch does not fit, or the simulation itself fails under it.
     """
     source = applied(mutant, folder)
+    first = [] if mutant.seed is None else ["--first", str(mutant.seed)]
     done = subprocess.run(
-        [sys.executable, "-m", "simulation", "--days", str(days), "--seed", str(seed)],
+        [sys.executable, "-m", "simulation", "--days", str(days), "--seed", str(seed), *first],
         cwd=ROOT / "tests",
         env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -101,4 +104,5 @@ def _read(path: Path) -> Mutant:
         if not text:
             break
         heads[name] = text
-    return Mutant(path, heads["Planted"], heads["Seen in"], tuple(heads["Caught by"].split(", ")))
+    seed = int(heads["Seed"]) if "Seed" in heads else None
+    return Mutant(path, heads["Planted"], heads["Seen in"], tuple(heads["Caught by"].split(", ")), seed)

@@ -69,6 +69,14 @@ def test_the_command_prints_orders_fills_faults_and_crashes(capsys: pytest.Captu
     assert first.endswith("0 violations")
 
 
+def test_a_seed_that_is_to_be_first_is_lived_before_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, also where it is one of them."""
+    assert main(["--days", "2", "--seed", "5", "--first", "6"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert main(["--days", "1", "--seed", "5", "--first", "6"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == first
+
+
 def _doubling(after: Callable[[Day, Process], None]) -> Callable[[Day, Process], None]:
     def doubled(day: Day, process: Process) -> None:
         accepted = day.broker.truth.accepted
