@@ -29,10 +29,10 @@ from alphaweave.live.plugins import SandboxPlugin
 from alphaweave.live.registry import Registry
 from alphaweave.live.reports import ConnectionLost
 from alphaweave.testing import BrokerConformance, DataFeedConformance, MonitorConformance
-from alphaweave.testing.case import Case, Outcome, in_group
+from alphaweave.testing.case import Case, CaseResult, Outcome, in_group
 from alphaweave.testing.certification import all_cases, certify, new_sandbox
 from alphaweave.testing.clock import KIT_NOW, RunningClock
-from alphaweave.testing.report import certified
+from alphaweave.testing.report import ConformanceReport, certified
 from alphaweave.testing.sandbox import Fault, Power, Sandbox
 from alphaweave.testing.suite import Suite
 from alphaweave.testing.venue import VenueControl
@@ -249,6 +249,25 @@ def test_adapter_whose_every_case_fails_alike_is_not_tried_to_the_end() -> None:
     assert "5 in a row failed in the same words. Mend this first: BrokerUnavailable" in report.stopped
     assert report.stopped in report.as_text()
     assert report.as_json()["stopped"] == report.stopped
+
+
+def test_adapter_that_lacks_one_thing_is_tried_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures that are alike are no reason while more cases hold; nor is the end of what was asked for."""
+    whole = list(BrokerConformance.cases().values())
+
+    def told(failing: list[Case], ids: tuple[str, ...] = ()) -> ConformanceReport:
+        def result(case: Case, _: Sandbox) -> CaseResult:
+            outcome = Outcome.FAILED if case in failing else Outcome.PASSED
+            return CaseResult(case=case, outcome=outcome, detail="no such thing", seconds=0.0)
+
+        suite = suite_of()
+        monkeypatch.setattr(suite, "result", result)
+        return certified(suite, ToyVenue, kind="broker", ids=ids)
+
+    late = told(whole[40:50])
+    assert (late.stopped, len(late.results)) == ("", len(whole))
+    assert len(told(whole[10:]).results) == 21
+    assert told(whole, ids=tuple(case.id for case in whole[:5])).stopped == ""
 
 
 def test_kit_that_is_interrupted_tells_what_it_had_run(monkeypatch: pytest.MonkeyPatch) -> None:
