@@ -189,8 +189,8 @@ _HEAD = """\
 
 What `alphaweave certify NAME`, and a test class of `alphaweave.testing`, hold an adapter to. This page is
 written by `alphaweave certify --cases-markdown`. Ids are never used again. Powers are what a venue has to be
-able to do for the case to be tried; where it cannot, the case is UNPROVEN, which `--strict`, and `strict = True` in
-the test class, take for a failure.
+able to do for the case to be tried; where it cannot, the case is UNPROVEN, which `--strict`, and
+`strict = True` in the test class, take for a failure.
 """
 
 
