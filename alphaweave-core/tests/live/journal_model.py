@@ -54,12 +54,20 @@ class Model:
             attempt = max(
                 a for c, a in self.intents if c == outcome.client_order_id and (a > 0) == outcome.cancel
             )
-            intent, _, known = self.intents[outcome.client_order_id, attempt]
-            self.intents[outcome.client_order_id, attempt] = (
-                intent,
-                outcome.state,
-                outcome.broker_order_id or known,
-            )
+            settled = [attempt]
+            if outcome.cancel and outcome.state in {IntentState.DONE, IntentState.REJECTED}:
+                settled += [
+                    a
+                    for (c, a), (_, state, _) in self.intents.items()
+                    if c == outcome.client_order_id and 0 < a < attempt and state not in FINAL
+                ]
+            for each in settled:
+                intent, _, known = self.intents[outcome.client_order_id, each]
+                self.intents[outcome.client_order_id, each] = (
+                    intent,
+                    outcome.state,
+                    outcome.broker_order_id or known,
+                )
         self.latest["store"].update(decision.store)
         self.latest["watermark"].update(decision.watermarks)
         for area in ("store", "watermark"):

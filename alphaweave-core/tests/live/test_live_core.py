@@ -32,8 +32,9 @@ from alphaweave.live.inputs import (
     SliceInput,
     TimerInput,
 )
-from alphaweave.live.journal_records import IntentState, canonical
+from alphaweave.live.journal_records import IntentState, Outcome, canonical
 from alphaweave.live.kernel_live_state import capture_live
+from alphaweave.live.live_intents import Intents
 from alphaweave.live.live_settings import LiveSettings
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored, FillCorrection, OrderUpdate
 from alphaweave.live.sessions import WeeklyCalendar
@@ -529,6 +530,39 @@ def test_a_cancel_that_nobody_answered_may_be_asked_for_again(bench: Any) -> Non
     name = bench.kernel.orders and next(iter(bench.kernel.orders))
     bench.event(bench.broker.end(name, OrderStatus.CANCELLED, from_ns(bench.now)))
     assert handle.status is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("lost", ["with its process", "with its process, and asked for again", "its answer"])
+def test_a_cancel_that_was_lost_is_settled_with_its_order(bench: Any, lost: str) -> None:
+    """None stays open in the journal for ever: the broker's word on the order is its word on each."""
+    ready(bench)
+    handle, sent = order(bench, lambda strategy: strategy.order_limit("SPY", 5, 90))
+    bench.deliver()
+    bench.bar(script=lambda strategy: handle.cancel())
+    if lost == "its answer":
+        bench.deliver(lost="answer")
+    else:
+        bench.crash()
+        bench.settle(5)
+        assert len(bench.journal.recover().open_intents) == 2
+    if lost.endswith("again"):
+        bench.bar(script=lambda strategy: strategy.open_orders()[0].cancel())
+        assert len(bench.journal.recover().open_intents) == 3
+        bench.deliver()
+        (row,) = bench.journal.recover().open_intents
+        assert row.intent.client_order_id == sent.intent
+    bench.event(bench.broker.end(sent.intent, OrderStatus.CANCELLED, from_ns(bench.now)))
+    assert not bench.journal.recover().open_intents
+
+
+def test_a_cancel_of_an_order_that_is_over_is_settled_by_the_next_start(bench: Any) -> None:
+    """Nothing will be said of its order any more."""
+    intents = Intents()
+    intents.lose_cancels(["aw-1"])
+    assert intents.orphan(bench.now) == []
+    assert intents.settle(bench.kernel) == (Outcome("aw-1", IntentState.DONE, cancel=True),)
+    assert intents.orphan(bench.now) == []
+    assert intents.settle(bench.kernel) == ()
 
 
 def test_an_update_of_nobodys_order_is_told(bench: Any) -> None:

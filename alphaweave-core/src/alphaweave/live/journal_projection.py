@@ -16,6 +16,7 @@ from alphaweave.core.errors import InvariantViolation
 from alphaweave.live.journal_reader import chain_at, intent_row, read_page
 from alphaweave.live.journal_records import (
     EXECUTIONS,
+    FINAL,
     Decision,
     Intent,
     IntentKind,
@@ -39,6 +40,14 @@ _NAMED = intents.c.client_order_id == bindparam("name")
 _NEWEST = select(intents).where(_NAMED).order_by(intents.c.attempt.desc()).limit(1)
 _NEWEST_SUBMIT = _NEWEST.where(intents.c.attempt == 0)
 _NEWEST_CANCEL = _NEWEST.where(intents.c.attempt > 0)
+_OLDER_CANCELS = select(intents).where(
+    _NAMED,
+    intents.c.attempt > 0,
+    intents.c.attempt < bindparam("number"),
+    intents.c.state.not_in(sorted(FINAL)),
+)
+# What the broker says of the newest cancel it says of those before it.
+_OF_ALL_CANCELS = frozenset({IntentState.DONE, IntentState.REJECTED})
 _SETTLED = update(intents).where(_NAMED, intents.c.attempt == bindparam("number"))
 
 
@@ -113,15 +122,19 @@ def _settle(connection: Connection, seq: int, outcome: Outcome, path: Path) -> N
         or (row.state is IntentState.DONE and outcome.state is not IntentState.DONE)
     ):
         raise InvariantViolation(f"the intent {what} is {row.state} and cannot become {outcome.state}")
-    settled = evolve(
-        row,
-        state=outcome.state,
-        broker_order_id=outcome.broker_order_id or row.broker_order_id,
-        changed_seq=seq,
-        data=outcome.data,
-    )
-    columns = _intent_columns(settled, found.position)
-    connection.execute(_SETTLED, {**columns, "name": name, "number": row.attempt})
+    of_all = outcome.cancel and outcome.state in _OF_ALL_CANCELS
+    older = connection.execute(_OLDER_CANCELS, {"name": name, "number": row.attempt}) if of_all else ()
+    for each in (found, *older):
+        known = intent_row(tuple(each), path)
+        settled = evolve(
+            known,
+            state=outcome.state,
+            broker_order_id=outcome.broker_order_id or known.broker_order_id,
+            changed_seq=seq,
+            data=outcome.data,
+        )
+        columns = _intent_columns(settled, each.position)
+        connection.execute(_SETTLED, {**columns, "name": name, "number": known.attempt})
 
 
 def _intent_columns(row: IntentRow, position: int) -> dict[str, Any]:

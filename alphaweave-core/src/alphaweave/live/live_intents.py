@@ -6,7 +6,7 @@ sends anything again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import asdict, define
@@ -71,6 +71,8 @@ class Intents:
         self.versions: dict[str, Tracked] = {}
         self._cancels: dict[str, _Cancel] = {}
         self._cancel_names: dict[str, str] = {}
+        # Versions with a cancel of which nobody knows any more what became of it.
+        self._lost_cancels: set[str] = set()
         self._told: list[Outcome] = []
         self.revived: set[str] = set()
 
@@ -91,6 +93,9 @@ class Intents:
         answered for is in doubt, and handed back."""
         self._cancels.clear()
         self._cancel_names.clear()
+        for name in sorted(self._lost_cancels - self.versions.keys()):
+            self._told.append(Outcome(name, IntentState.DONE, cancel=True))
+        self._lost_cancels &= self.versions.keys()
         for tracked in self.versions.values():
             tracked.quiet_since = at if tracked.quiet_since is None else tracked.quiet_since
         doubtful = [each for each in self.versions.values() if not each.taken]
@@ -124,6 +129,11 @@ class Intents:
                     "refused": None if refused is None else IntentState(refused),
                 }
             )
+
+    def lose_cancels(self, client_ids: Iterable[str]) -> None:
+        """The journal has cancels of these as open, and the process that asked for them is gone: they are
+        settled when their orders are."""
+        self._lost_cancels = set(client_ids)
 
     def cancelling(self, client_id: str) -> bool:
         """Whether a cancel of that version is on its way."""
@@ -168,6 +178,11 @@ class Intents:
         if cancel is not None and cancel.intent == intent:
             del self._cancels[client_id]
             self._told.append(Outcome(client_id, state, cancel=True))
+            if state is IntentState.UNKNOWN:
+                self._lost_cancels.add(client_id)
+            elif state is not IntentState.WITHDRAWN:
+                # The broker's word on the newest is its word on all of them.
+                self._lost_cancels.discard(client_id)
         return client_id
 
     def settle(self, kernel: LiveKernel) -> tuple[Outcome, ...]:
@@ -181,7 +196,9 @@ class Intents:
             cancel = self._cancels.pop(tracked.client_id, None)
             if cancel is not None:
                 self._cancel_names.pop(cancel.intent, None)
-                self._told.append(Outcome(cancel.client_id, IntentState.DONE, cancel=True))
+            if cancel is not None or tracked.client_id in self._lost_cancels:
+                self._lost_cancels.discard(tracked.client_id)
+                self._told.append(Outcome(tracked.client_id, IntentState.DONE, cancel=True))
         told, self._told = self._told, []
         return _newest(told)
 

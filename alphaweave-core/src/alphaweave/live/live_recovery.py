@@ -58,11 +58,12 @@ class Recovery:
             self._again(row)
         kernel.muted = kernel.stopped = False
         kernel.fails_at = None
-        open_ids = {
-            row.intent.client_order_id
-            for row in recovered.open_intents
-            if row.intent.kind != IntentKind.CANCEL
-        }
+        open_ids: set[str] = set()
+        cancels: set[str] = set()
+        for each in recovered.open_intents:
+            is_cancel = each.intent.kind is IntentKind.CANCEL
+            (cancels if is_cancel else open_ids).add(each.intent.client_order_id)
+        self._intents.lose_cancels(cancels)
         if open_ids != set(self._intents.versions):
             odd = ", ".join(sorted(open_ids ^ set(self._intents.versions)))
             raise InvariantViolation(f"what the journal has open is not what its decisions left open: {odd}")
