@@ -152,7 +152,7 @@ def test_delayed_data_is_not_asked_for_before_it_is_there() -> None:
     venue = Venue(list(range(100)), now=at(100))
     found = since(venue, "1m", 80, 100, feed="delayed_sip")
     assert numbers(found) == [80, 81, 82, 83]
-    assert found.complete_to == at(84)
+    assert found.complete_to == at(85) - timedelta(seconds=15)
 
 
 def test_subscription_that_has_no_such_data_is_told_with_what_to_write() -> None:

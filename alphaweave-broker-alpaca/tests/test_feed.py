@@ -64,7 +64,9 @@ class Venue:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         path = request.path
-        if path.startswith(("/v2/iex", "/v1beta3/crypto/us")) and not path.endswith("/bars"):
+        if path.startswith(("/v2/iex", "/v2/delayed_sip", "/v1beta3/crypto/us")) and not path.endswith(
+            "/bars"
+        ):
             return await self._talk(request)
         if path == "/v2/clock":
             stamp = self.clock.now().isoformat()
@@ -296,6 +298,26 @@ def test_lost_connection_costs_no_minute() -> None:
     scene = play(scenario)
     kinds = [type(event).__name__ for event in scene.told if not isinstance(event, Watermark)]
     assert kinds == ["Bar", "ConnectionLost", "Bar", "Bar", "FeedGap", "ConnectionRestored", "Bar"]
+
+
+def test_delayed_data_is_whole_although_all_of_it_is_late() -> None:
+    """Where it begins, and over a lost connection, what counts is the time that is being told of."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.begin(SPY)
+        await scene.venue.minute(5)
+        await scene.bars(6)
+        scene.timer.advance(2 * 60)
+        scene.venue.past |= {number: row(number) for number in (6, 15, 16)}
+        for socket in list(scene.venue.sockets):
+            await socket.close()
+        await scene.until(lambda: bool(scene.of(ConnectionRestored)), "a new connection", moving=0.5)
+        await scene.venue.minute(7)
+        await scene.bars(6, 7, 8)
+
+    scene = play(scenario, begins=20.5, feed="delayed_sip")
+    assert scene.of(Watermark)[0].end == at(5)
+    assert [gap.filled for gap in scene.of(FeedGap)] == [True]
 
 
 def test_lost_connection_costs_no_part_of_a_longer_bar() -> None:

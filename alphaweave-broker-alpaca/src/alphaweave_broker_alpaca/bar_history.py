@@ -32,8 +32,8 @@ _PAGES: Final = 1_000
 # Seconds that one page waits for room in the request limit: two of its windows.
 _PATIENCE: Final = 120.0
 _MINUTE_NS: Final = 60_000_000_000
-# Alpaca's free plan tells of all exchanges what is a quarter of an hour old.
-_DELAY: Final = timedelta(minutes=16)
+# Delayed data is refused that is any younger, by Alpaca's own clock.
+_MARGIN: Final = timedelta(seconds=10)
 # Before it Alpaca has nothing.
 _FIRST: Final = datetime.fromisoformat("2010-01-01T00:00:00+00:00")
 
@@ -106,8 +106,8 @@ class BarHistory:
 
     def _reach(self, end: datetime) -> datetime:
         """The last instant that there is any use in asking for."""
-        now = self._now()
-        return min(end, now - _DELAY if self._options.feed == "delayed_sip" else now)
+        delay = self._options.delay
+        return min(end, self._now() - (delay + _MARGIN if delay else delay))
 
     def _complete(self, found: list[Bar], end: datetime) -> datetime:
         """A minute that is only just over may be missing; one that is there has none missing before it."""

@@ -78,6 +78,10 @@ class AlpacaFeed(StreamingDataFeed):
         await super().disconnect()
         self._close_transports()
 
+    def server_now(self) -> int:
+        """The time that is being told of, which is the present but for delayed data."""
+        return to_ns(self.server_clock.now() - self._options.delay)
+
     def check(self, subscription: Subscription) -> None:
         super().check(subscription)
         crypto = self._options.feed == "crypto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final, Literal
 
 from attrs import evolve, field, frozen
@@ -56,6 +57,11 @@ class AlpacaFeedOptions(AlpacaOptions):
         """Those of the feed that is chosen."""
         adjustment = None if self.feed == "crypto" else self.adjustment
         return evolve(FEED_CAPABILITIES, delayed=self.feed == "delayed_sip", adjustment=adjustment)
+
+    @property
+    def delay(self) -> timedelta:
+        """How much later than they happen things are told."""
+        return timedelta(minutes=15) if self.feed == "delayed_sip" else timedelta()
 
     @property
     def socket(self) -> str:
