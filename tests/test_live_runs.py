@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from errno import ENOSPC
 from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
@@ -21,6 +23,7 @@ from alphaweave.core.errors import (
     BrokerUnavailable,
     JournalLocked,
     RunRefused,
+    StateError,
     StrategyError,
 )
 from alphaweave.core.market import Bar
@@ -41,6 +44,7 @@ from alphaweave.live.trading_state import KillStep
 from alphaweave.monitoring.monitor import Monitor, TradeRecord
 from alphaweave.strategy.strategy import Strategy
 from alphaweave_broker_mock import PaperBrokerAdapter
+from alphaweave_broker_mock.account_file import AccountFile
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 REALTIME = FeedCapabilities(kinds=frozenset({FeedKind.BAR}), historical=True, realtime=True)
@@ -459,6 +463,33 @@ def test_strategy_whose_init_raises_ends_the_run(tmp_path: Path, monkeypatch: py
     # Let go of, so that the next start can have it.
     monkeypatch.undo()
     assert ran(config(tmp_path, persistence={"journal": str(path)}), count=3).summary is not None
+
+
+def test_disk_that_fills_under_the_simulated_account_ends_the_run_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told with the file and what to do, and nothing that was not kept: a new start goes on."""
+    wanted = config(tmp_path, persistence={"journal": str(tmp_path / "run.db")})
+    saves = 0
+
+    def fills_up(file: AccountFile, *what: Any) -> None:
+        nonlocal saves
+        saves += 1
+        if saves > 40:
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        keep(file, *what)
+
+    keep = AccountFile._save
+    with monkeypatch.context() as patched:
+        patched.setattr(AccountFile, "_save", fills_up)
+        with pytest.raises(StateError, match=r"account.*No space left on device\), so the run ends; see to"):
+            ran(wanted)
+    done = len(recorded_run(JournalReader(tmp_path / "run.db")).bars_df())
+    assert 0 < done < BARS
+    after = ran(wanted, first=done)
+    assert after.summary is not None
+    assert (after.summary.outcome, after.summary.halted) == ("finished", None)
+    assert "denied" not in {order.status for order in after.memory.orders}
 
 
 def test_stop_that_was_asked_for_before_the_start_ends_before_the_first_slice(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from alphaweave.core.clock import ManualClock
-from alphaweave.core.errors import StateCorrupt, StateSchemaTooNew
+from alphaweave.core.errors import StateCorrupt, StateError, StateSchemaTooNew
 from alphaweave.core.market import Bar
 from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeInForce
 from alphaweave.live.adapters.base import Services
@@ -121,7 +121,7 @@ def test_account_that_cannot_be_written_leaves_no_draft(
     AccountFile(path).save(venue, {}, 1)
     before = path.read_text()
     monkeypatch.setattr(os, "fsync", failing)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StateError, match="No space left on device"):
         AccountFile(path).save(venue, {}, 2)
     assert [one.name for one in tmp_path.iterdir()] == ["run.account"]
     assert path.read_text() == before
@@ -245,7 +245,7 @@ def test_account_is_written_whole_after_an_error(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing)
         venue.submit(OrderRef("lost", "A"), order("1"), 10**19)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(StateError, match="No space left on device"):
             file.save(venue, {}, 2)
     file.save(venue, {}, 3)
     assert len(file.path.read_text().splitlines()) == 1

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from alphaweave.core.errors import StateCorrupt, StateSchemaTooNew
+from alphaweave.core.errors import StateCorrupt, StateError, StateSchemaTooNew
 from alphaweave.data.series import Series
 from alphaweave.sim.snapshot import Mark, merged
 from alphaweave.sim.venue import SimVenue
@@ -74,8 +74,18 @@ class AccountFile:
         """Write what has changed, durably.
 
         Raises:
-            OSError: it cannot be written.
+            StateError: it cannot be written.
         """
+        try:
+            self._save(venue, board, time)
+        except OSError as error:
+            raise StateError(
+                f"the simulated account cannot be written ({error.strerror or error}), so the run ends; see "
+                "to the disk, and start it again: what was told before is in the journal",
+                self.path,
+            ) from error
+
+    def _save(self, venue: SimVenue, board: Mapping[str, Series], time: int | None) -> None:
         grown = self._size - self._first > max(self._first, _ROOM)
         mark = None if grown else self._mark
         # Until it is there, nothing is known to be: after an error, all is written again.

@@ -13,6 +13,7 @@ from alphaweave.core.errors import (
     BrokerUnavailable,
     NotSent,
     OrderRejected,
+    StateError,
     Unsupported,
 )
 from alphaweave.core.instrument import Instrument
@@ -90,6 +91,7 @@ class SimulatedBroker:
         self._market_time: int | None = None
         path = self._services.account_path
         self._file = None if path is None else AccountFile(path)
+        self._broken: str | None = None
         self._kept_to: int | None = None
         self._account: str | None = None
         self._connected = False
@@ -302,10 +304,14 @@ class SimulatedBroker:
         return to_ns(self._services.clock.now()) if self._market_time is None else self._market_time
 
     def _check_sendable(self) -> None:
+        if self._broken is not None:
+            raise NotSent(self._broken, code="account_not_kept")
         if not self._connected:
             raise NotSent(f"broker {self.name!r} is not connected: connect() first", code="not_connected")
 
     def _check_answering(self) -> None:
+        if self._broken is not None:
+            raise BrokerUnavailable(self._broken, code="account_not_kept")
         if not self._connected:
             raise BrokerUnavailable(
                 f"broker {self.name!r} is not connected: connect() first", code="not_connected"
@@ -315,7 +321,12 @@ class SimulatedBroker:
         """Tell what has happened at the venue since the last time."""
         # Before anybody hears of it: what a broker has said it knows, whatever happens to it.
         if self._file is not None:
-            self._file.save(self._venue, self._board, self._market_time)
+            try:
+                self._file.save(self._venue, self._board, self._market_time)
+            except StateError as error:
+                # What was not kept is not to be told of, nor found when it is asked for.
+                self._broken = str(error)
+                raise
         for event in self._venue.take():
             self._events.put_nowait(event)
 
