@@ -16,6 +16,7 @@ from alphaweave.live.kernel import KernelSettings
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.kernel_live_state import capture_live
 from alphaweave.live.ledger import Execution, Ledger
+from alphaweave.live.ledger_archive import LedgerArchive
 from alphaweave.live.ledger_folded import Folded
 from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_core import LiveCore
@@ -179,6 +180,8 @@ class Live:
     def recover(self, recovered: Recovered) -> None:
         """Take up what a journal has, and go no further: nothing is in doubt yet, and nobody is asked."""
         self._kernel.start()
+        if recovered.archive is not None:
+            self._kernel.ledger.archive = LedgerArchive(self._kernel.ledger, recovered.archive)
         Recovery(self.core.books, self.core.intake).run(recovered)
         if recovered.risk_state is not None:
             self._board.restore(recovered.risk_state)
