@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -15,8 +14,7 @@ from attrs import frozen
 
 from alphaweave.core.errors import InvariantViolation, JournalError, StateError
 from alphaweave.core.instrument import Instrument
-from alphaweave.core.money import ZERO
-from alphaweave.core.order import OrderStatus, Side
+from alphaweave.core.order import OrderStatus
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit, Tell
 from alphaweave.live.control_records import Verb
 from alphaweave.live.inputs import CommandInput, CorrectionInput, Input, LateBarInput, SliceInput
@@ -31,9 +29,9 @@ from simulation.build import LIMITS, OLDEST, Live, build
 from simulation.clock import SECOND, Agenda
 from simulation.departures import Departures
 from simulation.exits import Exits
-from simulation.exposure import need, terms
+from simulation.exposure import need, ordered, terms
 from simulation.feed import ScriptedFeed
-from simulation.invariants import LocalBooks, Need, Sent, Violation
+from simulation.invariants import LocalBooks, Need, Violation
 from simulation.operator import Operator, Order
 from simulation.process import Crash, Process, journal_of
 from simulation.report import DayReport, Violated
@@ -245,40 +243,23 @@ class Day:
         """A submit or a replacement leaves the core."""
         self.departures.handed_out(action)
         self._given[action.intent] += 1
-        request, symbol, change = terms(action)
         if isinstance(action, SendGroup):
             self._exits.sent(action)
         elif isinstance(action, SendReplace):
             self._exits.replaced(action)
         local = process.live.books()
-        need = self._need(process, local)
-        held = local.positions.get(symbol, ZERO)
-        order = process.live.order(action.intent)
-        side = request.side if request is not None else (Side.BUY if order is None else order.side)
-        if side is Side.BUY:
-            worst, reduces = held + need.buy.get(symbol, ZERO), held + need.buy.get(symbol, ZERO) <= 0
-        else:
-            worst, reduces = need.sell.get(symbol, ZERO) - held, need.sell.get(symbol, ZERO) <= held
-        value = None
-        if request is not None and request.quantity is not None:
-            price = request.limit_price or request.stop_price
-            price = price or Decimal(repr(process.live.last(symbol)))
-            value = price * request.quantity
-        exits = isinstance(action, SendSubmit) and action.exit
-        sent = Sent(
-            name=action.intent,
-            symbol=symbol,
-            worst=worst,
-            reduces=reduces or change,
-            value=value,
+        sent = ordered(
+            action,
+            process,
+            local,
+            self._need(process, local),
             journaled=self._journaled(action),
-            halted=symbol in self._seen.halted,
+            halted=self._seen.halted,
             # Where this very input says what became of the order, there is no doubt any more.
-            doubted=symbol in self._seen.doubted and symbol in _doubted(process),
+            doubted=self._seen.doubted & _doubted(process),
             ended=process.finished is not None or self.disk_fails or process.live.core.failed,
             apart=abs(self.script.skew) >= APART,
             times=self._given[action.intent],
-            exit=exits,
         )
         for name, text in invariants.sending_allowed(sent):
             self._violated(name, text)

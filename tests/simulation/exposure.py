@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderRequest, Side
 from alphaweave.live.actions import SendCancel, SendGroup, SendReplace, SendSubmit
-from alphaweave.live.sending_line import Send
+from alphaweave.live.sending_line import OrderSend, Send
 from simulation.broker import ScriptedBroker
 from simulation.exits import Exits
-from simulation.invariants import LocalBooks, Need
+from simulation.invariants import LocalBooks, Need, Sent
 
 if TYPE_CHECKING:
     from simulation.process import Process
 
-__all__ = ["need", "terms"]
+__all__ = ["need", "ordered", "terms"]
 
 
 def need(broker: ScriptedBroker, exits: Exits, process: Process, local: LocalBooks, *, counts: bool) -> Need:
@@ -67,6 +67,54 @@ def need(broker: ScriptedBroker, exits: Exits, process: Process, local: LocalBoo
     for symbol, side, units in exits.needs(orders, truth.executions, booked, sending, counted):
         add(symbol, side, units)
     return Need(buy, sell)
+
+
+def ordered(
+    action: OrderSend,
+    process: Process,
+    local: LocalBooks,
+    needed: Need,
+    *,
+    journaled: bool,
+    halted: frozenset[str],
+    doubted: frozenset[str],
+    ended: bool,
+    apart: bool,
+    times: int,
+) -> Sent:
+    """An order or a change of one that leaves the core, and what it could come to.
+
+    Args:
+        halted, doubted: symbols that are halted, and that have an order whose outcome nobody knows.
+        times: how often it left the core.
+    """
+    request, symbol, change = terms(action)
+    held = local.positions.get(symbol, ZERO)
+    order = process.live.order(action.intent)
+    side = request.side if request is not None else (Side.BUY if order is None else order.side)
+    if side is Side.BUY:
+        worst, reduces = held + needed.buy.get(symbol, ZERO), held + needed.buy.get(symbol, ZERO) <= 0
+    else:
+        worst, reduces = needed.sell.get(symbol, ZERO) - held, needed.sell.get(symbol, ZERO) <= held
+    value = None
+    if request is not None and request.quantity is not None:
+        price = request.limit_price or request.stop_price
+        price = price or Decimal(repr(process.live.last(symbol)))
+        value = price * request.quantity
+    return Sent(
+        name=action.intent,
+        symbol=symbol,
+        worst=worst,
+        reduces=reduces or change,
+        value=value,
+        journaled=journaled,
+        halted=symbol in halted,
+        doubted=symbol in doubted,
+        ended=ended,
+        apart=apart,
+        times=times,
+        exit=isinstance(action, SendSubmit) and action.exit,
+    )
 
 
 def terms(action: Send) -> tuple[OrderRequest | None, str, bool]:
