@@ -19,9 +19,10 @@ FEED_CAPABILITIES: Final = FeedCapabilities(
     kinds=frozenset(FeedKind),
     intervals=frozenset(
         {
-            *(f"{minutes}m" for minutes in (1, 2, 3, 5, 10, 15, 20, 30)),
+            *(f"{minutes}m" for minutes in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)),
             *(f"{hours}h" for hours in (1, 2, 3, 4, 6, 8, 12)),
             "1d",
+            "1w",
         }
     ),
     historical=True,
