@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
+import pytest
 from websockets.asyncio.client import ClientConnection
 
+from alphaweave.core.errors import BrokerUnavailable
+from alphaweave.core.secret import Secret
 from alphaweave.live.adapters.timer import ManualTimer
-from alphaweave_broker_alpaca.data_stream import DataLink
+from alphaweave_broker_alpaca.data_stream import DataLink, open_data_socket
+from alphaweave_broker_alpaca.feed_settings import AlpacaFeedOptions
 
 
 class Quiet:
@@ -56,3 +60,19 @@ def test_a_stream_without_subscriptions_only_waits() -> None:
         await asyncio.gather(reading, return_exceptions=True)
 
     asyncio.run(run())
+
+
+def test_a_redirect_is_not_followed(
+    at_venue: Callable[[Callable[[Any], Awaitable[None]]], None],
+) -> None:
+    """The keys are the first thing that is said, and would be said there."""
+
+    async def scenario(venue: Any) -> None:
+        here = f"127.0.0.1:{venue.port}"
+        venue.redirect = f"http://{here}/stream"
+        options = AlpacaFeedOptions(key=Secret("k"), secret=Secret("s"), data_stream_url=f"ws://{here}")
+        with pytest.raises(BrokerUnavailable, match="a redirect, which is not followed"):
+            await open_data_socket(options, lambda: None)
+        assert venue.said == []
+
+    at_venue(scenario)
