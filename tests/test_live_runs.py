@@ -16,6 +16,7 @@ import pytest
 from attrs import evolve
 
 from alphaweave.cli import running
+from alphaweave.cli.reporting import write_report
 from alphaweave.core.clock import ManualClock, from_ns
 from alphaweave.core.errors import (
     AdapterFailed,
@@ -423,6 +424,9 @@ def test_strategy_that_raises_halts_the_run_and_what_fills_is_still_booked(tmp_p
     assert {order.status for order in again.memory.orders} <= {"denied"}
     assert again.summary is not None
     assert again.summary.halted == why
+    page = tmp_path / "page.html"
+    write_report(path, page, title=None, as_json=False)
+    assert f'<span class="badge bad">halted: {why}' in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("strategy", "code"), [("Failing", 1), ("Busy", 0)])

@@ -60,11 +60,21 @@ def _saved(path: Path) -> tuple[str, str, InMemoryMonitor]:
 
 
 def _journaled(path: Path) -> tuple[str, str, InMemoryMonitor]:
+    from alphaweave.live.control import ControlStore
     from alphaweave.live.journal_reader import JournalReader
     from alphaweave.live.journal_report import recorded_run
 
     reader = JournalReader(path)
-    return reader.identity.run_id, reader.identity.strategy, recorded_run(reader)
+    memory = recorded_run(reader)
+    if ControlStore.path_beside(path).exists():
+        latches = ControlStore.beside(path).latches()
+        told = [
+            f"{latch.state.lower()}{f' in {scope}' if scope else ''}: {latch.reason or latch.operator}"
+            for scope, latch in sorted(latches.items())
+            if latch.state != "ACTIVE"
+        ]
+        memory.on_run_start({**memory.meta, "latched": tuple(told)})
+    return reader.identity.run_id, reader.identity.strategy, memory
 
 
 def _is_journal(path: Path) -> bool:

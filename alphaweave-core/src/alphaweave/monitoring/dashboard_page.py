@@ -157,6 +157,7 @@ def _badges(run: RunMonitor, title: str) -> str:
         badges.append(_badge(summary.outcome, "bad" if summary.outcome == "failed" else "plain"))
         if summary.halted is not None:
             badges.append(_badge(f"halted: {summary.halted}", "bad"))
+    badges.extend(_badge(str(words), "bad") for words in meta.get("latched") or ())
     names = (meta.get(key) for key in ("strategy", "run_id"))
     badges.extend(f"<span>{escape(str(name))}</span>" for name in names if name and name != title)
     return " ".join(badges)

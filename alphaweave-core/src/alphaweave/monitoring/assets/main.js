@@ -230,14 +230,14 @@ const tables = (data, series, fills, reveal) => {
       ],
       count: fills.length, total: data.fills.total, empty: "No fills.", note: cut({ total: data.fills.total, shown: fills.length }), sort: [0, true],
     }],
-    ["trips", "Round trips", {
+    ["trips", "Positions", {
       columns: [
         time("Opened", trips.opened, { text: (row) => moment(trips.opened[row], trips.from[row]), act: reveal && ((row) => reveal(trips.from[row], trips.to[row], trips.names[trips.symbol[row]])) }),
         time("Closed", trips.closed, { text: (row) => (known(trips.closed[row]) ? moment(trips.closed[row], trips.to[row]) : "open") }), text("Symbol", trips.symbol.map((code) => trips.names[code])), text("Side", trips.long.map((long) => (long ? "long" : "short"))),
         sizes("Size", trips.size), prices("Entry", trips.entry), prices("Exit", trips.exit),
         number("Fees", trips.fees, money), result("Profit", trips.pnl, money), result("Return", trips.return, percent),
       ],
-      count: trips.opened.length, total: trips.total, empty: "No round trips.", note: cut({ total: trips.total, shown: trips.opened.length }), sort: [0, true],
+      count: trips.opened.length, total: trips.total, empty: "No positions.", note: cut({ total: trips.total, shown: trips.opened.length }), sort: [0, true],
     }],
     ["orders", "Orders", {
       columns: [
