@@ -3,6 +3,7 @@
 #   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
 #   make bench-live                 latency, throughput, restart and memory of the live engine
 #   make crash KILLS=300 PER_POINT=10  kill -9 of a paper run, at each named point and at random instants
+#   make day BROKER=alpaca SEED=0 FAULTS=200  a trading day at a broker's sandbox, with that many faults
 #   make power-loss IMAGES=5000     the journal on that many disks after a power loss
 #   make simulate DAYS=1000 SEED=0  days of a live run on a virtual clock, with everything that can go wrong
 #   make test PYTHON=python3.12     another interpreter, in an environment of its own (.venv-python3.12)
@@ -24,11 +25,13 @@ SEED  ?= 0
 KILLS ?= 300
 PER_POINT ?= 10
 IMAGES ?= 5000
+FAULTS ?= 200
+BROKER ?= alpaca
 WORKERS ?= 2
 # A test compares what differs, and reaches what a type rules out, on purpose.
 LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores --no-warn-return-any
 
-.PHONY: demo test lint types bench bench-live simulate crash power-loss docs wheels format coverage clean
+.PHONY: demo test lint types bench bench-live simulate day crash power-loss docs wheels format coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -56,6 +59,9 @@ bench-live: $(STAMP)
 
 simulate: $(STAMP)
 	cd tests && $(abspath $(BIN))/python -m simulation --days $(DAYS) --seed $(SEED) --workers $(WORKERS) $(ARGS)
+
+day: $(STAMP)
+	cd tests && $(abspath $(BIN))/python -m venue_day --broker $(BROKER) --seed $(SEED) --faults $(FAULTS) $(ARGS)
 
 crash: $(STAMP)
 	cd tests && $(abspath $(BIN))/python -m crash --kills $(KILLS) --per-point $(PER_POINT) --seed $(SEED) $(ARGS)

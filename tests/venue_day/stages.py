@@ -1,0 +1,102 @@
+"""Where a day takes place: the sandbox of one broker, and how a run is pointed at it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+
+from alphaweave.live.adapters.base import Services
+from alphaweave.live.plugins import SandboxPlugin
+from alphaweave.live.registry import Registry
+from alphaweave.testing.clock import RunningClock
+from alphaweave.testing.feed_venue import FeedControl
+from alphaweave.testing.venue import VenueControl
+
+__all__ = ["BROKERS", "DayVenue", "Stage", "stage_of"]
+
+
+class DayVenue(VenueControl, FeedControl):
+    """A sandbox that is a broker and a datafeed."""
+
+
+@frozen(kw_only=True)
+class Stage:
+    """One broker.
+
+    Attributes:
+        name: of broker, datafeed and sandbox.
+        opens: when the day begins, in a session that is longer than it.
+        resting: symbols whose orders rest until the day fills them.
+        filled: symbols whose orders the market fills.
+        sandbox: the sandbox's options.
+        limits: options of broker and feed alike: short, for what is waited for passes in real time.
+        feed: options of the feed alone.
+        foreign_to_broker, foreign_to_feed: what the sandbox's options have for the other of the two.
+    """
+
+    name: str
+    opens: datetime
+    resting: tuple[str, ...]
+    filled: tuple[str, ...]
+    sandbox: dict[str, Any]
+    limits: dict[str, Any]
+    feed: dict[str, Any]
+    foreign_to_broker: frozenset[str] = frozenset()
+    foreign_to_feed: frozenset[str] = frozenset()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.resting + self.filled
+
+    def venue(self, clock: RunningClock, seed: int) -> DayVenue:
+        """The sandbox, not started."""
+        plugin: SandboxPlugin = Registry().sandbox(self.name)
+        assert plugin.options is not None
+        options = plugin.options(symbols=self.symbols, seed=seed, **self.sandbox)
+        made: DayVenue = plugin.create(options, Services(clock=clock))
+        return made
+
+    def broker_options(self, venue: DayVenue) -> dict[str, Any]:
+        """What points the adapter there."""
+        given = {**venue.options(), **self.limits}
+        return {name: value for name, value in given.items() if name not in self.foreign_to_broker}
+
+    def feed_options(self, venue: DayVenue) -> dict[str, Any]:
+        """What points the datafeed there."""
+        given = {**venue.feed_options(), **self.limits, **self.feed}
+        return {name: value for name, value in given.items() if name not in self.foreign_to_feed}
+
+
+# The venue's quota runs by the day's time and the adapter's by real time: it has a test of its own.
+_PLENTY = 1_000_000
+_STAGES = (
+    Stage(
+        name="alpaca",
+        opens=datetime(2031, 3, 4, 14, 30, tzinfo=UTC),
+        resting=("F", "GE", "T"),
+        filled=("AAPL", "KO", "SPY", "IBM", "MSFT", "XOM", "CVX", "PG", "WMT"),
+        sandbox={"quota": _PLENTY, "data_quota": _PLENTY, "partial_fills": 0.1},
+        limits={
+            "paper": True,
+            "timeout": 0.5,
+            "heartbeat": 0.3,
+            "retry": 0.05,
+            "requests": _PLENTY,
+        },
+        feed={"settle": 0.0},
+        foreign_to_broker=frozenset({"data_url", "data_stream_url"}),
+        foreign_to_feed=frozenset({"trading_stream_url"}),
+    ),
+)
+BROKERS = tuple(stage.name for stage in _STAGES)
+
+
+def stage_of(name: str) -> Stage:
+    """The stage of that broker.
+
+    Raises:
+        KeyError: it has none.
+    """
+    return {stage.name: stage for stage in _STAGES}[name]

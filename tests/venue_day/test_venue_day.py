@@ -1,0 +1,48 @@
+"""A short day at each broker's sandbox, with a fault of every kind in it."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from alphaweave.live.live_core import LiveCore
+from alphaweave_broker_alpaca.sandbox.control import AlpacaSandbox
+from venue_day.day import Day
+from venue_day.faults import kinds_at
+from venue_day.stages import BROKERS, stage_of
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_day_of_faults_ends_with_both_ledgers_equal(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run goes on trading; its cash, positions, fees and executions are the venue's, and each kind of
+    fault struck."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    day = Day(stage_of(broker), tmp_path, seed=1, minutes=56, faults=29)
+    report = asyncio.run(day.live())
+    assert report.wrong == ()
+    assert report.struck.total() == 29 == len(report.struck)
+    assert report.fills > 80
+
+
+def test_day_notices_a_ledger_that_is_a_cent_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Money that only the venue has, an execution that it forgot, and faults that found no time are told."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    class Tampered(Day):
+        def _judge(self, core: LiveCore) -> None:
+            assert isinstance(self._venue, AlpacaSandbox)
+            self._venue.venue.account.cash += Decimal("0.01")
+            self._venue.venue.executions.pop()
+            super()._judge(core)
+
+    day = Tampered(stage_of("alpaca"), tmp_path, seed=1, minutes=6, faults=0)
+    wrong = asyncio.run(day.live()).wrong
+    kinds = kinds_at(day._venue)
+    assert [text for text in wrong if text.startswith("USD is ")]
+    assert len([text for text in wrong if text.startswith("booked and never executed")]) == 1
+    assert {f"{kind.name} never struck" for kind in kinds} <= set(wrong)
