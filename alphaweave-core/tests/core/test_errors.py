@@ -163,6 +163,8 @@ def test_config_error_shows_every_problem_with_its_place() -> None:
         "\n  brokr: is unknown Did you mean 'broker'?"
     )
     assert str(ConfigError([Problem("a", "b")])).startswith("1 problem in the configuration:")
+    missing = ConfigError([Problem("a.yaml", "no such file.")], source="a.yaml")
+    assert str(missing) == "a.yaml: 1 problem in the configuration:\n  no such file."
     assert Problem("a", "b") == Problem("a", "b")
     assert Problem("a", "b") != Problem("a", "c")
     assert Problem("a", "b") != "a: b"

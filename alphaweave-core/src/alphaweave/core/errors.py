@@ -156,7 +156,9 @@ class ConfigError(AlphaweaveError):
         head = f"{source}: " if source else ""
         count = len(self.problems)
         noun = "problem" if count == 1 else "problems"
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        # The file itself has been named by then.
+        own = f"{source}: "
+        lines = "".join(f"\n  {str(problem).removeprefix(own)}" for problem in self.problems)
         super().__init__(f"{head}{count} {noun} in the configuration:{lines}")
 
 
