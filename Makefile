@@ -3,6 +3,7 @@
 #   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
 #   make bench-live                 latency, throughput, restart and memory of the live engine
 #   make crash KILLS=300 PER_POINT=10  kill -9 of a paper run, at each named point and at random instants
+#   make crash BROKER=alpaca PER_POINT=10  the same with that broker's adapter, at its sandbox
 #   make day BROKER=alpaca SEED=0 FAULTS=200  a trading day at a broker's sandbox, with that many faults
 #   make power-loss IMAGES=5000     the journal on that many disks after a power loss
 #   make simulate DAYS=1000 SEED=0  days of a live run on a virtual clock, with everything that can go wrong
@@ -26,7 +27,6 @@ KILLS ?= 300
 PER_POINT ?= 10
 IMAGES ?= 5000
 FAULTS ?= 200
-BROKER ?= alpaca
 WORKERS ?= 2
 # A test compares what differs, and reaches what a type rules out, on purpose.
 LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores --no-warn-return-any
@@ -61,10 +61,11 @@ simulate: $(STAMP)
 	cd tests && $(abspath $(BIN))/python -m simulation --days $(DAYS) --seed $(SEED) --workers $(WORKERS) $(ARGS)
 
 day: $(STAMP)
-	cd tests && $(abspath $(BIN))/python -m venue_day --broker $(BROKER) --seed $(SEED) --faults $(FAULTS) $(ARGS)
+	cd tests && $(abspath $(BIN))/python -m venue_day --broker $(or $(BROKER),alpaca) --seed $(SEED) --faults $(FAULTS) $(ARGS)
 
 crash: $(STAMP)
-	cd tests && $(abspath $(BIN))/python -m crash --kills $(KILLS) --per-point $(PER_POINT) --seed $(SEED) $(ARGS)
+	cd tests && $(abspath $(BIN))/python -m $(if $(BROKER),venue_crash --broker $(BROKER),crash --kills $(KILLS)) \
+		--per-point $(PER_POINT) --seed $(SEED) $(ARGS)
 
 power-loss: $(STAMP)
 	ALPHAWEAVE_POWER_LOSS_IMAGES=$(IMAGES) $(BIN)/python -m pytest -q -k power alphaweave-core/tests/live/test_journal_disk.py $(ARGS)

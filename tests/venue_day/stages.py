@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import frozen
 
+from alphaweave.core.clock import Clock
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.plugins import SandboxPlugin
 from alphaweave.live.registry import Registry
-from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.feed_venue import FeedControl
 from alphaweave.testing.venue import VenueControl
 
@@ -50,7 +50,7 @@ class Stage:
     def symbols(self) -> tuple[str, ...]:
         return self.resting + self.filled
 
-    def venue(self, clock: RunningClock, seed: int) -> DayVenue:
+    def venue(self, clock: Clock, seed: int) -> DayVenue:
         """The sandbox, not started."""
         plugin: SandboxPlugin = Registry().sandbox(self.name)
         assert plugin.options is not None
