@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import isnan
@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from alphaweave.core.clock import from_ns, to_ns
+from alphaweave.core.errors import StateCorrupt
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.market import Bar
-from alphaweave.core.order import GroupKind, OrderStatus, OrderType, TimeInForce
+from alphaweave.core.order import GroupKind, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.data.series import Series
 from alphaweave.data.timeline import Timeline
 from alphaweave.live.adapters.capabilities import Capabilities
@@ -24,6 +25,7 @@ from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.kernel_live_state import capture_live, intent_documents, readmit, restore_live
 from alphaweave.live.kernel_state import capture_kernel
 from alphaweave.live.ledger import Ledger
+from alphaweave.live.ledger_archive import ArchivedItem, LedgerArchive
 from alphaweave.live.orders import SymbolBook
 from alphaweave.live.reports import BrokerFill, OrderUpdate
 from alphaweave.live.risk import RiskSettings, build_chain
@@ -233,3 +235,36 @@ def test_the_past_gives_the_same_books_without_the_strategy(seed: int) -> None:
     restore_live(restored, capture_live(run, 50))
     assert capture_live(restored, 50) == capture_live(run, 50)
     assert run.orders_placed > 5
+
+
+def test_a_state_without_the_executions_it_counts_on_is_refused() -> None:
+    """Those of long ago are in the journal alone: without it, one that is told again would count twice."""
+    run = build(LiveKernel, {symbol: Series(symbol, "1d") for symbol in SYMBOLS}, 1)
+    symbol = SYMBOLS[0]
+    told = BrokerFill(
+        account=run.ledger.account,
+        execution_key="k1",
+        broker_order_id="o1",
+        client_order_id=None,
+        symbol=symbol,
+        side=Side.BUY,
+        size=Decimal(1),
+        price=Decimal(10),
+        executed_at=from_ns(1_000_000_000),
+        received_at=from_ns(1_000_000_000),
+    )
+    run.ledger.book(told, run.books[symbol].instrument)
+    LedgerArchive(run.ledger, NoArchive()).fold(2_000_000_000, 1)
+    other = build(LiveKernel, {symbol: Series(symbol, "1d") for symbol in SYMBOLS}, 1)
+    with pytest.raises(StateCorrupt, match="in its journal alone"):
+        restore_live(other, capture_live(run, 50))
+
+
+class NoArchive:
+    """Nobody asks it anything."""
+
+    def find(self, names: Sequence[str]) -> list[ArchivedItem]:
+        return []
+
+    def load(self, symbol: str, since: int, until: int) -> list[ArchivedItem]:
+        return []

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from alphaweave.core.clock import from_ns
+from alphaweave.core.errors import StateCorrupt
 from alphaweave.core.order import GroupKind, OrderRef
 from alphaweave.live.effects import CancelOrder, Effect, ReplaceOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.kernel_live import LiveKernel
@@ -52,7 +53,7 @@ def restore_live(kernel: LiveKernel, state: Mapping[str, Any]) -> None:
 
     Raises:
         StateMismatch: as `restore_kernel`.
-        StateCorrupt: as `restore_kernel`.
+        StateCorrupt: as `restore_kernel`; or the state counts on a journal's archive, and there is none.
     """
     for symbol, columns in state["series"].items():
         book = kernel.books.get(symbol)
@@ -65,6 +66,9 @@ def restore_live(kernel: LiveKernel, state: Mapping[str, Any]) -> None:
                 series.append(*row)
         series.cursor.count = len(series)
     restore_kernel(kernel, state)
+    ledger = kernel.ledger
+    if ledger.archive is None and any(position.folded for position in ledger.positions.values()):
+        raise StateCorrupt("the state is without executions of long ago, which are in its journal alone")
     kernel.row = kernel.index
     kernel.own = set(state["own"])
     kernel.flows = set(state["ledger"]["flows"])

@@ -8,6 +8,7 @@ from decimal import Decimal
 from alphaweave.core.clock import to_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.live.kernel_live import Fact, LiveKernel
+from alphaweave.live.ledger_archive import Archive, LedgerArchive
 from alphaweave.live.live_intents import Intents
 from alphaweave.live.reconcile_books import OpenVersion
 from alphaweave.live.reports import BrokerFill, CashFlow, FillCorrection
@@ -27,6 +28,11 @@ class LiveBooks:
         self._changed: dict[str, int] = {}
         self._booked = 0
         self._last: dict[str, int] = {}
+
+    def archived_in(self, archive: Archive | None) -> None:
+        """Executions of long ago are there, if anywhere."""
+        ledger = self.kernel.ledger
+        ledger.archive = None if archive is None else LedgerArchive(ledger, archive)
 
     def changed(self, fact: Fact, at: int) -> None:
         """Something was booked, of an input that was taken in at ``at``."""

@@ -31,7 +31,6 @@ from alphaweave.live.inputs import (
 )
 from alphaweave.live.journal_records import Entry, Recovered
 from alphaweave.live.kernel_live import LiveKernel
-from alphaweave.live.ledger_archive import LedgerArchive
 from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_facts import DATA, flow_facts, input_facts, link_facts
 from alphaweave.live.live_intake import Intake
@@ -141,9 +140,9 @@ class LiveCore:
             self._begin(at)
             kernel.start()
             state: object = None
-            if recovered is not None and recovered.archive is not None:
-                kernel.ledger.archive = LedgerArchive(kernel.ledger, recovered.archive)
-            if recovered is not None and recovered.seq:
+            if recovered is not None and not recovered.seq:
+                self.books.archived_in(recovered.archive)
+            elif recovered is not None:
                 recovery = Recovery(self.books, self.intake)
                 recovery.run(recovered)
                 self.closed_to, self.commands = recovery.closed_to, recovery.commands

@@ -48,6 +48,7 @@ class Recovery:
         """
         kernel = self._kernel
         kernel.muted = True
+        self._books.archived_in(recovered.archive)
         if recovered.snapshot is not None:
             document = recovered.snapshot.kernel
             restore_live(kernel, document["kernel"])
