@@ -222,6 +222,20 @@ def test_a_restart_takes_up_what_came_after_a_snapshot(make: Any) -> None:
         bench.settle(3)
 
 
+@pytest.mark.parametrize("every", range(1, 9))
+def test_a_restart_knows_of_the_cancels_that_a_snapshot_found_on_their_way(make: Any, every: int) -> None:
+    """An order that is withdrawn with its cancel counts as cancelled, whenever the snapshot came."""
+    bench = make(settings=LiveSettings(snapshot_every=every))
+    ready(bench)
+    handle, sent = order(bench, buy())
+    bench.bar(script=lambda strategy: handle.cancel())
+    for intent in (sent.intent, bench.sent[1].intent):
+        bench.give(OutcomeInput(bench.now, intent, SendOutcome(OutcomeKind.NOT_SENT, text="withdrawn")))
+    assert handle.status is OrderStatus.CANCELLED
+    bench.crash()
+    assert bench.kernel.order_of(sent.intent).status is OrderStatus.CANCELLED
+
+
 def test_a_strategy_is_not_asked_again_by_a_restart(bench: Any) -> None:
     """What was decided is taken from the journal; no callback runs for it twice."""
     ready(bench)

@@ -116,8 +116,16 @@ class Intents:
             for each in self.versions.values()
         ]
 
-    def restore(self, saved: Sequence[Mapping[str, Any]]) -> None:
-        """Take back what `snapshot` gave."""
+    def snapshot_cancels(self) -> dict[str, Any]:
+        """The cancels on their way as JSON values; an order that is not sent counts as cancelled by one."""
+        newest = [{**asdict(each), "state": each.state.value} for each in self._cancels.values()]
+        return {"newest": newest, "names": dict(self._cancel_names)}
+
+    def restore(self, saved: Sequence[Mapping[str, Any]], cancels: Mapping[str, Any]) -> None:
+        """Take back what `snapshot` and `snapshot_cancels` gave."""
+        newest = (_Cancel(**{**each, "state": IntentState(each["state"])}) for each in cancels["newest"])
+        self._cancels = {each.client_id: each for each in newest}
+        self._cancel_names = dict(cancels["names"])
         self.versions = {}
         for entry in saved:
             refused = entry["refused"]

@@ -52,7 +52,9 @@ class Recovery:
         if recovered.snapshot is not None:
             document = recovered.snapshot.kernel
             restore_live(kernel, document["kernel"])
-            self._intents.restore(document["intents"])
+            # A journal of an earlier version does not have them.
+            cancels = document.get("cancels", {"newest": (), "names": {}})
+            self._intents.restore(document["intents"], cancels)
             self._intake.held = [from_document(fill) for fill in document["held"]]
             self.closed_to, self.commands = document["closed_to"], document["commands"]
         for row in recovered.tail:
@@ -60,11 +62,11 @@ class Recovery:
         kernel.muted = kernel.stopped = False
         kernel.fails_at = None
         open_ids: set[str] = set()
-        cancels: set[str] = set()
+        lost: set[str] = set()
         for each in recovered.open_intents:
             is_cancel = each.intent.kind is IntentKind.CANCEL
-            (cancels if is_cancel else open_ids).add(each.intent.client_order_id)
-        self._intents.lose_cancels(cancels)
+            (lost if is_cancel else open_ids).add(each.intent.client_order_id)
+        self._intents.lose_cancels(lost)
         if open_ids != set(self._intents.versions):
             odd = ", ".join(sorted(open_ids ^ set(self._intents.versions)))
             raise InvariantViolation(f"what the journal has open is not what its decisions left open: {odd}")

@@ -177,6 +177,7 @@ class Scribe:
                 "archived": archived,
                 "kernel": capture_live(self._kernel, self._settings.history),
                 "intents": self._intents.snapshot(),
+                "cancels": self._intents.snapshot_cancels(),
                 "held": [to_document(fill) for fill in standing.held],
                 "closed_to": standing.closed_to,
                 "commands": standing.commands,
