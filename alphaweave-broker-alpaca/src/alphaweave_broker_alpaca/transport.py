@@ -186,10 +186,9 @@ class Transport:
         session.mount("http://", _TimedAdapter(options.timeout))
         session.hooks["response"] += [_refuse_redirect, self._note_headers]
         # One pool for each use: no cancel waits behind an order, and no order behind a question.
-        self._pools = {
-            use: ThreadPoolExecutor(_WORKERS if use is Use.ORDER else 4, f"alpaca-{use.name.lower()}")
-            for use in Use
-        }
+        workers = {use: _WORKERS if use is Use.ORDER else 4 for use in Use}
+        self._pools = {use: ThreadPoolExecutor(workers[use], f"alpaca-{use.name.lower()}") for use in Use}
+        self._turns = {use: asyncio.Semaphore(workers[use]) for use in Use}
         self._headers: tuple[int, float | None] | None = None
         self.room: tuple[int, int] | None = None
 
@@ -207,7 +206,15 @@ class Transport:
         Raises:
             Refused, Unsent, NoAnswer: the other ways it can end. Cancelled, it is withdrawn.
         """
-        await self._make_room(use)
+        await self._take_turn(use)
+        try:
+            return await self._send(use, method, path, data, version)
+        finally:
+            self._turns[use].release()
+
+    async def _send(
+        self, use: Use, method: str, path: str, data: Mapping[str, Any] | None, version: str
+    ) -> Any:
         ticket = _Ticket()
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self._pools[use], self._blocking, ticket, method, path, data, version)
@@ -238,8 +245,22 @@ class Transport:
     def _now(self) -> int:
         return round(self._clock.monotonic() * 1_000_000_000)
 
-    async def _make_room(self, use: Use) -> None:
-        waited = 0.0
+    async def _take_turn(self, use: Use) -> None:
+        # What is counted now and sent later would fall into another window of Alpaca's.
+        began = self._clock.monotonic()
+        turn = self._turns[use]
+        try:
+            async with asyncio.timeout(self._timeout if use is Use.QUERY else self._patience):
+                await turn.acquire()
+        except TimeoutError:
+            raise Unsent("its turn did not come: those before it wait for answers, or for room") from None
+        try:
+            await self._make_room(use, self._clock.monotonic() - began)
+        except BaseException:
+            turn.release()
+            raise
+
+    async def _make_room(self, use: Use, waited: float) -> None:
         while (wait := self._budget.take(self._now(), use)) > 0:
             if use is Use.QUERY or waited + wait > self._patience:
                 raise Unsent("the request limit of the account is spent", wait)
