@@ -80,7 +80,7 @@ _STAGES = (
         sandbox={"quota": _PLENTY, "data_quota": _PLENTY, "partial_fills": 0.1},
         limits={
             "paper": True,
-            "timeout": 0.5,
+            "timeout": 1.0,
             "heartbeat": 0.3,
             "retry": 0.05,
             "requests": _PLENTY,
