@@ -43,7 +43,7 @@ def state(**monitors: Any) -> LiveState:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["absent.yaml"], "absent.yaml: no such file or directory"),
+        (["absent.yaml"], "absent.yaml: 1 problem in the configuration:\n  no such file or directory"),
         (["config.txt"], "ends in .yaml, .yml, .json"),
         (["broken.yaml"], "line 1, column 7: not YAML"),
         (["run.yaml", "--set", "run.capitl=1"], "run.capitl: no config has this key"),
