@@ -201,12 +201,13 @@ def build(
     journal: JournalWriter,
     *,
     seed: int,
+    hasty: bool = False,
     raises_at: int = -1,
     foreign: Literal["halt", "adopt"] = "adopt",
 ) -> Live:
     """A core that knows nothing yet."""
     strategy = Busy()
-    strategy.seed, strategy.raises_at = seed, raises_at
+    strategy.seed, strategy.hasty, strategy.raises_at = seed, hasty, raises_at
     books = {
         symbol: SymbolBook(instrument, Series(symbol, "10s")) for symbol, instrument in instruments.items()
     }

@@ -26,7 +26,7 @@ from alphaweave.monitoring.monitor import Alert
 from simulation import invariants
 from simulation.broker import ACCOUNT, ScriptedBroker
 from simulation.build import LIMITS, OLDEST, Live, build
-from simulation.clock import SECOND, Agenda
+from simulation.clock import MILLISECOND, SECOND, Agenda
 from simulation.departures import Departures
 from simulation.exits import Exits
 from simulation.exposure import need, ordered, terms
@@ -42,6 +42,8 @@ __all__ = ["Day", "live_a_day"]
 _SETTLING = 60 * SECOND
 # How many of the requests that are sent find that their process stands still.
 _STALLING = 0.02
+# When orders still wait by then, the one before them is not answered.
+_PATIENCE = 300 * MILLISECOND
 _RESTARTED_AFTER = 3 * SECOND
 _COMMITS = frozenset({FaultKind.CRASH_BEFORE_COMMIT, FaultKind.CRASH_AFTER_COMMIT})
 # Of so many days without a crash one is decided on again, from its inputs alone.
@@ -79,7 +81,7 @@ class Day:
         self._journal = folder / f"day-{script.seed}.db"
         self.disk_fails = False
         self._stalls = Random(f"stalls {script.seed}")
-        self.abreast = self._stalls.choice((1, 2, 8))
+        self.abreast = 1 if script.hasty else self._stalls.choice((1, 2, 8))
         self.departures = Departures(OLDEST)
         self.operator = Operator(script, self._journal, self.broker.struck)
         self._process: Process | None = None
@@ -122,6 +124,7 @@ class Day:
             self.instruments,
             journal,
             seed=self.script.seed,
+            hasty=self.script.hasty,
             foreign=self.script.foreign,
             raises_at=raising[0] if raising else -1,
         )
@@ -264,8 +267,14 @@ class Day:
         for name, text in invariants.sending_allowed(sent):
             self._violated(name, text)
         self._check("I6", invariants.within_limits(sent, LIMITS))
+        if self.script.hasty:
+            self.agenda.after(_PATIENCE, lambda: self._hurry(process))
 
     # The day.
+
+    def _hurry(self, process: Process) -> None:
+        if process.alive and process.queue:
+            self._plan(self.operator.hurries(self.agenda.now))
 
     def _live(self) -> None:
         script, agenda = self.script, self.agenda

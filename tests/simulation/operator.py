@@ -18,6 +18,8 @@ __all__ = ["Operator", "Order"]
 
 # After so long a run that is awake has looked into its control file.
 _NOTICED = 200 * MILLISECOND
+# Who has just halted a run does not halt it again.
+_AGAIN = 15 * SECOND
 _KINDS = {
     Verb.HALT: FaultKind.OPERATOR_HALT,
     Verb.RESUME: FaultKind.OPERATOR_RESUME,
@@ -48,6 +50,7 @@ class Operator:
         self._struck = struck
         self._random = Random(f"operator {script.seed}")
         self._store: ControlStore | None = None
+        self._hurried = 0
         self._last: dict[str, tuple[Verb, int]] = {}
         self.plan = () if script.halts else tuple(self._plans())
 
@@ -72,6 +75,14 @@ class Operator:
         back = now + self._random.randrange(5 * SECOND, 40 * SECOND)
         if self._random.random() < 0.2 and not self._script.halts and back < self._script.calm_from:
             yield Order(now + away // 2, Verb.HALT)
+            yield Order(back, Verb.RESUME)
+
+    def hurries(self, now: int) -> Iterator[Order]:
+        """What is said when orders are seen to wait for one another."""
+        back = now + self._random.randrange(2 * SECOND, 8 * SECOND)
+        if self._hurried + _AGAIN < now and not self._script.halts and back < self._script.calm_from:
+            self._hurried = now
+            yield Order(now, Verb.HALT)
             yield Order(back, Verb.RESUME)
 
     def kills(self) -> bool:

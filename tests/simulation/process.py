@@ -335,7 +335,8 @@ class Process:
             self.line.land(action, outcome)
 
     def _report(self, intent: str, outcome: SendOutcome) -> None:
-        self.queue.pop(intent, None)
+        if self.queue.pop(intent, None) is not None:
+            self.day.departures.withdrawn(intent)
         self.day.agenda.after(0, lambda: self.take(lambda at: OutcomeInput(at, intent, outcome)))
 
     def _answerer(self, query: Query) -> Callable[[Answer, str | None], None]:

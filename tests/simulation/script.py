@@ -19,6 +19,7 @@ _BAR = 10 * SECOND
 # From a send to the adapter giving up on its answer; what was sent before may arrive later still.
 TIMEOUT = 2 * SECOND
 LONGEST_DELAY = 8 * SECOND
+_HASTY = 8  # of so many days one is
 # Clocks that are so far apart forbid every order that adds exposure.
 APART = 800 * MILLISECOND
 
@@ -141,6 +142,7 @@ class Script:
         fills_at_once: market orders fill at once, and not at the next open.
         counts: updates of orders say how much is filled; else only executions do.
         halts: the script names a halt, so that the run need not end ACTIVE.
+        hasty: many orders at once, of which one leaves at a time, cancelled and halted while the others wait.
     """
 
     seed: int
@@ -161,6 +163,7 @@ class Script:
     fills_at_once: bool
     counts: bool
     halts: bool
+    hasty: bool
     fates: Random = field(eq=False, repr=False)
 
     def send(self, now: int) -> Fate:
@@ -258,6 +261,7 @@ def draw(seed: int) -> Script:
         fills_at_once=random.random() < 0.5,
         counts=random.random() < 0.7,
         halts=halts,
+        hasty=seed % _HASTY == _HASTY // 2,
         fates=Random(f"fates {seed}"),
     )
 

@@ -20,6 +20,7 @@ class Busy(Strategy):
     """
 
     seed = 0
+    hasty = False
     raises_at = -1
 
     def init(self) -> None:
@@ -29,7 +30,7 @@ class Busy(Strategy):
 
     def next(self, i: int) -> None:
         random = Random(f"{self.seed}:{i}")
-        for _ in range(random.choice((0, 1, 1, 2))):
+        for _ in range(4 if self.hasty else random.choice((0, 1, 1, 2))):
             self._act(random)
         if i == self.raises_at:
             raise ArithmeticError("the strategy divides by zero")
@@ -48,6 +49,10 @@ class Busy(Strategy):
     def on_order(self, event: OrderEvent) -> None:
         if event.status.terminal:
             self.ordered += 1
+        elif self.hasty:
+            newest = self.open_orders()[-1:]
+            for handle in newest:
+                handle.cancel()
 
     def get_state(self) -> Mapping[str, Any]:
         return {"ordered": self.ordered, "gaps": self.gaps}

@@ -53,6 +53,7 @@ def test_a_cancel_waits_for_the_request_of_its_order() -> None:
     departures = handed_out("1", "2")
     departures.handed_out(replace("1", "1b"))
     assert list(departures.leaves(submit("1"), 0)) == []
+    departures.withdrawn("2")
     assert list(departures.leaves(cancel("2"), 0)) == []
     assert list(departures.leaves(cancel("1"), 0)) == [
         ("I7", "cancel:1 leaves while 1 is on its way, which it may overtake")
@@ -63,3 +64,17 @@ def test_a_cancel_waits_for_the_request_of_its_order() -> None:
     assert [len(list(departures.leaves(cancel(name), 0))) for name in ("1", "1b")] == [1, 1]
     departures.landed(replace("1", "1b"))
     assert list(departures.leaves(cancel("1b"), 0)) == []
+
+
+def test_a_cancel_of_an_order_that_waits_does_not_leave() -> None:
+    """It withdraws the order; of a replacement that waits, what would be replaced may be cancelled."""
+    departures = handed_out("1", "2")
+    assert list(departures.leaves(cancel("1"), 0)) == [
+        ("I7", "cancel:1 leaves while 1 waits, which it should have withdrawn")
+    ]
+    departures.withdrawn("1")
+    assert list(departures.leaves(cancel("1"), 0)) == []
+    assert list(departures.leaves(submit("2"), 0)) == []
+    departures.landed(submit("2"))
+    departures.handed_out(replace("2", "2b"))
+    assert [len(list(departures.leaves(cancel(name), 0))) for name in ("2", "2b")] == [0, 1]
