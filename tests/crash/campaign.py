@@ -202,6 +202,11 @@ class Batch:
             await asyncio.sleep(random.uniform(0, 0.3))
             life.kill()
             await self._ended(life, Kill("between"))
+            while point is not None and self._has_no_tail():
+                # It died with its last decision in a snapshot: the next start has nothing to go through.
+                life = await self._trades(await self._begin())
+                life.kill()
+                await self._ended(life, Kill("between"))
         kill = Kill(RANDOM if point is None else point.name)
         life = await self._begin(*(() if point is None else (point.name, random.randint(1, point.most))))
         if not early:
@@ -284,6 +289,12 @@ class Batch:
         life = _Life(process, began, frozenset(self._venue.executed))
         self._venue.on = life.hear
         return life
+
+    def _has_no_tail(self) -> bool:
+        """Whether the journal ends with what its snapshot holds."""
+        reader = JournalReader(self._journal)
+        snapshot = reader.snapshot()
+        return snapshot is not None and snapshot.seq == reader.seq
 
     async def _trades(self, life: _Life, point: Point | None = None) -> _Life:
         """Let it trade, which says how the last kill was outlived. It may be another life that does."""
