@@ -424,6 +424,12 @@ class NeverNone(ToyBroker):
         return found
 
 
+@breaks("BRK-945")
+class AllFillsAreForeign(ToyBroker):
+    def fill_of(self, words: Any, revision: int = 0) -> Any:
+        return evolve(super().fill_of(words, revision), foreign=True)
+
+
 @breaks("BRK-955")
 class DoublesMoves(ToyBroker):
     def event_of(self, words: Any) -> Any:
@@ -536,6 +542,25 @@ class ShiftsTrades(ToyFeed):
 class TakesAnyHistory(ToyFeed):
     async def history(self, subscription: Any, *, end: Any, start: Any = None, bars: Any = None) -> Any:
         return await super().history(subscription, end=end, bars=bars or 1)
+
+
+@breaks("FEED-340")
+class HistoryOfTheFirst(ToyFeed):
+    """Has the bars of another symbol under the name that was asked for."""
+
+    async def history(self, subscription: Any, **asked: Any) -> Any:
+        found = await super().history(evolve(subscription, symbol="ONE"), **asked)
+        return evolve(found, bars=tuple(evolve(bar, symbol=subscription.symbol) for bar in found.bars))
+
+
+@breaks("FEED-315")
+class CountedHistoryIsRounded(ToyFeed):
+    """Has whole prices where so many bars are asked for."""
+
+    async def history(self, subscription: Any, **asked: Any) -> Any:
+        found = await super().history(subscription, **asked)
+        whole = tuple(evolve(bar, close=float(round(bar.close))) for bar in found.bars)
+        return evolve(found, bars=whole) if asked.get("bars") else found
 
 
 @breaks("FEED-365")

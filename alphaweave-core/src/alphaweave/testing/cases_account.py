@@ -120,7 +120,8 @@ class AccountCases:
         assert told == wanted, f"{told} instead of {wanted}"
         some = await bench.within(broker.get_open_orders([bench.symbol]), "get_open_orders()")
         own = [order for order in some if order.ref.symbol == bench.symbol]
-        assert [order.client_order_id for order in own] == [working[0].id]
+        listed = [order.client_order_id for order in own]
+        assert listed == [working[0].id], f"orders of {bench.symbol}: {listed}, working is {working[0].id}"
 
     @_case("BRK-935")
     async def test_order_that_never_was_is_not_found(self, bench: Bench) -> None:
@@ -143,7 +144,7 @@ class AccountCases:
 
     @_case("BRK-945", powers=[Power.FOREIGN_TRADE])
     async def test_foreign_trade_is_flagged(self, bench: Bench) -> None:
-        """Somebody else's execution is told, flagged as foreign, and found by `get_fills`."""
+        """Somebody else's execution is told and found by `get_fills`, flagged as foreign; an own one not."""
         broker = await bench.open()
         size, price = bench.orders.size(bench.symbol), bench.orders.price(bench.symbol)
         await bench.venue.foreign_trade(bench.symbol, Side.BUY, size, price)
@@ -156,6 +157,8 @@ class AccountCases:
         ids = {fill.broker_order_id for fill in bench.fills(own)}
         odd = [fill for fill in foreign if fill.broker_order_id not in ids and not fill.foreign]
         assert not odd, f"not flagged: {odd}"
+        wrong = [fill for fill in told if fill.client_order_id == own.id and fill.foreign]
+        assert not wrong, f"flagged as foreign though they are of the run's own order {own.id}: {wrong}"
 
     @_case("BRK-950", powers=[Power.CASH_FLOW])
     async def test_cash_flow_is_told(self, bench: Bench) -> None:

@@ -61,7 +61,8 @@ async def _is_not_there(bench: Bench, sent: Sent) -> None:
     found = await _answered(bench, lambda: bench.broker.get_order(sent.ref))
     assert found is None, f"get_order finds an order that never was: {found}"
     assert bench.sends(sent) == 1, f"it was sent {bench.sends(sent)} times"
-    assert bench.truth(sent) is None
+    there = bench.truth(sent)
+    assert there is None, f"the request of {sent.id} was lost, and the venue has {there}"
 
 
 class AmbiguityCases:
@@ -117,8 +118,8 @@ class AmbiguityCases:
         ack = await bench.within(broker.submit_order(later.ref, later.request), "the next submit_order()")
         assert ack.ref.client_order_id == later.id, "it was acknowledged with the answer to another order"
         found = await bench.within(broker.get_order(later.ref), "get_order()")
-        assert found is not None
-        assert found.ref.symbol == bench.other
+        assert found is not None, f"get_order does not find {later.id}, which was acknowledged"
+        assert found.ref.symbol == bench.other, f"{later.id} is in {found.ref.symbol}, not in {bench.other}"
 
     @_case("BRK-650", powers=[Power.LOSE_REQUEST])
     async def test_cancelled_call_sends_nothing_later(self, bench: Bench) -> None:
@@ -132,7 +133,8 @@ class AmbiguityCases:
         await asyncio.gather(call, return_exceptions=True)
         await bench.bought(bench.other)
         assert bench.sends(sent) == 1, f"it was sent {bench.sends(sent)} times"
-        assert bench.truth(sent) is None
+        there = bench.truth(sent)
+        assert there is None, f"the call was cancelled and its request lost, and the venue has {there}"
 
     @_case("BRK-655", powers=[Power.LOSE_ANSWER])
     async def test_cancel_without_an_answer_is_unknown(self, bench: Bench) -> None:
@@ -158,7 +160,7 @@ class AmbiguityCases:
         call = broker.cancel_order(bench.known(sent))
         await bench.refused(OutcomeUnknown, call, "a cancel that never arrived")
         assert OrderStatus.CANCELLED not in bench.statuses(sent), "CANCELLED was told of a working order"
-        assert bench.working(sent)
+        assert bench.working(sent), f"the cancel was lost, and {sent.id} works no more: {bench.truth(sent)}"
 
     @_case("BRK-665", powers=[Power.ERROR_AFTER])
     async def test_cancel_with_an_error_is_unknown(self, bench: Bench) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+from attrs import evolve
+
 from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable
+from alphaweave.core.market import Bar
 from alphaweave.live.datafeed import FeedCapabilities, FeedGap
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored
 from alphaweave.testing.case import in_group
@@ -26,6 +30,11 @@ _clean = in_group("Hygiene")
 
 def _historical(capabilities: FeedCapabilities) -> str:
     return "" if capabilities.historical else "historical is not declared"
+
+
+def _same(found: Sequence[Bar], wanted: Sequence[Bar]) -> None:
+    told, true = [figures(bar) for bar in found], [figures(bar) for bar in wanted]
+    assert told == true, f"history has {told}; the venue has {true}"
 
 
 async def _lost(bench: FeedBench) -> None:
@@ -56,7 +65,7 @@ class FeedHistoryCases:
         feed, bars = await self._loaded(bench, 10)
         (wanted,) = bench.bars_of(bench.symbol)
         found = await bench.within(feed.history(wanted, bars=4, end=bars[8].end), "history()")
-        assert ends(found.bars) == ends(bars[5:9])
+        _same(found.bars, bars[5:9])
 
     @_case("FEED-320", powers=[Power.HISTORY], claim=_historical)
     async def test_history_before_the_first_bar(self, bench: FeedBench) -> None:
@@ -64,10 +73,10 @@ class FeedHistoryCases:
         feed, bars = await self._loaded(bench, 5)
         (wanted,) = bench.bars_of(bench.symbol)
         found = await bench.within(feed.history(wanted, bars=50, end=bars[-1].end), "history()")
-        assert ends(found.bars) == ends(bars)
+        _same(found.bars, bars)
         early = bars[0].start - bench.step * 5
         none = feed.history(wanted, start=early - bench.step * 5, end=early)
-        assert not (await bench.within(none, "history() before the first bar")).bars
+        _same((await bench.within(none, "history() before the first bar")).bars, ())
 
     @_case("FEED-325", claim=_historical)
     async def test_history_takes_one_of_start_and_bars(self, bench: FeedBench) -> None:
@@ -92,7 +101,7 @@ class FeedHistoryCases:
         (wanted,) = bench.bars_of(bench.symbol)
         end = bars[-1].end + bench.step
         found = await bench.within(feed.history(wanted, bars=3, end=end), "history()")
-        assert ends(found.bars) == ends(bars[-3:])
+        _same(found.bars, bars[-3:])
 
     @_case("FEED-335", powers=[Power.HISTORY], claim=_historical)
     async def test_long_history_is_whole(self, bench: FeedBench) -> None:
@@ -107,11 +116,14 @@ class FeedHistoryCases:
     async def test_history_is_of_its_symbol(self, bench: FeedBench) -> None:
         """History of one symbol has that symbol's bars only, under the config's name."""
         feed, _ = await self._loaded(bench, 3)
-        others = bench.run_of(3, symbol=bench.other)
+        # Other closes, so that bars of the wrong symbol under the right name are seen.
+        others = [evolve(bar, close=bar.close + 1) for bar in bench.run_of(3, symbol=bench.other)]
         await bench.venue.load(others)
         (wanted,) = bench.bars_of(bench.other)
         found = await bench.within(feed.history(wanted, bars=3, end=others[-1].end), "history()")
-        assert {bar.symbol for bar in found.bars} == {bench.other}
+        _same(found.bars, others)
+        told = {bar.symbol for bar in found.bars}
+        assert told == {bench.other}, f"history of {bench.other} has bars of {told}"
         assert all(bar.end.utcoffset() == timedelta(0) for bar in found.bars), "an end is not UTC"
 
     @_case("FEED-345", powers=[Power.HISTORY, Power.ERROR_BEFORE], claim=_historical)
@@ -172,7 +184,7 @@ class FeedHistoryCases:
         assert not lost, f"the bar that ended at {lost[0]} is missing without a word"
         early = [bar for bar in came if bar in bench.events[:position]]
         assert len(early) == len(came), "a missed bar came after ConnectionRestored"
-        assert ends(came) == sorted(ends(came))
+        assert ends(came) == sorted(ends(came)), f"missed bars came out of order: {ends(came)}"
 
     @_link("FEED-420", powers=[Power.DROP, Power.HISTORY], claim=streams)
     async def test_bars_come_once_over_a_reconnect(self, bench: FeedBench) -> None:
@@ -270,7 +282,8 @@ class FeedHistoryCases:
             assert not across, f"sessions of {symbol} overlap: {across[0]}"
         outside = [session for session in found if session.end <= start or session.start >= end]
         assert not outside, f"outside the span: {outside}"
-        assert {session.symbol for session in found} <= set(bench.symbols)
+        others = {session.symbol for session in found} - set(bench.symbols)
+        assert not others, f"nobody asked for sessions of {others}"
 
     @staticmethod
     async def _failures(bench: FeedBench, feed: Any) -> list[BaseException]:

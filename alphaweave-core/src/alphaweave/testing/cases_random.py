@@ -168,7 +168,8 @@ class Life:
         assert told == true, f"executions told: {told}; true: {true}"
         working = await bench.within(bench.broker.get_open_orders(), "get_open_orders()")
         names = {order.client_order_id for order in working}
-        assert names == {order.client_order_id for order in truth.orders if not order.status.terminal}
+        alive = {order.client_order_id for order in truth.orders if not order.status.terminal}
+        assert names == alive, f"get_open_orders has {names}, working are {alive}"
         state = await bench.within(bench.broker.get_account_state(), "get_account_state()")
         cash = truth.balances[bench.venue.currency]
         assert state.balances[bench.venue.currency].total == cash, f"cash {state.balances}, true is {cash}"
