@@ -149,7 +149,10 @@ class Day:
             running = asyncio.create_task(asyncio.to_thread(runner.run))
             try:
                 await self._traded(running)
-                self._judge(_core_of(runner))
+                core = _core_of(runner)
+                # The last connection may be so new that its comparison of the books goes on.
+                await self._holds(lambda: core.gate is not None and core.gate.open, _PATIENCE)
+                self._judge(core)
             finally:
                 if runner.live is not None:
                     runner.live.request_stop()

@@ -76,7 +76,7 @@ _STAGES = (
         name="alpaca",
         opens=datetime(2031, 3, 4, 14, 30, tzinfo=UTC),
         resting=("F", "GE", "T"),
-        filled=("AAPL", "KO", "SPY", "IBM", "MSFT", "XOM", "CVX", "PG", "WMT"),
+        filled=("AAPL", "KO", "SPY", "IBM", "MSFT", "XOM", "CVX", "PG", "WMT", "BA", "CAT", "DE"),
         sandbox={"quota": _PLENTY, "data_quota": _PLENTY, "partial_fills": 0.1},
         limits={
             "paper": True,
