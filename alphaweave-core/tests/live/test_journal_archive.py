@@ -123,6 +123,18 @@ def test_archived_execution_told_again_counts_once(path: Path, twin: dict[str, A
     run.killed()
 
 
+def test_reader_finds_what_is_archived(path: Path) -> None:
+    """Who makes the books again beside the run (the doctor does) has what its snapshot is without."""
+    reader = journal_reader.JournalReader(path)
+    snapshot = reader.snapshot()
+    assert snapshot is not None
+    ledger = Ledger(currency="USD", cash=Decimal(0), account="A1")
+    ledger.archive = LedgerArchive(ledger, reader.archive)
+    ledger.restore(snapshot.kernel["ledger"])
+    assert ledger.book(fill(1, 101), SPY) is None
+    assert ledger.positions["SPY"].quantity == 10
+
+
 def test_execution_from_before_the_archived_ones_takes_its_place_among_them(path: Path) -> None:
     """The average price is that of the history in its order."""
     run = Run(path)

@@ -133,6 +133,7 @@ def known_books(
             adapter_store={},
             watermarks={},
             risk_state=None,
+            archive=reader.archive,
         )
     )
     versions = tuple(core.books.open_versions())

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from alphaweave.core.errors import JournalCorrupt, JournalError, JournalTooNew
+from alphaweave.live.journal_archive import JournalArchive
 from alphaweave.live.journal_file import is_damage, reading_engine
 from alphaweave.live.journal_records import (
     EXECUTIONS,
@@ -66,6 +67,11 @@ class JournalReader:
         self._engine = reading_engine(self.path)
         with _Reading(self) as connection:
             self.identity = read_identity(connection, self.path)[0]
+
+    @property
+    def archive(self) -> JournalArchive:
+        """Executions of long ago, which its snapshot is without."""
+        return JournalArchive(lambda: _Reading(self), self.path)
 
     @property
     def seq(self) -> int:
