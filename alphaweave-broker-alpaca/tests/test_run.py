@@ -142,6 +142,8 @@ def test_config_with_alpaca_trades_until_it_is_stopped(
     """The averages of warm-up and stream cross, a position is bought and sold, and the books agree."""
     venue = Venue()
     problems: list[BaseException] = []
+    # The lock of the account is this test's own.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setattr(LiveRunner, "from_config", partial(LiveRunner.from_config, clock=venue.clock))
     with venue.up():
