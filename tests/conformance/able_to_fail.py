@@ -224,6 +224,19 @@ class SendsAnything(ToyBroker):
         return tuple({"symbol": self.venue_names[ref.symbol]} for ref in refs)
 
 
+@breaks("BRK-675", "BRK-680", "BRK-685", "BRK-687")
+class FindsNothingByName(ToyBroker):
+    """Takes a question that was not answered for an order that is not there: it would be sent again."""
+
+    async def get_order(self, ref: OrderRef) -> Any:
+        try:
+            return await super().get_order(ref)
+        except BrokerUnavailable:
+            if ref.broker_order_id is None:
+                return None
+            raise
+
+
 @breaks("BRK-157")
 class RoundsShortSales(ToyBroker):
     async def submit_order(self, ref: Any, request: Any) -> Any:

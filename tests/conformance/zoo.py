@@ -368,7 +368,7 @@ ZOO: Mapping[type[ToyBroker], str] = {
     RestoredTooSoon: "710 715 725 730 735 745 750",
     TimeoutIsRejected: "170 540 610 615 620 625 630 635 640 645 995",
     ErrorIsNotSent: "620 625 665 995",
-    EmptyOnFailure: "055 555 675 680 685 720 995",
+    EmptyOnFailure: "055 555 675 680 685 687 720 995",
     NaiveTimes: "880 890 895",
     OwnClock: "885 890 925",
     LeaksATask: "970 989",

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from attrs import evolve
+
 from alphaweave.core.errors import BrokerError, BrokerUnavailable, OutcomeUnknown
 from alphaweave.core.order import OrderChange, OrderStatus
 from alphaweave.live.adapters.capabilities import Capabilities
@@ -201,6 +203,11 @@ class AmbiguityCases:
         """A query whose answer nobody understands is BrokerUnavailable, never an empty answer."""
         await self._queries(bench, Fault.GARBLE)
 
+    @_case("BRK-687", powers=[Power.HANG_UP])
+    async def test_query_that_is_hung_up_on_is_no_answer(self, bench: Bench) -> None:
+        """A query whose connection ends before the answer is BrokerUnavailable, never an empty answer."""
+        await self._queries(bench, Fault.HANG_UP)
+
     @staticmethod
     async def _queries(bench: Bench, fault: Fault) -> None:
         broker = await bench.open()
@@ -209,6 +216,8 @@ class AmbiguityCases:
         since = bench.venue.clock.now() - timedelta(hours=1)
         asked: tuple[tuple[str, Callable[[], Coroutine[Any, Any, Any]]], ...] = (
             ("get_order", lambda: broker.get_order(bench.known(sent))),
+            # After an answer was lost, the client id is all that is known.
+            ("get_order by the client id", lambda: broker.get_order(evolve(sent.ref, broker_order_id=None))),
             ("get_open_orders", broker.get_open_orders),
             ("get_fills", lambda: broker.get_fills(FillQuery(since))),
             ("get_account_state", broker.get_account_state),
