@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from alphaweave.core.errors import (
     OutcomeUnknown,
 )
 from alphaweave.core.instrument import Instrument
+from alphaweave.core.money import Money
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side
 from alphaweave.live.adapters.base import RunMode
 from alphaweave.live.adapters.capabilities import ClientIdRules
@@ -307,6 +309,41 @@ class CountsExecutions(ToyBroker):
     def fill_of(self, words: Any, revision: int = 0) -> Any:
         self.told += 1
         return evolve(super().fill_of(words, revision), execution_key=f"K{self.told}", cumulative=None)
+
+
+class FillsAsked(ToyBroker):
+    """Asked for executions, it says something of each that its events do not."""
+
+    wrong: ClassVar[Mapping[str, Any]] = {}
+
+    async def get_fills(self, query: Any) -> Any:
+        report = await super().get_fills(query)
+        return evolve(report, fills=tuple(evolve(fill, **self.wrong) for fill in report.fills))
+
+
+@breaks("BRK-440", "BRK-455")
+class SellsWhenAsked(FillsAsked):
+    wrong: ClassVar[Mapping[str, Any]] = {"side": Side.SELL}
+
+
+@breaks("BRK-440", "BRK-455")
+class OtherPriceWhenAsked(FillsAsked):
+    wrong: ClassVar[Mapping[str, Any]] = {"price": Decimal(7)}
+
+
+@breaks("BRK-440", "BRK-455")
+class DearWhenAsked(FillsAsked):
+    wrong: ClassVar[Mapping[str, Any]] = {"fees": (Money("USD", Decimal(77)),)}
+
+
+@breaks("BRK-440", "BRK-455")
+class LongAgoWhenAsked(FillsAsked):
+    wrong: ClassVar[Mapping[str, Any]] = {"executed_at": datetime(2001, 1, 1, tzinfo=UTC)}
+
+
+@breaks("BRK-440", "BRK-455")
+class OtherAccountWhenAsked(FillsAsked):
+    wrong: ClassVar[Mapping[str, Any]] = {"account": "another"}
 
 
 @breaks("BRK-445")

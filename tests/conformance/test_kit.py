@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 from click.testing import CliRunner
 
 from alphaweave.cli.main import cli
@@ -25,6 +25,8 @@ from alphaweave.core.errors import (
     Unproven,
     Unsupported,
 )
+from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.datafeed import FeedCapabilities
 from alphaweave.live.plugins import SandboxPlugin
 from alphaweave.live.registry import Registry
 from alphaweave.live.reports import ConnectionLost
@@ -509,3 +511,50 @@ def test_pytest_prints_deviations(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         ["*it holds, but deviations say it cannot (it cannot be): delete that entry*"]
     )
+
+
+# Which cases hold an adapter to what it declares; a flag without a case says who else does.
+_HELD_BY = {
+    "order_types": "BRK-115 BRK-120",
+    "quote_quantity": "BRK-130",
+    "fractional": "BRK-135",
+    "extended_hours": "BRK-140",
+    "shorting": "BRK-155",
+    # Where it is not declared, a rule of the core denies the order.
+    "fractional_short": "BRK-157",
+    "groups": "BRK-310 BRK-315",
+    "fractional_groups": "BRK-345",
+    "replace": "BRK-265",
+    "post_only": "BRK-145",
+    "trail_amount": "BRK-150",
+    "trail_percent": "BRK-150",
+    "fee_reports": "BRK-465",
+    "client_ids": "BRK-160 BRK-165 BRK-170",
+}
+_NOT_AN_ADAPTERS = {
+    "default_tif": "the core chooses a time in force by it, before the adapter is asked",
+    "simulated": "the core refuses a replay at a broker without it",
+    "caveats": "sentences for people",
+    "not_found_is_final_after": "the engine waits by it; what was found and is not any more halts",
+}
+_HELD_BY_OF_FEEDS = {
+    "kinds": "FEED-130",
+    "intervals": "FEED-130",
+    "historical": "FEED-310",
+    "realtime": "FEED-110",
+}
+_NOT_A_FEEDS = {
+    "delayed": "said before a run, by the core",
+    "adjustment": "one store of bars cannot tell what was adjusted",
+}
+
+
+def test_each_capability_is_held_by_a_case_or_by_somebody_else() -> None:
+    """A flag that is added has to be tried both ways, or to say who keeps it."""
+    for kind, held, other, suite in (
+        (Capabilities, _HELD_BY, _NOT_AN_ADAPTERS, BrokerConformance),
+        (FeedCapabilities, _HELD_BY_OF_FEEDS, _NOT_A_FEEDS, DataFeedConformance),
+    ):
+        assert {each.name for each in fields(kind)} == {*held, *other}
+        ids = {id_ for text in held.values() for id_ in text.split()}
+        assert ids <= set(suite.cases()), ids - set(suite.cases())
