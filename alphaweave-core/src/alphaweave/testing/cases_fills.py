@@ -37,6 +37,26 @@ async def _asked(bench: Bench, cursor: str | None = None, *, hours: float = 1) -
     return await bench.within(bench.broker.get_fills(FillQuery(since, None, cursor)), "get_fills()")
 
 
+def _as_executed(bench: Bench, fills: Sequence[BrokerFill]) -> None:
+    """What `get_fills` says by itself is what the venue did: who reads it may have seen no event."""
+    true = bench.venue.truth().executions
+    told = sorted((one.symbol, one.side.value, one.size, one.price) for one in distinct(fills))
+    want = sorted((one.symbol, one.side.value, one.size, one.price) for one in true)
+    assert told == want, f"get_fills has {told}; the venue has {want}"
+    accounts = {one.account for one in fills}
+    assert accounts == {bench.venue.account_id}, f"accounts {accounts}, not {bench.venue.account_id}"
+    for fill in fills:
+        figures = (fill.symbol, fill.side, fill.size, fill.price)
+        same = [one for one in true if (one.symbol, one.side, one.size, one.price) == figures]
+        times = [one.at for one in same]
+        # Venues tell times in units of their own.
+        near = any(abs(fill.executed_at - at) < timedelta(seconds=1) for at in times)
+        assert near, f"executed at {fill.executed_at}; the venue has {times}"
+        if fill.fees is not None and bench.capabilities.fee_reports:
+            fees = [_totals(one.fees) for one in same]
+            assert _totals(fill.fees) in fees, f"fees {_totals(fill.fees)}; the venue has {fees}"
+
+
 class FillCases:
     """Executions, told by events and by `get_fills`."""
 
@@ -127,7 +147,7 @@ class FillCases:
 
     @_case("BRK-440")
     async def test_get_fills_and_events_agree(self, bench: Bench) -> None:
-        """`get_fills` and events tell the same executions, so that booking both books each once."""
+        """`get_fills` and events tell the same executions, and `get_fills` by itself what the venue has."""
         await bench.open()
         sent = [await bench.bought(symbol) for symbol in bench.symbols[:2]]
         report = await _asked(bench)
@@ -136,6 +156,7 @@ class FillCases:
         true = bench.venue.truth().executions
         assert len(distinct(report.fills)) == len(true), f"get_fills has {report.fills}, {len(true)} happened"
         assert len(both) == len(true), "get_fills names executions otherwise than events do"
+        _as_executed(bench, report.fills)
 
     @_case("BRK-445")
     async def test_get_fills_answers_for_every_symbol(self, bench: Bench) -> None:
@@ -172,9 +193,11 @@ class FillCases:
         sent = await bench.bought()
         since = bench.venue.clock.now() - timedelta(hours=1)
         report = await bench.within(broker.get_fills(FillQuery(since, (bench.symbol,))), "get_fills()")
-        assert bench.symbol in report.complete_from
+        assert bench.symbol in report.complete_from, f"complete_from has no {bench.symbol}"
         own = [fill for fill in report.fills if fill.symbol == bench.symbol]
-        assert sum((fill.size for fill in distinct(own)), Decimal(0)) == sent.request.quantity
+        told = sum((fill.size for fill in distinct(own)), Decimal(0))
+        assert told == sent.request.quantity, f"{told} units are told, not {sent.request.quantity}"
+        _as_executed(bench, own)
 
     @_case("BRK-460")
     async def test_keys_are_unique_in_the_account(self, bench: Bench) -> None:
