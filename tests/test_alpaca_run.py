@@ -28,11 +28,11 @@ from alphaweave_broker_alpaca.sandbox.control import AlpacaSandbox
 from alphaweave_broker_alpaca.sandbox.options import SandboxOptions
 
 T = TypeVar("T")
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 MINUTE = timedelta(minutes=1)
 FAR = 10**9
 # An upper bound only: what is waited for comes at once, unless the machine is busy.
-_PATIENCE = 10.0
+_PATIENCE = 20.0
 # Flat, up, and down: the fast average crosses the slow one twice, after the warm-up.
 PRICES = [*[100.0] * 41, 104.0, 108.0, 112.0, 100.0, 90.0, 80.0]
 WARMUP = 40
