@@ -19,6 +19,7 @@ from alphaweave.core.errors import (
     OrderRejected,
     OrderState,
     OutcomeUnknown,
+    ReplaceRejected,
 )
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
@@ -478,6 +479,74 @@ class NeverNone(ToyBroker):
 class AllFillsAreForeign(ToyBroker):
     def fill_of(self, words: Any, revision: int = 0) -> Any:
         return evolve(super().fill_of(words, revision), foreign=True)
+
+
+@breaks("BRK-932")
+class ListsNothingFilled(ToyBroker):
+    async def get_open_orders(self, symbols: Any = None) -> Any:
+        return [evolve(order, filled=Decimal(0)) for order in await super().get_open_orders(symbols)]
+
+
+@breaks("BRK-940")
+class TurnsForeignOrders(ToyBroker):
+    async def get_open_orders(self, symbols: Any = None) -> Any:
+        found = await super().get_open_orders(symbols)
+        return [evolve(order, side=Side.SELL) if order.foreign else order for order in found]
+
+
+@breaks("BRK-945")
+class PricesForeignFills(ToyBroker):
+    async def get_fills(self, query: Any) -> Any:
+        report = await super().get_fills(query)
+        fills = [evolve(fill, price=fill.price + 1) if fill.foreign else fill for fill in report.fills]
+        return evolve(report, fills=tuple(fills))
+
+
+@breaks("BRK-950")
+class FlowsHaveNoSign(ToyBroker):
+    def flow_of(self, words: Any) -> Any:
+        flow = super().flow_of(words)
+        return evolve(flow, amount=evolve(flow.amount, amount=abs(flow.amount.amount)))
+
+
+@breaks("BRK-950")
+class FlowsAreInEuros(ToyBroker):
+    def flow_of(self, words: Any) -> Any:
+        flow = super().flow_of(words)
+        return evolve(flow, amount=evolve(flow.amount, asset="EUR"))
+
+
+@breaks("BRK-955")
+class MovesHaveNoSign(ToyBroker):
+    def event_of(self, words: Any) -> Any:
+        event = super().event_of(words)
+        return evolve(event, quantity=abs(event.quantity)) if isinstance(event, PositionChange) else event
+
+
+@breaks("BRK-667")
+class HungUpCancelsAreRefused(ToyBroker):
+    async def cancel_order(self, ref: Any) -> None:
+        try:
+            await super().cancel_order(ref)
+        except OutcomeUnknown as error:
+            raise CancelRejected(str(error), order_state=OrderState.ALIVE) from None
+
+
+@breaks("BRK-672")
+class LostReplacementsAreRefused(ToyBroker):
+    async def replace_order(self, ref: Any, new_ref: Any, change: Any) -> Any:
+        try:
+            return await super().replace_order(ref, new_ref, change)
+        except OutcomeUnknown as error:
+            raise ReplaceRejected(str(error), order_state=OrderState.ALIVE) from None
+
+
+@breaks("FEED-335")
+class LongHistoryIsRounded(ToyFeed):
+    async def history(self, subscription: Any, *, end: Any, start: Any = None, bars: Any = None) -> Any:
+        found = await super().history(subscription, end=end, start=start, bars=bars)
+        rounded = [evolve(bar, close=round(bar.close)) for bar in found.bars[1000:]]
+        return evolve(found, bars=(*found.bars[:1000], *rounded))
 
 
 @breaks("BRK-955")

@@ -355,7 +355,7 @@ class AnyAccount(ToyBroker):
 # What finds each of them: all of it, and nothing else.
 ZOO: Mapping[type[ToyBroker], str] = {
     Doubles: "110 155 157 455 810 825 830 920 930 940 945 986 995",
-    Retries: "540 610 615 620 625 635 655 660 665 670 995",
+    Retries: "540 610 615 620 625 635 655 660 665 670 672 995",
     RetriesThrottled: "550",
     Floats: "157 440 455 465 480 870 875 915 950 995",
     TellsFloats: "850 870",
@@ -380,10 +380,10 @@ ZOO: Mapping[type[ToyBroker], str] = {
     TakesAnything: "120 130 135 140 145 150 265",
     DropsEarlyFills: "435 640",
     NewKeyEachTime: "430 440 470 475 480 995",
-    CancelMeansGone: "660 665",
+    CancelMeansGone: "660 665 667",
     CancelsOnExit: "080 810 815 830 840",
     HidesForeigners: "940 945 960",
-    UnmappedSymbols: "240 420 440 455 545 645 820 875 930 995",
+    UnmappedSymbols: "240 420 440 455 545 645 820 875 930 940 945 995",
     EndlessEvents: "065 970 989",
     AnyAccount: "040 976",
 }

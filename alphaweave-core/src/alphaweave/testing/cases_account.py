@@ -18,7 +18,7 @@ from alphaweave.live.broker import (
     OrderUpdate,
     PositionChange,
 )
-from alphaweave.testing.bench import Bench
+from alphaweave.testing.bench import Bench, distinct
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Power
 
@@ -123,6 +123,22 @@ class AccountCases:
         listed = [order.client_order_id for order in own]
         assert listed == [working[0].id], f"orders of {bench.symbol}: {listed}, working is {working[0].id}"
 
+    @_case("BRK-932", powers=[Power.FILL])
+    async def test_open_order_tells_what_is_filled(self, bench: Bench) -> None:
+        """`get_open_orders` and `get_order` tell of a partly filled order how much of it is filled."""
+        broker = await bench.open()
+        sent = await bench.submit(bench.orders.limit(bench.symbol, 3))
+        lot = bench.orders.size(bench.symbol)
+        await bench.venue.fill(sent.id, lot, bench.orders.price(bench.symbol, "0.5"))
+        await bench.until_filled(sent, lot)
+        every = await bench.within(broker.get_open_orders(), "get_open_orders()")
+        listed = next((order for order in every if order.client_order_id == sent.id), None)
+        found = await bench.within(broker.get_order(bench.known(sent)), "get_order()")
+        wanted = (sent.request.side, sent.request.quantity, lot)
+        for name, order in (("get_open_orders", listed), ("get_order", found)):
+            told = None if order is None else (order.side, order.quantity, order.filled)
+            assert told == wanted, f"{name}: side, quantity and filled are {told}, not {wanted}"
+
     @_case("BRK-935")
     async def test_order_that_never_was_is_not_found(self, bench: Bench) -> None:
         """`get_order` of an order that never arrived is None."""
@@ -141,6 +157,10 @@ class AccountCases:
         found = await bench.within(broker.get_open_orders(), "get_open_orders()")
         flags = {order.client_order_id == own.id: order.foreign for order in found}
         assert flags == {True: False, False: True}, f"foreign flags: {flags} (own first)"
+        (other,) = (order for order in found if order.foreign)
+        told = (other.ref.symbol, other.side, other.quantity, other.filled)
+        wanted = (bench.symbol, Side.BUY, size, Decimal(0))
+        assert told == wanted, f"symbol, side, quantity and filled are {told}, not {wanted}"
 
     @_case("BRK-945", powers=[Power.FOREIGN_TRADE])
     async def test_foreign_trade_is_flagged(self, bench: Bench) -> None:
@@ -154,6 +174,10 @@ class AccountCases:
         told = [*bench.all_of(BrokerFill), *report.fills]
         foreign = [fill for fill in told if fill.client_order_id != own.id]
         assert foreign, "somebody else's execution is not told"
+        listed = distinct([fill for fill in report.fills if fill.foreign])
+        figures = [(fill.symbol, fill.side, fill.size, fill.price) for fill in listed]
+        wanted = [(bench.symbol, Side.BUY, size, price)]
+        assert figures == wanted, f"get_fills() has {figures} of others, not {wanted}"
         ids = {fill.broker_order_id for fill in bench.fills(own)}
         odd = [fill for fill in foreign if fill.broker_order_id not in ids and not fill.foreign]
         assert not odd, f"not flagged: {odd}"
@@ -164,14 +188,16 @@ class AccountCases:
     async def test_cash_flow_is_told(self, bench: Bench) -> None:
         """Money that moves without an execution is told as a CashFlow, or listed with the executions."""
         broker = await bench.open()
-        await bench.venue.cash_flow(Money(bench.venue.currency, Decimal("123.45")))
+        moved = [Money(bench.venue.currency, Decimal(amount)) for amount in ("123.45", "-23.40")]
+        for amount in moved:
+            await bench.venue.cash_flow(amount, "deposit" if amount.amount > 0 else "withdrawal")
         since = bench.venue.clock.now() - timedelta(hours=1)
         report = await bench.within(broker.get_fills(FillQuery(since)), "get_fills()")
         if not report.flows:
-            await bench.event(lambda event: isinstance(event, CashFlow), "the cash flow")
-        told = [*bench.all_of(CashFlow), *report.flows]
-        assert {flow.amount.amount for flow in told} == {Decimal("123.45")}, f"told: {told}"
-        assert len({flow.key for flow in told}) == 1, "one flow has several keys"
+            await bench.event(lambda _: len(bench.all_of(CashFlow)) > 1, "both cash flows")
+        told = {flow.key: flow.amount for flow in (*bench.all_of(CashFlow), *report.flows)}
+        amounts = sorted(told.values(), key=lambda amount: -amount.amount)
+        assert amounts == moved, f"told by their keys: {told}; what moved: {moved}"
 
     @_case("BRK-955", powers=[Power.MOVE_POSITION])
     async def test_position_that_moved_is_told(self, bench: Bench) -> None:
@@ -182,8 +208,13 @@ class AccountCases:
         await _complete(
             bench, lambda state: _held(bench, state, bench.symbol) == size, f"the venue holds {size}"
         )
+        less = bench.orders.size(bench.symbol)
+        await bench.venue.move_position(bench.symbol, -less)
+        await _complete(
+            bench, lambda state: _held(bench, state, bench.symbol) == size - less, f"it holds {size - less}"
+        )
         told = bench.all_of(PositionChange)
-        assert {change.quantity for change in told} <= {size}, f"told: {told}"
+        assert {change.quantity for change in told} <= {size, -less}, f"told: {told}"
         fills: list[BrokerEvent] = list(bench.all_of(BrokerFill))
         assert not fills, "it was told as an execution"
 

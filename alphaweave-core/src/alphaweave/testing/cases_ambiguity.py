@@ -173,6 +173,15 @@ class AmbiguityCases:
         call = broker.cancel_order(bench.known(sent))
         await bench.refused(OutcomeUnknown, call, "a cancel that met an internal error")
 
+    @_case("BRK-667", powers=[Power.HANG_UP])
+    async def test_cancel_that_is_hung_up_on_is_unknown(self, bench: Bench) -> None:
+        """A cancel whose connection ends before the answer is OutcomeUnknown, never a refusal."""
+        broker = await bench.open()
+        sent = await bench.submit(bench.orders.limit(bench.symbol))
+        await bench.venue.arm(Action.CANCEL, Fault.HANG_UP)
+        call = broker.cancel_order(bench.known(sent))
+        await bench.refused(OutcomeUnknown, call, "a cancel whose connection ended")
+
     @_case("BRK-670", powers=[Power.LOSE_ANSWER], claim=_replaces)
     async def test_replacement_without_an_answer_is_unknown(self, bench: Bench) -> None:
         """A replacement whose answer is lost is OutcomeUnknown, and is sent once; a lookup finds it."""
@@ -187,6 +196,20 @@ class AmbiguityCases:
         found = await _answered(bench, lambda: broker.get_order(sent.ref))
         assert found is not None, "the new version is not found"
         assert bench.sends(sent) == 1, f"it was sent {bench.sends(sent)} times"
+        assert not bench.working(old), "the venue works both versions"
+
+    @_case("BRK-672", powers=[Power.LOSE_REQUEST], claim=_replaces)
+    async def test_lost_replacement_is_unknown(self, bench: Bench) -> None:
+        """A replacement whose request is lost is OutcomeUnknown, and the order works on as it was."""
+        broker = await bench.open()
+        old = await bench.submit(bench.orders.limit(bench.symbol))
+        change = OrderChange(limit_price=bench.orders.price(bench.symbol, "0.6"))
+        (ref,) = bench.prepared(change, (bench.ref(),), bench.known(old))
+        await bench.venue.arm(Action.REPLACE, Fault.LOSE_REQUEST)
+        call = broker.replace_order(bench.known(old), ref, change)
+        await bench.refused(OutcomeUnknown, call, "a replacement that never arrived")
+        assert bench.working(old), "the order that was to be replaced works no more"
+        assert OrderStatus.CANCELLED not in bench.statuses(old), "CANCELLED was told of a working order"
 
     @_case("BRK-675", powers=[Power.ERROR_BEFORE])
     async def test_failed_query_is_no_answer(self, bench: Bench) -> None:

@@ -102,6 +102,8 @@ class FeedHistoryCases:
         end = bars[-1].end + bench.step
         found = await bench.within(feed.history(wanted, bars=3, end=end), "history()")
         _same(found.bars, bars[-3:])
+        since = await bench.within(feed.history(wanted, start=bars[-3].start, end=end), "history()")
+        _same(since.bars, bars[-3:])
 
     @_case("FEED-335", powers=[Power.HISTORY], claim=_historical)
     async def test_long_history_is_whole(self, bench: FeedBench) -> None:
@@ -111,6 +113,9 @@ class FeedHistoryCases:
         asked = feed.history(wanted, start=bars[0].start, end=bars[-1].end)
         found = await bench.within(asked, "history()")
         assert ends(found.bars) == ends(bars), f"{len(found.bars)} bars instead of {len(bars)}"
+        pairs = zip(map(figures, found.bars), map(figures, bars), strict=True)
+        wrong = next((pair for pair in pairs if pair[0] != pair[1]), None)
+        assert wrong is None, f"a bar has the figures {wrong[0]}, not {wrong[1]}"
 
     @_case("FEED-340", powers=[Power.HISTORY], claim=_historical)
     async def test_history_is_of_its_symbol(self, bench: FeedBench) -> None:
