@@ -166,6 +166,31 @@ def test_an_asset_lacks_what_alpaca_takes_away(at_venue: At) -> None:
     at_venue(scenario)
 
 
+def test_many_symbols_cost_a_request_for_each_kind_of_asset(at_venue: At) -> None:
+    """A request for each would spend the limit of questions before the run has begun."""
+
+    async def scenario(venue: Any) -> None:
+        names = [f"S{number}" for number in range(300)]
+        venue.answers["GET", "/v2/assets"] = (200, [ASSET | {"symbol": name} for name in (*names, "GONE")])
+        gone = ASSET | {"symbol": "OLD", "status": "inactive"}
+        venue.answers["GET", "/v2/assets/OLD"] = (200, gone)
+        missing = {"code": 40410000, "message": "asset not found for NONE"}
+        venue.answers["GET", "/v2/assets/NONE"] = (404, missing)
+        adapter = venue.adapter()
+        await adapter.connect()
+        before = len(venue.asked)
+        rules = await adapter.get_instruments([*names, "OLD", "NONE"])
+        asked = venue.asked[before:]
+        query = {"status": "active", "asset_class": "us_equity"}
+        assert asked[0] == ("GET", "/v2/assets", query)
+        assert [path for _, path, _ in asked[1:]] == ["/v2/assets/OLD", "/v2/assets/NONE"]
+        assert set(rules) == {*names, "OLD"}
+        assert rules["S299"].tradable
+        assert not rules["OLD"].tradable
+
+    at_venue(scenario)
+
+
 def test_an_order_has_any_status_and_no_times(at_venue: At) -> None:
     """Alpaca's library has a closed list, and times that must not be missing."""
 

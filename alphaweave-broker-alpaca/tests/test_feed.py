@@ -74,7 +74,8 @@ class Venue:
         if path.startswith("/v2/assets/"):
             self.looked_up.append(path.rpartition("/")[2])
             known = self.looked_up[-1] in {"SPY", "QQQ", "BTC%2FUSD", "BTC/USD"}
-            return web.json_response({"message": "asset not found"}, status=200 if known else 404)
+            told = {"code": 40410000, "message": "asset not found"}
+            return web.json_response(told, status=200 if known else 404)
         if path == "/v2/assets":
             return web.json_response([{"symbol": f"S{number}"} for number in range(100)])
         if path == "/v2/calendar":

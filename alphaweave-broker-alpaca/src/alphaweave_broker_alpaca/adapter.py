@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any, ClassVar, Final, Self
-from urllib.parse import quote
 
 from attrs import evolve
 
@@ -51,6 +50,7 @@ from alphaweave_broker_alpaca.answers import (
     mappings_in,
     refuse_unsendable,
 )
+from alphaweave_broker_alpaca.assets import find_assets
 from alphaweave_broker_alpaca.findings import findings
 from alphaweave_broker_alpaca.mapping import (
     cancel_state,
@@ -373,17 +373,14 @@ class AlpacaAdapter:
             return self._said.account_state(account, positions, asked_at, complete=whole)
 
     async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
-        rules = {}
-        for symbol in symbols:
-            path = f"/assets/{quote(self._said.venue_symbol(symbol), safe='')}"
-            with answered():
-                try:
-                    asset = mapping_in(await self._call(Use.QUERY, "GET", path))
-                except Refused as no:
-                    if no.status == 404 and no.code is not None:
-                        continue
-                    raise
-                rules[symbol] = instrument_of(asset, symbol, shorting=self._shorting)
+        named = {symbol: self._said.venue_symbol(symbol) for symbol in symbols}
+        assets = await find_assets(partial(self._call, Use.QUERY, "GET"), named.values())
+        with answered():
+            rules = {
+                symbol: instrument_of(assets[venue], symbol, shorting=self._shorting)
+                for symbol, venue in named.items()
+                if venue in assets
+            }
         self._rules |= rules
         return rules
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any, Final
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from alphaweave.core.clock import from_ns, to_ns
@@ -20,6 +20,7 @@ from alphaweave.live.adapters.timer import Timer, within
 from alphaweave.live.datafeed import FeedKind, History, Session, Subscription
 from alphaweave.live.reports import BrokerNotice
 from alphaweave_broker_alpaca.answers import answered, mapping_in, mappings_in
+from alphaweave_broker_alpaca.assets import find_assets
 from alphaweave_broker_alpaca.bar_history import BarHistory
 from alphaweave_broker_alpaca.data_stream import Channels, DataLink, open_data_socket
 from alphaweave_broker_alpaca.feed_settings import AlpacaFeedOptions
@@ -35,8 +36,6 @@ _MINUTE: Final = "1m"
 # What connecting may take, so that refused keys are known within five seconds.
 _OPENING: Final = 4.0
 _ASKING: Final = 2.5
-# More symbols than this are looked up in the list of all, and not one by one.
-_SINGLY: Final = 20
 _NEW_YORK: Final = "America/New_York"
 _CHANNELS: Final = {
     FeedKind.TRADE: ("trades",),
@@ -95,11 +94,7 @@ class AlpacaFeed(StreamingDataFeed):
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         for subscription in subscriptions:
             self.check(subscription)
-        unknown = {one.symbol for one in subscriptions} - self._known
-        if len(unknown) > _SINGLY:
-            await self._look_up_all(unknown)
-        for symbol in sorted(unknown):
-            await self._look_up(symbol)
+        await self._look_up(*dict.fromkeys(one.symbol for one in subscriptions))
         await super().subscribe(subscriptions)
 
     async def history(
@@ -184,27 +179,14 @@ class AlpacaFeed(StreamingDataFeed):
     async def _ask(self, transport: Transport, path: str, query: Mapping[str, Any] | None = None) -> Any:
         return await transport.call(Use.QUERY, "GET", path, query)
 
-    async def _look_up(self, symbol: str) -> None:
+    async def _look_up(self, *symbols: str) -> None:
         """Data of a symbol that nobody knows is no error at Alpaca's: it never comes."""
-        if symbol in self._known:
-            return
-        venue = self._venue(symbol)
-        with answered():
-            try:
-                await self._ask(self.trading, f"/assets/{quote(venue, safe='')}")
-            except Refused as no:
-                if no.status == 404:
-                    raise Unsupported(f"{symbol}: Alpaca has no {venue} (Alpaca: {no.text})") from None
-                raise
-        self._known.add(symbol)
-
-    async def _look_up_all(self, symbols: Set[str]) -> None:
-        """What the list of all has; the others are left to be looked up."""
-        kind = "crypto" if self._options.feed == "crypto" else "us_equity"
-        with answered():
-            rows = mappings_in(await self._ask(self.trading, "/assets", {"asset_class": kind}))
-        found = {row.get("symbol") for row in rows}
-        self._known |= {symbol for symbol in symbols if self._venue(symbol) in found}
+        named = {symbol: self._venue(symbol) for symbol in symbols if symbol not in self._known}
+        found = await find_assets(partial(self._ask, self.trading), named.values())
+        for symbol, venue in named.items():
+            if venue not in found:
+                raise Unsupported(f"{symbol}: Alpaca has no {venue}; write its symbol there under names")
+            self._known.add(symbol)
 
     async def _learn_time(self) -> None:
         asked_at = self.timer.clock.now()
