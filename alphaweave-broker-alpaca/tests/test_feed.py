@@ -229,6 +229,23 @@ def test_restated_minute_is_a_correction() -> None:
     assert (correction.bar.end, correction.bar.close) == (at(1), 12.0)
 
 
+def test_first_word_of_a_minute_may_be_its_restatement() -> None:
+    """A late trade in a minute without one: it is a late bar of that minute, and no correction of nothing."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.begin(SPY)
+        await scene.venue.minute(0)
+        scene.timer.advance(150)
+        await scene.venue.minute(2)
+        await scene.venue.minute(1, 12.0, kind="u")
+        await scene.bars(1, 3, 2)
+        await scene.venue.minute(1, 13.0, kind="u")
+        await scene.until(lambda: bool(scene.of(BarCorrection)), "a correction")
+
+    (correction,) = play(scenario).of(BarCorrection)
+    assert (correction.bar.end, correction.bar.close) == (at(2), 13.0)
+
+
 def test_longer_bar_is_whole_although_the_stream_began_in_it() -> None:
     """Its first minutes are history's."""
 

@@ -179,3 +179,32 @@ def ask(
     start, end = wanted.start // MINUTE, wanted.end // MINUTE
     reach = min(end, now) if data is None else data.draw(st.integers(start, max(start, min(end, now))))
     return splicer.answered(answer(sorted(m for m in exist if start < m <= end), start, reach))
+
+
+def test_a_bar_of_an_interval_that_was_taken_for_empty_comes_late() -> None:
+    """Once, and it is no repetition; of what ends before the beginning, history had it."""
+    splicer = begun(fills_holes=False)
+    assert told((*splicer.live(bar(6)), *splicer.live(bar(9)))) == ["6", "9"]
+    assert splicer.is_new(bar(7))
+    assert told((*splicer.live(bar(7)), *splicer.live(bar(7)), *splicer.live(bar(6)))) == ["7"]
+    assert told((*splicer.live(bar(5)), *splicer.live(bar(10)))) == ["10"]
+    assert not splicer.is_new(bar(7))
+    assert splicer.repeated == 3
+
+
+def test_a_bar_that_history_left_out_is_not_lost_with_the_connection() -> None:
+    """It waited for history, which called its interval empty."""
+    splicer = begun(fills_holes=False)
+    splicer.interrupt()
+    assert splicer.live(bar(8)) == ()
+    splicer.resume(9 * MINUTE)
+    assert told(splicer.answered(answer([7], 5, 9))) == ["7h", "8"]
+
+
+def test_only_what_is_remembered_tells_a_late_bar_from_a_repeated_one() -> None:
+    """Of bars of long ago nobody knows whether they were handed out."""
+    splicer = begun()
+    for minute in range(6, 300):
+        splicer.live(bar(minute))
+    assert not splicer.is_new(bar(6))
+    assert told(splicer.live(bar(6))) == []

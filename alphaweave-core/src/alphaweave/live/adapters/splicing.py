@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
 from attrs import evolve, frozen
 
 from alphaweave.core.clock import from_ns, to_ns
@@ -9,6 +12,9 @@ from alphaweave.core.market import Bar, BarCorrection, BarSource
 from alphaweave.live.datafeed import FeedGap, History, Subscription
 
 __all__ = ["BarSplicer", "Stretch"]
+
+# A bar that comes after later ones is told from one that was handed out before among so many.
+_REMEMBERED: Final = 256
 
 
 @frozen
@@ -47,6 +53,9 @@ class BarSplicer:
         self._interrupted = False
         self._held: dict[int, Bar] = {}
         self._last: Bar | None = None
+        # The ends of the newest that were handed out; of what ends at or before the floor, nothing is known.
+        self._given: deque[int] = deque()
+        self._floor: int | None = None
 
     @property
     def wanted(self) -> Stretch | None:
@@ -57,7 +66,7 @@ class BarSplicer:
 
     def begin(self, at: int) -> tuple[Bar | BarCorrection, ...]:
         """The stream begins: bars that end at or before ``at`` are not to come on it."""
-        self.watermark, self._interrupted = at, False
+        self.watermark, self._interrupted, self._floor = at, False, at
         return self._release()
 
     def interrupt(self) -> None:
@@ -84,6 +93,8 @@ class BarSplicer:
             self._held[end] = bar
             return ()
         if end <= self.watermark:
+            if self.is_new(bar):
+                return self.late(bar)
             self.repeated += 1
             return self._restated(bar)
         if start > self.watermark and (self._fills_holes or self._target is not None):
@@ -93,6 +104,16 @@ class BarSplicer:
             return ()
         # It follows on what was handed out, so nothing is missing in between.
         return (*self._hand_out(bar, end), *self._release())
+
+    def is_new(self, bar: Bar) -> bool:
+        """Whether a bar that ends at or before the watermark was certainly never handed out."""
+        end = to_ns(bar.end)
+        return self._floor is not None and end > self._floor and end not in self._given
+
+    def late(self, bar: Bar) -> tuple[Bar, ...]:
+        """Take a bar that `is_new`, although later ones were handed out: its interval was taken for empty."""
+        self._remember(to_ns(bar.end))
+        return (bar,)
 
     def answered(self, history: History) -> tuple[Bar | BarCorrection | FeedGap, ...]:
         """Take history's answer to what was `wanted`. Something may still be wanted afterwards.
@@ -147,7 +168,13 @@ class BarSplicer:
 
     def _hand_out(self, bar: Bar, end: int) -> tuple[Bar, ...]:
         self.watermark, self._last = end, bar
+        self._remember(end)
         return (bar,)
+
+    def _remember(self, end: int) -> None:
+        self._given.append(end)
+        if len(self._given) > _REMEMBERED:
+            self._floor = max(self._given.popleft(), self._floor or 0)
 
     def _release(self) -> tuple[Bar | BarCorrection, ...]:
         """Hand out what is held and follows on, and find the next hole."""
@@ -162,8 +189,11 @@ class BarSplicer:
             start = to_ns(bar.start)
             if end <= watermark:
                 del self._held[end]
-                self.repeated += 1
-                out += self._restated(bar)
+                if self.is_new(bar):
+                    out += self.late(bar)
+                else:
+                    self.repeated += 1
+                    out += self._restated(bar)
             elif start <= watermark or (self._target is None and not self._fills_holes):
                 del self._held[end]
                 out += self._hand_out(bar, end)

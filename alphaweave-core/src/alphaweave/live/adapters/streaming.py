@@ -203,7 +203,8 @@ class StreamingDataFeed(LiveDataFeed):
         if splicer is None:
             return
         if isinstance(event, BarCorrection) and to_ns(bar.end) <= (splicer.watermark or 0):
-            self.emit((event,))
+            # What restates an interval that was taken for empty is its first bar, and comes late.
+            self.emit(splicer.late(bar) if splicer.is_new(bar) else (event,))
             return
         self.emit(splicer.live(bar))
         if not self._catching_up:
