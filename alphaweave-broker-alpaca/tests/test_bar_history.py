@@ -132,6 +132,14 @@ def test_fewer_bars_are_all_there_are() -> None:
     assert found.complete_from.year == 1970
 
 
+@pytest.mark.parametrize("adjustment", ["raw", "split", "dividend", "spin-off", "all"])
+def test_question_has_alpaca_s_word_for_each_adjustment(adjustment: str) -> None:
+    """The option is handed on as it is, and said of the feed."""
+    venue = Venue([0])
+    since(venue, "1m", 0, 1, adjustment=adjustment)
+    assert venue.asked[0][1]["adjustment"] == adjustment
+
+
 def test_question_says_which_data() -> None:
     """Feed and adjustment of stocks; crypto has another address, and neither."""
     venue = Venue([0])

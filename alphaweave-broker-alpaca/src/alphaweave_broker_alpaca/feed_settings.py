@@ -14,6 +14,7 @@ from alphaweave_broker_alpaca.settings import AlpacaOptions
 __all__ = ["FEED_CAPABILITIES", "AlpacaFeedOptions"]
 
 _FEEDS: Final = ("iex", "sip", "delayed_sip", "crypto")
+_ADJUSTMENTS: Final = ("raw", "split", "dividend", "spin-off", "all")
 
 FEED_CAPABILITIES: Final = FeedCapabilities(
     kinds=frozenset(FeedKind),
@@ -38,13 +39,14 @@ class AlpacaFeedOptions(AlpacaOptions):
     Attributes:
         feed: ``iex`` (one exchange, for every account), ``sip`` (all of them, by subscription),
             ``delayed_sip`` (all of them, 15 minutes late) or ``crypto``.
-        adjustment: of past prices, to those of today: ``raw`` (none), ``split``, or ``all`` (dividends too).
+        adjustment: of past prices, to those of today: ``raw`` (none), ``split``, ``dividend``, ``spin-off``,
+            or ``all`` of them.
         settle: seconds after its end within which a minute may still be on its way.
     """
 
     feed: Literal["iex", "sip", "delayed_sip", "crypto"] = field(default="iex", validator=in_(_FEEDS))
-    adjustment: Literal["raw", "split", "all"] = field(
-        default="split", validator=in_(("raw", "split", "all"))
+    adjustment: Literal["raw", "split", "dividend", "spin-off", "all"] = field(
+        default="split", validator=in_(_ADJUSTMENTS)
     )
     settle: float = field(default=5.0)
 

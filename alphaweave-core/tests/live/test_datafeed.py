@@ -235,7 +235,7 @@ def test_replay_of_nothing_is_refused() -> None:
         ReplayDataFeed({})
 
 
-@pytest.mark.parametrize("adjustment", [None, "raw", "split", "all"])
+@pytest.mark.parametrize("adjustment", [None, "raw", "split", "dividend", "spin-off", "all"])
 def test_feed_has_one_adjustment(adjustment: Any) -> None:
     """One word for history and stream together, of those that there are."""
     assert FeedCapabilities(kinds=frozenset(), adjustment=adjustment).adjustment == adjustment
@@ -244,7 +244,7 @@ def test_feed_has_one_adjustment(adjustment: Any) -> None:
 def test_unknown_adjustment_is_refused() -> None:
     """A word that nobody checks for would pass for any."""
     with pytest.raises(ValueError, match="adjustment"):
-        FeedCapabilities(kinds=frozenset(), adjustment="dividend")  # type: ignore[arg-type]
+        FeedCapabilities(kinds=frozenset(), adjustment="dividends")  # type: ignore[arg-type]
 
 
 def test_feed_declares_nothing_by_default() -> None:

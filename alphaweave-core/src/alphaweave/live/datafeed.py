@@ -73,7 +73,7 @@ class FeedCapabilities:
         delayed: real-time data arrives late (and the run says so loudly). A delay that shows only at run
             time comes as a `BrokerNotice`.
         adjustment: how prices are adjusted for corporate actions, the same in history and stream: not at
-            all, for splits, or for dividends as well. A feed whose history can only be had adjusted
+            all, for one kind of them, or for all. A feed whose history can only be had adjusted
             otherwise than its stream does not offer it. None: not known, or there is nothing to adjust.
     """
 
@@ -82,8 +82,8 @@ class FeedCapabilities:
     historical: bool = False
     realtime: bool = False
     delayed: bool = False
-    adjustment: Literal["raw", "split", "all"] | None = field(
-        default=None, validator=in_((None, "raw", "split", "all"))
+    adjustment: Literal["raw", "split", "dividend", "spin-off", "all"] | None = field(
+        default=None, validator=in_((None, "raw", "split", "dividend", "spin-off", "all"))
     )
 
 
