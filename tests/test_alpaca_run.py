@@ -38,22 +38,37 @@ PRICES = [*[100.0] * 41, 104.0, 108.0, 112.0, 100.0, 90.0, 80.0]
 WARMUP = 40
 
 
-def minute(number: int) -> Bar:
+# Rests below the market until the price comes down to it, and is sold at the market.
+RESTING = """
+from alphaweave import Strategy
+
+
+class Resting(Strategy):
+    def next(self, i):
+        if i == 42:
+            self.order_limit("BTC-USD", 2000, 105)
+        if i == 45:
+            self.close_position("BTC-USD")
+"""
+
+
+def minute(number: int, symbol: str = "SPY") -> Bar:
     close = PRICES[number]
     start = KIT_NOW + (number - WARMUP) * MINUTE
-    return Bar("SPY", "1m", start, start + MINUTE, close, close, close, close, 1000.0)
+    return Bar(symbol, "1m", start, start + MINUTE, close, close, close, close, 1000.0)
 
 
 @define
 class Venue:
     """The sandbox on a loop of its own, as Alpaca is on machines of its own."""
 
+    symbol: str = "SPY"
     clock: RunningClock = field(factory=RunningClock)
     sandbox: AlpacaSandbox = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.new_event_loop)
 
     def __attrs_post_init__(self) -> None:
-        self.sandbox = AlpacaSandbox(SandboxOptions(symbols=("SPY",)), Services(clock=self.clock))
+        self.sandbox = AlpacaSandbox(SandboxOptions(symbols=(self.symbol,)), Services(clock=self.clock))
 
     def do(self, what: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(_PATIENCE)
@@ -64,7 +79,7 @@ class Venue:
         thread.start()
         try:
             self.do(self.sandbox.start())
-            self.do(self.sandbox.load([minute(number) for number in range(WARMUP)]))
+            self.do(self.sandbox.load([minute(number, self.symbol) for number in range(WARMUP)]))
             yield
         finally:
             self.do(self.sandbox.stop())
@@ -78,10 +93,12 @@ def config(venue: Venue, folder: Path, mode: str) -> Path:
     given = venue.sandbox.options()
     streams = {name: given.pop(name) for name in ("data_url", "data_stream_url")}
     orders = {"trading_stream_url": given.pop("trading_stream_url")}
+    crypto = venue.symbol == "BTC/USD"
+    streams |= {"feed": "crypto"} if crypto else {}
     both = {**given, "key": "${env:APCA_KEY}", "secret": "${env:APCA_SECRET}", "paper": mode == "paper"}
     document = {
         "run": {"id": "sma", "mode": mode, "warmup": WARMUP},
-        "instruments": ["SPY"],
+        "instruments": [{"symbol": "BTC-USD", "names": {"alpaca": "BTC/USD"}} if crypto else "SPY"],
         "datafeed": {"name": "alpaca", "interval": "1m", "options": {"alpaca": {**both, **streams}}},
         "broker": {
             "name": "alpaca",
@@ -112,12 +129,14 @@ def wait(true: Callable[[], bool], what: str) -> None:
 
 
 def has_seen(journal: Path, slices: int) -> bool:
-    """Whether the run has decided about so many, those of its warm-up included, and its orders have ended:
-    one that is a minute old is too old to be sent."""
+    """Whether the run has decided about so many, those of its warm-up included, and its orders are at the
+    venue: one that is a minute old is too old to be sent."""
     if not journal.exists():
         return False
     reader = JournalReader(journal)
-    return sum(1 for _ in reader.tape("slice")) >= slices and not any(one.is_open for one in reader.orders())
+    return sum(1 for _ in reader.tape("slice")) >= slices and not any(
+        one.is_open and one.broker_order_id is None for one in reader.orders()
+    )
 
 
 def trade(venue: Venue, journal: Path, problems: list[BaseException]) -> None:
@@ -126,7 +145,7 @@ def trade(venue: Venue, journal: Path, problems: list[BaseException]) -> None:
         for number in range(WARMUP, len(PRICES)):
             wait(partial(has_seen, journal, number), f"slice {number}")
             venue.clock.advance(60.0)
-            venue.do(venue.sandbox.play(minute(number)))
+            venue.do(venue.sandbox.play(minute(number, venue.symbol)))
         wait(lambda: len(venue.sandbox.truth().executions) == 2, "the second fill")
     except BaseException as error:
         problems.append(error)
@@ -164,3 +183,44 @@ def test_config_with_alpaca_trades_until_it_is_stopped(
     assert (ended["outcome"], ended["orders"], ended["fills"]) == ("stopped", 2, 2)
     assert Decimal(repr(ended["cash"])) == truth.balances["USD"]
     assert not any(truth.positions.values())
+
+
+@pytest.mark.parametrize("strategy", ["my_strategies:SmaCross", "resting:Resting"])
+def test_crypto_is_bought_held_and_sold_with_its_fees_in_the_books(
+    strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alpaca takes coins of what is bought, at the rate of a taker or of a maker: what is held is what the
+    books have, so that nothing halts, all of it is sold, and cash agrees to the cent."""
+    venue = Venue("BTC/USD")
+    problems: list[BaseException] = []
+    (tmp_path / "resting.py").write_text(RESTING, encoding="utf-8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(LiveRunner, "from_config", partial(LiveRunner.from_config, clock=venue.clock))
+    with venue.up():
+        given = venue.sandbox.options()
+        monkeypatch.setenv("APCA_KEY", given["key"])
+        monkeypatch.setenv("APCA_SECRET", given["secret"])
+        path, journal = config(venue, tmp_path, "paper"), tmp_path / "run.db"
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if strategy.startswith("resting"):
+            document["strategy"] = {"class": strategy}
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        driver = threading.Thread(target=trade, args=(venue, journal, problems))
+        driver.start()
+        with pytest.raises(SystemExit):
+            main(["run", str(path), "--summary", str(tmp_path / "summary.json")])
+        driver.join()
+        truth = venue.sandbox.truth()
+    assert problems == []
+    ended = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["summary"]
+    assert (ended["outcome"], ended["fills"]) == ("stopped", 2)
+    assert "trading is ACTIVE" in capsys.readouterr().out
+    codes = {entry.data["code"] for _, entry in JournalReader(journal).entries("alert")}
+    assert codes.isdisjoint({"position_differs", "cash_differs"}), codes
+    bought, sold = truth.executions
+    rate = Decimal("0.0015") if strategy.startswith("resting") else Decimal("0.0025")
+    assert bought.size - sold.size == round(bought.size * rate, 9) > 0
+    assert Decimal(repr(ended["cash"])) == truth.balances["USD"]
+    assert "BTC" not in truth.balances

@@ -12,8 +12,10 @@ import pytest
 
 from alphaweave.core.clock import ManualClock
 from alphaweave.core.errors import BrokerUnavailable
-from alphaweave.live.broker import FillQuery, FillReport
+from alphaweave.core.money import Money
+from alphaweave.live.broker import FeeReport, FillQuery, FillReport
 from alphaweave_broker_alpaca.activities import Activities
+from alphaweave_broker_alpaca.crypto_fees import CryptoFees
 from alphaweave_broker_alpaca.translator import Translator
 
 NOON = datetime(2026, 10, 8, 16, tzinfo=UTC)
@@ -46,14 +48,23 @@ def flow(**changes: Any) -> dict[str, Any]:
 class Listing:
     """Answers as Alpaca does, and counts what it is asked."""
 
-    def __init__(self, executions: list[dict[str, Any]], flows: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        executions: list[dict[str, Any]],
+        flows: list[dict[str, Any]] | None = None,
+        *,
+        crypto: bool = False,
+    ) -> None:
         self.executions = executions
         self.flows = flows or []
         self.latest: list[dict[str, Any]] = []
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
-        said = Translator(["SPY"], {})
+        clock = ManualClock(NOON)
+        self.told: list[FeeReport] = []
+        fees = CryptoFees({"BTC-USD": "BTC/USD"} if crypto else {}, self.told.append, clock)
+        said = Translator(["SPY", "BTC-USD"], {"BTC-USD": "BTC/USD"}, fees.order)
         said.account = "PA1"
-        self.activities = Activities(said, self.ask, ManualClock(NOON))
+        self.activities = Activities(said, self.ask, clock, fees)
 
     async def ask(self, path: str, query: Mapping[str, Any]) -> Any:
         self.asked.append((path, dict(query)))
@@ -202,3 +213,50 @@ def test_a_flow_without_an_amount_is_no_answer() -> None:
     """What is missing is told, not taken for nothing."""
     with pytest.raises(BrokerUnavailable, match="net_amount"):
         Listing([], [flow(net_amount=None)]).report()
+
+
+def bought(number: int, at: datetime, size: str = "1000") -> dict[str, Any]:
+    return execution(
+        number, symbol="BTC/USD", qty=size, cum_qty=size, price="4", transaction_time=at.isoformat()
+    )
+
+
+def fee(number: int, **changes: Any) -> dict[str, Any]:
+    told = {"activity_type": "CFEE", "id": f"20261008000000000::f{number}", "net_amount": "0"}
+    return told | {"symbol": "BTCUSD", "created_at": NOON.isoformat()} | changes
+
+
+def test_fee_in_crypto_is_of_its_execution_and_moves_no_money_besides() -> None:
+    """It is booked with the execution. One that is of none here is money that moved."""
+    sold = execution(
+        2, symbol="BTC/USD", side="sell", price="4", transaction_time=(NOON + timedelta(hours=1)).isoformat()
+    )
+    others = [fee(1, qty="-1.5"), fee(2, symbol=None, net_amount="-0.01"), fee(3, net_amount="-7")]
+    listing = Listing([bought(1, NOON), sold], others, crypto=True)
+    report = listing.report()
+    assert [one.fees for one in report.fills] == [
+        (Money("BTC", Decimal("2.5")),),
+        (Money("USD", Decimal("0.01")),),
+    ]
+    assert [one.fees[0].amount for one in listing.told] == [Decimal("1.5"), Decimal("0.01")]
+    assert [(flow.kind, flow.amount) for flow in report.flows] == [("fee", Money("USD", Decimal(-7)))]
+    assert listing.report().flows == report.flows
+
+
+def test_fee_that_is_told_after_a_restart_is_of_an_execution_before_it() -> None:
+    """The first report looks back that far, and tells of what is new only; those after it do not."""
+    old = bought(1, NOON - timedelta(days=2))
+    listing = Listing([old, bought(2, NOON)], [fee(1, qty="-1.5")], crypto=True)
+    assert [one.executed_at for one in listing.report().fills] == [NOON]
+    assert [one.execution_key for one in listing.told] == [old["id"]]
+    listing.report(cursor=NOON.isoformat())
+    begins = [query["after"] for path, query in listing.asked if path.endswith("/FILL")]
+    assert begins == ["2026-10-04T15:59:59Z", "2026-10-08T15:59:59Z"]
+
+
+def test_without_crypto_nothing_is_looked_back_for() -> None:
+    """It would cost a page for each hundred executions."""
+    listing = Listing([execution(1)])
+    listing.report()
+    begins = [query["after"] for path, query in listing.asked if path.endswith("/FILL")]
+    assert begins == ["2026-10-08T15:59:59Z"]

@@ -165,8 +165,23 @@ def test_a_short_position_is_negative_whatever_the_sign_of_its_quantity() -> Non
             {"symbol": "BTCUSD", "qty": "0.5", "side": "long"},
         ]
         state = said.account_state(account, positions, NOW, complete=True)
-        assert state.positions == {"SPY": Decimal(-5), "BTC-USD": Decimal("0.5")}
+        assert state.positions == {"SPY": Decimal(-5)}
+        assert state.balances["BTC"].total == Decimal("0.5")
         assert state.foreign == ()
+
+
+def test_coins_are_balances_whatever_they_are_paid_with() -> None:
+    """Alpaca lists what a pair buys as a position in dollars; coins of nobody's pair are left alone."""
+    said = Translator(["ETHBTC"], {"ETHBTC": "ETH/BTC"})
+    account = {"account_number": "PA1", "cash": "10.50", "currency": "USD"}
+    positions = [
+        {"symbol": "ETHUSD", "qty": "2", "qty_available": "0.5", "side": "long"},
+        {"symbol": "DOGEUSD", "qty": "7", "side": "long"},
+    ]
+    state = said.account_state(account, positions, NOW, complete=True)
+    eth, btc = state.balances["ETH"], state.balances["BTC"]
+    assert (eth.total, eth.available, eth.locked, btc.total) == (2, Decimal("0.5"), Decimal("1.5"), 0)
+    assert (state.positions, state.foreign) == ({"DOGEUSD": 7}, ("DOGEUSD",))
 
 
 def test_a_position_without_a_quantity_is_no_answer() -> None:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from alphaweave.core.clock import Clock
 from alphaweave.live.broker import FillQuery, FillReport
 from alphaweave_broker_alpaca.answers import answered, mapping_in, mappings_in
-from alphaweave_broker_alpaca.mapping import text_of
+from alphaweave_broker_alpaca.crypto_fees import CryptoFees
+from alphaweave_broker_alpaca.mapping import moment, text_of
 from alphaweave_broker_alpaca.translator import Translator
 
 __all__ = ["Activities"]
@@ -23,6 +24,8 @@ _LIST: Final = 5
 # An activity may be listed a little later than others that came after it; a dividend, days later.
 _OVERLAP: Final = timedelta(minutes=10)
 _FLOW_OVERLAP: Final = timedelta(days=3)
+# A fee in crypto is told so much later, at the most.
+_FEE_DELAY: Final = timedelta(days=1)
 
 
 _Ask = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
@@ -31,9 +34,11 @@ _Ask = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 class Activities:
     """Reads the activities of one account, and learns whose the orders in them are."""
 
-    def __init__(self, said: Translator, ask: _Ask, clock: Clock) -> None:
+    def __init__(self, said: Translator, ask: _Ask, clock: Clock, fees: CryptoFees) -> None:
         """``ask`` makes one request: a path, and what is asked for."""
         self._said = said
+        self._fees = fees
+        self._looked_back = False
         self._ask = ask
         self._clock = clock
 
@@ -48,17 +53,22 @@ class Activities:
             cursor = since if query.cursor is None else datetime.fromisoformat(query.cursor)
             # Before the cursor nothing is new; from there on the answer begins, but never after `since`.
             begin = min(since, cursor)
-            entries = await self._pages("/account/activities/FILL", begin)
+            entries = await self._executions(begin)
             whole = await self._learn(entries)
             fills = [
-                self._said.activity(one, self._clock.now())
+                self._fees.charged(self._said.activity(one, self._clock.now()))
                 for one in entries
                 if self._said.is_known(text_of(one, "order_id"))
             ]
             others = await self._pages(
                 "/account/activities", begin - _FLOW_OVERLAP, category="non_trade_activity"
             )
-            flows = [self._said.flow(one) for one in others if one.get("activity_type") != "FILL"]
+            flows = [
+                self._said.flow(one)
+                for one in others
+                if one.get("activity_type") != "FILL" and not self._fees.posted(one)
+            ]
+            self._fees.forget()
         latest = max((fill.executed_at for fill in fills), default=begin)
         asked = query.symbols or symbols
         return FillReport(
@@ -67,6 +77,21 @@ class Activities:
             max(cursor, latest - _OVERLAP).isoformat(),
             tuple(flow for flow in flows if flow is not None),
         )
+
+    async def _executions(self, begin: datetime) -> list[Mapping[str, Any]]:
+        """Those since then. A fee that is told after a restart may be of an execution before it."""
+        back = self._fees.trades and not self._looked_back
+        entries = await self._pages(
+            "/account/activities/FILL", begin - _FLOW_OVERLAP - _FEE_DELAY if back else begin
+        )
+        if not back:
+            return entries
+        since = [moment(text_of(one, "transaction_time")) >= begin for one in entries]
+        for one, new in zip(entries, since, strict=True):
+            if not new:
+                self._fees.charged(self._said.activity(one, self._clock.now()))
+        self._looked_back = True
+        return [one for one, new in zip(entries, since, strict=True) if new]
 
     async def _pages(self, path: str, after: datetime, **more: str) -> list[Mapping[str, Any]]:
         asked: dict[str, Any] = {

@@ -51,6 +51,7 @@ from alphaweave_broker_alpaca.answers import (
     refuse_unsendable,
 )
 from alphaweave_broker_alpaca.assets import find_assets
+from alphaweave_broker_alpaca.crypto_fees import CryptoFees
 from alphaweave_broker_alpaca.findings import findings
 from alphaweave_broker_alpaca.mapping import (
     cancel_state,
@@ -85,11 +86,14 @@ class AlpacaAdapter:
         self._services = services
         self._clock = services.clock
         self._timer = timer or LoopTimer(services.clock)
-        self._said = Translator(services.symbols, services.names)
-        self._activities = Activities(self._said, partial(self._call, Use.QUERY, "GET"), services.clock)
+        self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
+        pairs = {symbol: services.names.get(symbol, symbol) for symbol in services.symbols}
+        self._fees = CryptoFees(pairs, self._queue.put_nowait, services.clock)
+        self._said = Translator(services.symbols, services.names, self._fees.order)
+        ask = partial(self._call, Use.QUERY, "GET")
+        self._activities = Activities(self._said, ask, services.clock, self._fees)
         self._rules: dict[str, Instrument] = dict(services.instruments)
         self._transport: Transport | None = None
-        self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
         self._taken = False
         self._fills = 0
         self._shorting = False
@@ -179,6 +183,7 @@ class AlpacaAdapter:
             why = ", ".join(blocks) or f"status {account.get('status')}"
             raise AuthenticationFailed(f"account {number} may not trade: {why}", details=details)
         self._said.account = number
+        self._fees.account(account)
         self._shorting = bool(account.get("shorting_enabled"))
 
     async def _open(self) -> TradingLink:
@@ -195,7 +200,7 @@ class AlpacaAdapter:
             return
         for event in events:
             self._fills += isinstance(event, BrokerFill)
-            self._queue.put_nowait(event)
+            self._queue.put_nowait(self._fees.charged(event) if isinstance(event, BrokerFill) else event)
 
     def prepare(
         self,
@@ -226,6 +231,7 @@ class AlpacaAdapter:
             if not self._link.is_up:
                 raise Unsent("the event stream is not connected")
             answer = mapping_in(await self._call(Use.ORDER, "POST", "/orders", body))
+            self._fees.order(answer)
             if len(refs) > 1:
                 bound = self._said.bind_legs(answer, refs)
             else:
@@ -370,7 +376,11 @@ class AlpacaAdapter:
             account = mapping_in(await self._call(Use.QUERY, "GET", "/account"))
             positions = mappings_in(await self._call(Use.QUERY, "GET", "/positions"))
             whole = self._fills == fills
-            return self._said.account_state(account, positions, asked_at, complete=whole)
+            state = self._said.account_state(account, positions, asked_at, complete=whole)
+        self._fees.account(account)
+        if whole:
+            self._fees.held({asset: one.total for asset, one in state.balances.items()})
+        return state
 
     async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
         named = {symbol: self._said.venue_symbol(symbol) for symbol in symbols}

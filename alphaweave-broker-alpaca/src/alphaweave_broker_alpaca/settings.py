@@ -48,7 +48,6 @@ ALPACA_CAPABILITIES: Final = Capabilities(
         "Alpaca holds a buy stop as a stop-limit: 4 % above the stop below $50, 2.5 % from there on.",
         "Alpaca refuses an order that would meet one of the same account on the other side.",
         "Alpaca ends a good-till-cancelled order after 90 days.",
-        "Alpaca keeps its fee of a crypto purchase in coins: less is held than was bought, which halts it.",
     ),
     client_ids=ClientIdRules(max_length=128, unique=ClientIdUniqueness.FOREVER),
     not_found_is_final_after=60.0,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from alphaweave.core.money import ZERO, Money
@@ -32,9 +33,19 @@ class Translator:
         account: Alpaca's number of the account; known after `AlpacaAdapter.connect`.
     """
 
-    def __init__(self, symbols: Sequence[str], names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        names: Mapping[str, str],
+        heard: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
+        """``heard`` takes each order that was told of."""
         self.account = ""
+        self._heard = heard
         self._venue = {symbol: names.get(symbol, symbol) for symbol in symbols}
+        # Coins are positions at Alpaca's, whatever they are paid with; each is a balance here.
+        pairs = [venue.split("/") for venue in self._venue.values() if "/" in venue]
+        self._coins = {f"{coin}USD": coin for pair in pairs for coin in pair if coin != "USD"}
         # Positions of crypto have no slash, its orders have one.
         self._symbol = {venue.replace("/", ""): symbol for symbol, venue in self._venue.items()}
         self._names: dict[str, str] = {}
@@ -83,6 +94,7 @@ class Translator:
 
     def ref(self, order: Mapping[str, Any]) -> OrderRef:
         """The names that an order bears."""
+        self._heard(order)
         broker_id = text_of(order, "id")
         theirs = order.get("client_order_id")
         if broker_id not in self._names and is_ours(theirs):
@@ -209,17 +221,22 @@ class Translator:
     ) -> BrokerAccountState:
         """The account and its positions; fields that Alpaca took away are not asked for."""
         held = {}
+        coins = dict.fromkeys(self._coins.values(), Balance(ZERO))
         for one in positions:
+            symbol = text_of(one, "symbol")
             size = abs(amount(one.get("qty"), "qty"))
-            if size != ZERO:
-                held[self.symbol(text_of(one, "symbol"))] = -size if one.get("side") == "short" else size
+            coin = self._coins.get(symbol.replace("/", ""))
+            if coin is not None:
+                coins[coin] = _balance(size, one.get("qty_available"))
+            elif size != ZERO:
+                held[self.symbol(symbol)] = -size if one.get("side") == "short" else size
         currency = str(account.get("currency") or "USD")
         equity, power = account.get("equity"), account.get("buying_power")
         return BrokerAccountState(
             account_id=text_of(account, "account_number"),
             as_of=as_of,
             base_currency=currency,
-            balances={currency: Balance(amount(account.get("cash"), "cash"))},
+            balances={currency: Balance(amount(account.get("cash"), "cash")), **coins},
             positions=held,
             equity=None if equity is None else amount(equity, "equity"),
             buying_power=None if power is None else amount(power, "buying_power"),
@@ -233,3 +250,10 @@ class Translator:
             or ref.broker_order_id in self._names
             or ref.broker_order_id in self._kin
         )
+
+
+def _balance(total: Decimal, available: Any) -> Balance:
+    if available is None:
+        return Balance(total)
+    free = amount(available, "qty_available")
+    return Balance(total, free, total - free)

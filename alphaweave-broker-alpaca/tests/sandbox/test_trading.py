@@ -252,6 +252,8 @@ def test_crypto_trades_around_the_clock(at_sandbox: Callable[..., None]) -> None
         found = await site.call(client.get_order_by_id, sent.id)
         assert (found.status.value, found.filled_qty) == ("filled", "0.0003")
         asset = await site.call(client.get_asset, "BTC%2FUSD")
-        assert (asset.symbol, asset.min_trade_increment) == ("BTC/USD", 0.0001)
+        assert (asset.symbol, asset.min_trade_increment) == ("BTC/USD", 1e-9)
+        (position,) = await site.call(client.get_all_positions)
+        assert (position.symbol, position.qty) == ("BTCUSD", "0.00029925")
 
     at_sandbox(scenario)

@@ -11,6 +11,7 @@ from attrs import define
 
 from alphaweave.core.money import ZERO, plain
 from alphaweave_broker_alpaca.sandbox.assets import Asset
+from alphaweave_broker_alpaca.sandbox.fees import Charge
 from alphaweave_broker_alpaca.sandbox.orders import stamp
 
 __all__ = ["Account", "Position"]
@@ -100,6 +101,13 @@ class Account:
         position = self.of(asset)
         position.book(change, price)
         self.cash -= change * price
+        return position.qty
+
+    def charge(self, asset: Asset, charge: Charge) -> Decimal:
+        """Take a fee, in coins or in cash; the units held afterwards."""
+        position = self.of(asset)
+        position.qty -= charge.coins
+        self.cash -= charge.cash
         return position.qty
 
     def values(self, price: Callable[[str], Decimal | None]) -> tuple[Decimal, Decimal]:

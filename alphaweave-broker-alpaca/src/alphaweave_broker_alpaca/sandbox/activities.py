@@ -12,6 +12,7 @@ from attrs import frozen
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.money import plain
+from alphaweave_broker_alpaca.sandbox.fees import Charge
 from alphaweave_broker_alpaca.sandbox.hours import NEW_YORK
 from alphaweave_broker_alpaca.sandbox.orders import Execution, stamp
 from alphaweave_broker_alpaca.sandbox.refusals import malformed
@@ -75,6 +76,25 @@ class Activities:
     def units(self, at: int, symbol: str, qty: Decimal) -> None:
         """A position that changed without an execution."""
         self._other(at, "JNLS", {"net_amount": "0", "symbol": symbol, "qty": plain(qty), "price": "0"})
+
+    def charge(self, at: int, charge: Charge) -> None:
+        """The fee of a trade in crypto: of which, it does not say."""
+        made: dict[str, Any] = {
+            "created_at": stamp(at),
+            "currency": "USD",
+            "description": "Coin Pair Transaction Fee (USD)",
+            "net_amount": plain(-charge.cash),
+        }
+        if charge.coins:
+            made |= {
+                "description": "Coin Pair Transaction Fee (Non USD)",
+                "net_amount": "0",
+                "symbol": charge.symbol.replace("/", ""),
+                "qty": plain(-charge.coins),
+                "price": plain(charge.price),
+            }
+        day = from_ns(at).astimezone(NEW_YORK)
+        self._other(at, "CFEE", {"id": f"{day:%Y%m%d}000000000::{uuid4()}", **made})
 
     def page(self, query: Mapping[str, str], kinds: frozenset[str]) -> list[Mapping[str, Any]]:
         """One page: newest first unless ``direction`` says otherwise, after the id in ``page_token``.

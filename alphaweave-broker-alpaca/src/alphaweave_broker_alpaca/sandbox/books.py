@@ -19,6 +19,7 @@ def truth_of(venue: Venue, names: Mapping[str, str]) -> Truth:
     Args:
         names: venue symbol -> config symbol.
     """
+    held = [position for position in venue.account.positions.values() if position.qty]
     return Truth(
         orders=tuple(_order(order, names) for order in venue.orders.values()),
         executions=tuple(
@@ -31,14 +32,16 @@ def truth_of(venue: Venue, names: Mapping[str, str]) -> Truth:
                 size=one.qty,
                 price=one.price,
                 at=from_ns(one.at),
+                fees=one.fees,
             )
             for one in venue.executions
         ),
-        balances={"USD": venue.account.cash},
+        balances={
+            "USD": venue.account.cash,
+            **{one.asset.symbol.partition("/")[0]: one.qty for one in held if one.asset.crypto},
+        },
         positions={
-            names.get(symbol, symbol): position.qty
-            for symbol, position in venue.account.positions.items()
-            if position.qty
+            names.get(one.asset.symbol, one.asset.symbol): one.qty for one in held if not one.asset.crypto
         },
     )
 

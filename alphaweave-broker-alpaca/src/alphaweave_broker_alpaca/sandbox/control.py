@@ -115,6 +115,7 @@ class AlpacaSandbox(VenueControl, FeedControl):
             now=now,
             partial_fills=options.partial_fills,
             seed=options.seed,
+            fee_delay=options.fee_delay,
         )
         self.prices = Prices()
         self._recorder = Recorder(self.clock.now)
@@ -378,8 +379,8 @@ def _assets(own: Sequence[str]) -> dict[str, Asset]:
         stock("NVR", fractionable=False),
         stock("BRK.A", fractionable=False),
         stock("GME", shortable=False),
-        crypto("BTC/USD", least=Decimal("0.0001"), step=Decimal("0.0001"), tick=Decimal(1)),
-        crypto("ETH/USD", least=Decimal("0.001"), step=Decimal("0.001"), tick=Decimal("0.1")),
+        crypto("BTC/USD", least=Decimal("0.0001"), step=Decimal("1e-9"), tick=Decimal(1)),
+        crypto("ETH/USD", least=Decimal("0.001"), step=Decimal("1e-9"), tick=Decimal("0.1")),
     ]
     found = {asset.symbol: asset for asset in usual}
     for symbol in own:

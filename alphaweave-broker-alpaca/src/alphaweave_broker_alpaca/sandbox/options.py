@@ -32,6 +32,7 @@ class SandboxOptions:
         partial_fills: share of executions that are told in two parts, 0 to 1.
         sip: the account's subscription has the feed ``sip``.
         data_connections: how many clients a stock or crypto feed takes at once; 0 is any number.
+        fee_delay: seconds after which the fee of a trade in crypto, taken at once, is told.
         seed: of the random numbers behind ``partial_fills``.
     """
 
@@ -50,4 +51,5 @@ class SandboxOptions:
     partial_fills: float = 0.0
     sip: bool = False
     data_connections: int = 1
+    fee_delay: float = 300.0
     seed: int = 0

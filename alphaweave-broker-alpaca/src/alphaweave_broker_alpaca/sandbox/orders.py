@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from attrs import define, field
 
-from alphaweave.core.money import ZERO, plain
+from alphaweave.core.money import ZERO, Money, plain
 from alphaweave.core.order import OrderRequest, OrderStatus, OrderType, Side, TimeInForce, Trail
 from alphaweave_broker_alpaca.sandbox.assets import Asset
 
@@ -56,6 +56,7 @@ class Order:
     Attributes:
         qty: units; None for an order in dollars, which has ``notional``.
         legs: children of a bracket, OCO or OTO; each knows its ``parent``.
+        rested: it was not executed when it came, and waits in the book.
     """
 
     asset: Asset
@@ -74,6 +75,7 @@ class Order:
     order_class: str = ""
     position_intent: str = "buy_to_open"
     foreign: bool = False
+    rested: bool = False
     id: str = field(factory=lambda: str(uuid4()))
     status: str = "pending_new"
     hwm: Decimal | None = None
@@ -226,6 +228,7 @@ class Execution:
         cumulative, remaining: units of the order filled and left after it.
         status: the order's, after it.
         position: signed units held after it.
+        fees: what was charged.
     """
 
     id: str
@@ -237,6 +240,7 @@ class Execution:
     remaining: Decimal
     status: str
     position: Decimal
+    fees: tuple[Money, ...] = ()
 
 
 def _stamped(ns: int | None) -> str | None:

@@ -10,11 +10,12 @@ from typing import Any
 from uuid import uuid4
 
 from alphaweave.core.clock import from_ns, to_ns
-from alphaweave.core.money import ZERO
+from alphaweave.core.money import ZERO, Money
 from alphaweave.sim.market import BarView
 from alphaweave_broker_alpaca.sandbox.account import Account
 from alphaweave_broker_alpaca.sandbox.activities import Activities
 from alphaweave_broker_alpaca.sandbox.assets import Asset
+from alphaweave_broker_alpaca.sandbox.fees import Charges
 from alphaweave_broker_alpaca.sandbox.funds import check_funds, reserved
 from alphaweave_broker_alpaca.sandbox.hours import Hours
 from alphaweave_broker_alpaca.sandbox.matching import bar_of, tick, touch
@@ -49,6 +50,7 @@ class Venue:
         now: Callable[[], datetime],
         partial_fills: float,
         seed: int,
+        fee_delay: float = 0.0,
     ) -> None:
         self.assets = dict(assets)
         self.account = account
@@ -65,6 +67,7 @@ class Venue:
         self._by_client: dict[str, Order] = {}
         self._partial = partial_fills
         self._rng = Random(seed)
+        self._charges = Charges(fee_delay)
 
     # Time ----------------------------------------------------------------------------------------------
 
@@ -77,6 +80,8 @@ class Venue:
         """Let happen what only time brings about: sessions that begin, orders whose time is over."""
         self.market()
         now = self._now()
+        for charge in self._charges.told_by(to_ns(now)):
+            self.activities.charge(self.stamp(), charge)
         self._open_session(now)
         for order in self.working():
             if order.open and order.expires_at is not None and to_ns(now) >= order.expires_at:
@@ -318,6 +323,7 @@ class Venue:
             self._match(order, tick(price))
         elif order.tif in {"ioc", "fok"}:
             self.end(order, "canceled")
+        order.rested = True
 
     def _match(self, order: Order, bar: BarView, at: datetime | None = None) -> None:
         if not order.open or not order.armed or order.tif == "cls" or not self._in_session(order, at):
@@ -360,6 +366,13 @@ class Venue:
             order.status = "filled" if done else "partially_filled"
         if done:
             order.filled_at = at
+        fees: tuple[Money, ...] = ()
+        position = self.account.book(order.asset, qty * order.sign, price)
+        if order.asset.crypto:
+            maker = order.rested and order.type == "limit"
+            charge = self._charges.charge(order.asset.symbol, order.buy, qty, price, at, maker)
+            position = self.account.charge(order.asset, charge)
+            fees = (charge.fee,)
         execution = Execution(
             id=str(uuid4()),
             order=order,
@@ -369,7 +382,8 @@ class Venue:
             cumulative=order.filled,
             remaining=order.left,
             status="filled" if done else "partially_filled",
-            position=self.account.book(order.asset, qty * order.sign, price),
+            position=position,
+            fees=fees,
         )
         self.executions.append(execution)
         self.activities.fill(execution)
