@@ -294,6 +294,7 @@ def test_every_reason_of_a_denial_is_documented() -> None:
     assert len(reasons) > 15
     assert set(rows_of(text_of("write-a-strategy.md"), "## Denials")) == reasons - {
         "replace_pending",
+        "not_open",
         "not_sent",
         "below_filled",
     }

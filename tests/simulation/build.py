@@ -51,7 +51,8 @@ FINAL_AFTER = 10.0
 OLDEST = 5 * SECOND
 # A day has no more than minutes, and corrections come late in it.
 _ARCHIVE_AFTER = 20.0
-_CAPABILITIES = evolve(SIM_CAPABILITIES, not_found_is_final_after=FINAL_AFTER)
+_BOUNDS = evolve(SIM_CAPABILITIES, not_found_is_final_after=FINAL_AFTER)
+_BOUNDS_NOTHING = evolve(_BOUNDS, replace=frozenset())
 _RISK = RiskSettings(
     max_order_notional=LIMITS.order_value,
     symbols={symbol: SymbolLimits(max_position_quantity=LIMITS.position) for symbol in SYMBOLS},
@@ -191,7 +192,8 @@ class Live:
         captured: dict[str, Any] = capture_live(self._kernel, 50)
         for order in (*captured["orders"], *captured["ended"]):
             # Of orders decided on by several executions in one answer the journal has the time of the last.
-            for name in (order, order["ref"], order["change_ref"] or {}):
+            past = (order["succession"] or {}).get("past", ())
+            for name in (order, order["ref"], order["change_ref"] or {}, *past):
                 name.pop("decided_at", None)
         return json.dumps({"kernel": captured, "risk": self._board.snapshot()}, sort_keys=True, default=str)
 
@@ -202,12 +204,15 @@ def build(
     *,
     seed: int,
     hasty: bool = False,
+    bounds: bool = True,
     raises_at: int = -1,
     foreign: Literal["halt", "adopt"] = "adopt",
 ) -> Live:
     """A core that knows nothing yet."""
     strategy = Busy()
+    capabilities = _BOUNDS if bounds else _BOUNDS_NOTHING
     strategy.seed, strategy.hasty, strategy.raises_at = seed, hasty, raises_at
+    strategy.bounds = bounds
     books = {
         symbol: SymbolBook(instrument, Series(symbol, "10s")) for symbol, instrument in instruments.items()
     }
@@ -216,7 +221,7 @@ def build(
         _RISK,
         books=books,
         ledger=ledger,
-        capabilities=_CAPABILITIES,
+        capabilities=capabilities,
         interval_ns=10 * SECOND,
         compares_clocks=True,
     )
@@ -226,7 +231,7 @@ def build(
         books=books,
         ledger=ledger,
         chain=board,
-        capabilities=_CAPABILITIES,
+        capabilities=capabilities,
     )
     view = LiveBooks(kernel)
     reconciler = Reconciler(

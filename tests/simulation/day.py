@@ -125,6 +125,7 @@ class Day:
             journal,
             seed=self.script.seed,
             hasty=self.script.hasty,
+            bounds=self.script.bounds,
             foreign=self.script.foreign,
             raises_at=raising[0] if raising else -1,
         )

@@ -141,6 +141,7 @@ class Script:
         unique_ids: the broker refuses an order id that was used before; otherwise only while it is open.
         fills_at_once: market orders fill at once, and not at the next open.
         counts: updates of orders say how much is filled; else only executions do.
+        bounds: the broker replaces orders within their total; else they are cancelled for it and placed anew.
         halts: the script names a halt, so that the run need not end ACTIVE.
         hasty: many orders at once, of which one leaves at a time, cancelled and halted while the others wait.
     """
@@ -162,6 +163,7 @@ class Script:
     unique_ids: bool
     fills_at_once: bool
     counts: bool
+    bounds: bool
     halts: bool
     hasty: bool
     fates: Random = field(eq=False, repr=False)
@@ -260,6 +262,7 @@ def draw(seed: int) -> Script:
         unique_ids=random.random() < 0.5,
         fills_at_once=random.random() < 0.5,
         counts=random.random() < 0.7,
+        bounds=Random(f"bounds {seed}").random() < 0.5,
         halts=halts,
         hasty=seed % _HASTY == _HASTY // 2,
         fates=Random(f"fates {seed}"),

@@ -12,6 +12,8 @@ from alphaweave.strategy.strategy import Strategy
 
 __all__ = ["Busy"]
 
+_ACTS = ("market", "ioc", "limit", "limit", "stop", "bracket", "oco", "cancel", "replace", "target")
+
 
 class Busy(Strategy):
     """Orders of every kind, cancels and replacements, drawn from the seed and the slice's number.
@@ -21,6 +23,7 @@ class Busy(Strategy):
 
     seed = 0
     hasty = False
+    bounds = True
     raises_at = -1
 
     def init(self) -> None:
@@ -65,9 +68,7 @@ class Busy(Strategy):
         size = random.choice((-1, 1)) * random.randrange(1, 60)
         price = self.close(symbol)
         near = round(price * (1 - 0.003 * (1 if size > 0 else -1)), 2)
-        act = random.choice(
-            ("market", "ioc", "limit", "limit", "stop", "bracket", "oco", "cancel", "replace", "target")
-        )
+        act = random.choice(_ACTS if self.bounds else (*_ACTS, "replace", "replace", "replace"))
         self.ordered += 1
         if act == "market":
             self.order_market(symbol, size)

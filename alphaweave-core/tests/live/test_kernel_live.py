@@ -22,7 +22,13 @@ from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.effects import ReplaceOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.kernel import Kernel, KernelSettings
 from alphaweave.live.kernel_live import LiveKernel
-from alphaweave.live.kernel_live_state import capture_live, intent_documents, readmit, restore_live
+from alphaweave.live.kernel_live_state import (
+    capture_live,
+    change_again,
+    intent_documents,
+    readmit,
+    restore_live,
+)
 from alphaweave.live.kernel_state import capture_kernel
 from alphaweave.live.ledger import Ledger
 from alphaweave.live.ledger_archive import ArchivedItem, LedgerArchive
@@ -217,7 +223,9 @@ def test_the_past_gives_the_same_books_without_the_strategy(seed: int) -> None:
         assert not again.effects
         effects = taken(run)
         documents = [made for effect in effects for made in intent_documents(run, effect)]
-        readmit(again, [(*made[:4], run.now, made[4].wire) for made in documents])
+        intents = [(*made[:4], run.now, made[4].wire) for made in documents]
+        readmit(again, intents)
+        change_again(again, intents, {})
         again.effects.clear()
         for name, text in run.texts.items():
             again.order_of(name).text = text

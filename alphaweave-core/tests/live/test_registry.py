@@ -451,16 +451,17 @@ def test_newer_api_level_is_refused(site: Site) -> None:
     )
 
 
-def test_unknown_name_says_what_to_install(site: Site) -> None:
+def test_unknown_name_says_what_to_install(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """For names known to be published; what is installed is listed."""
+    published = {"zebra": "alphaweave-broker-zebra"}
+    shelves = {"broker": published, "datafeed": published, "risk_rule": {}}
+    monkeypatch.setattr("alphaweave.live.registry._PUBLISHED", shelves)
     site.broker(GOOD)
     listed = ", ".join(sorted(Registry().installed("broker")))
-    assert refusal(UnknownAdapter, "binance") == (
-        f"no broker named 'binance'; installed: {listed}. Try: pip install alphaweave-broker-binance"
+    assert refusal(UnknownAdapter, "zebra") == (
+        f"no broker named 'zebra'; installed: {listed}. Try: pip install alphaweave-broker-zebra"
     )
-    assert refusal(UnknownAdapter, "binance", "datafeed").endswith(
-        " Try: pip install alphaweave-broker-binance"
-    )
+    assert refusal(UnknownAdapter, "zebra", "datafeed").endswith(" Try: pip install alphaweave-broker-zebra")
     assert "pip install" not in refusal(UnknownAdapter, "paper", "risk_rule")
 
 
@@ -483,10 +484,12 @@ def test_unknown_name_suggests_a_near_one(site: Site, name: str, suggestion: str
     assert "acme" in caught.value.installed
 
 
-def test_unknown_name_may_be_of_another_kind(site: Site) -> None:
+def test_unknown_name_may_be_of_another_kind(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kind it is installed as is named, and where to get the one that was wanted."""
+    shelves = {"broker": {"zebra": "alphaweave-broker-zebra"}}
+    monkeypatch.setattr("alphaweave.live.registry._PUBLISHED", shelves)
     site.install("alphaweave-broker-ibkr", points={"datafeed": {"ibkr": "ibkr_plugin"}})
-    site.install("acme-prices", points={"datafeed": {"binance": "acme_plugin"}})
+    site.install("acme-prices", points={"datafeed": {"zebra": "acme_plugin"}})
     registry = Registry()
     listed = ", ".join(sorted(registry.installed("broker"))) or "none"
     with pytest.raises(UnknownAdapter) as caught:
@@ -495,8 +498,8 @@ def test_unknown_name_may_be_of_another_kind(site: Site) -> None:
         f"'ibkr' is installed as a datafeed, not a broker; installed brokers: {listed}."
     )
     assert caught.value.other_kind == "datafeed"
-    assert refusal(UnknownAdapter, "binance").endswith(
-        f"installed brokers: {listed}. Try: pip install alphaweave-broker-binance"
+    assert refusal(UnknownAdapter, "zebra").endswith(
+        f"installed brokers: {listed}. Try: pip install alphaweave-broker-zebra"
     )
 
 

@@ -26,6 +26,7 @@ from alphaweave.live.reports import (
     OrderUpdate,
     PositionChange,
 )
+from alphaweave.live.succession import recount
 from alphaweave.monitoring.monitor import Alert
 
 __all__ = ["Bookkeeper"]
@@ -103,6 +104,10 @@ class Bookkeeper:
         before = order.status
         if order.change_ref is not None:
             order.adopt_change(fill.client_order_id)  # what trades has been accepted
+        if order.succession is not None and recount(order, fill.client_order_id, fill.size):
+            text = f"a version that was over filled {fill.size} more, and the one that works is not smaller"
+            name = f"{order.symbol}: order {order.id}"
+            self.alert("error", "overfill", f"{name}: {text}; it may come to {order.quantity}", order.symbol)
         order.fill(fill.size, fill.price)
         quantity = order.quantity
         if before.terminal or (quantity is not None and order.filled > quantity):
@@ -134,10 +139,7 @@ class Bookkeeper:
         elif client_id != order.ref.client_order_id:
             return  # an earlier version, long replaced
         elif status.terminal:
-            if status is OrderStatus.REJECTED:
-                text = f"{order.symbol}: {update.reason or 'rejected'}: {update.text}".rstrip(": ")
-                self.alert("warning", "order_rejected", text, order.symbol)
-            order.end(status, update.reason, update.text, update.cumulative)
+            self._on_end(order, update)
         elif status is OrderStatus.UNKNOWN:
             order.doubt()
         else:
@@ -292,6 +294,8 @@ class Bookkeeper:
         ended = False
         if order is not None and old is not None:
             before = order.status
+            if order.succession is not None:
+                recount(order, fill.client_order_id, size - old.size)
             order.fill(-old.size, old.price)
             if size:
                 order.fill(size, fill.price)
@@ -317,6 +321,17 @@ class Bookkeeper:
         if before.terminal and before is not OrderStatus.FILLED:
             text = f"{name} was {before.value} and filled all the same; it is booked"
             self.alert("warning", "fill_after_end", text, order.symbol)
+
+    def _on_end(self, order: Order, update: OrderUpdate) -> None:
+        status = update.status
+        if status is OrderStatus.REJECTED:
+            text = f"{order.symbol}: {update.reason or 'rejected'}: {update.text}".rstrip(": ")
+            self.alert("warning", "order_rejected", text, order.symbol)
+        if order.retiring and status is OrderStatus.CANCELLED and update.cumulative is None:
+            # How much was filled decides how much its next version asks for: that has to be looked up.
+            order.doubt()
+        else:
+            order.end(status, update.reason, update.text, update.cumulative)
 
     def _on_new_version(self, order: Order, update: OrderUpdate) -> None:
         if update.status is OrderStatus.REJECTED:

@@ -12,6 +12,7 @@ from alphaweave.core.money import ZERO, Number, decimal_of
 from alphaweave.core.order import (
     OrderChange,
     OrderGroup,
+    OrderRef,
     OrderRequest,
     OrderType,
     TimeInForce,
@@ -31,6 +32,7 @@ from alphaweave.live.rounding import (
     units_on_grid,
     whole_where_needed,
 )
+from alphaweave.live.succession import left_after
 from alphaweave.strategy.events import GroupHandle, OrderHandle
 
 __all__ = ["TradingDesk"]
@@ -94,7 +96,9 @@ class TradingDesk(OrderEntry):
             self._kernel.withdraw(order, "withdrawn")
             return
         self._kernel.effects.append(CancelOrder(order.ref))
-        if order.change_ref is not None:
+        if order.retiring:
+            self._kernel.revoke(order)
+        elif order.change_ref is not None:
             # Which of the two works is not known, and neither shall.
             self._kernel.effects.append(CancelOrder(order.change_ref))
 
@@ -132,25 +136,51 @@ class TradingDesk(OrderEntry):
                 limit_price=limit_on_grid(instrument, limit_price, order.side, adjustments),
                 stop_price=stop_on_grid(instrument, stop_price, order.side, adjustments),
             )
+            follows = self._succession(order, change)
             self._check_replacement(order, change)
             version = order.version + 1
             new_ref = self._named(order.book, kernel.replacement_id(order.id, version))
             if kernel.settings.prepare is not None:
-                (new_ref,) = prepared(kernel.settings.prepare, change, (new_ref,), order.ref)
+                if follows is not None:
+                    # What the adapter cannot express is refused while the order still works.
+                    prepared(kernel.settings.prepare, follows, (new_ref,))
+                else:
+                    (new_ref,) = prepared(kernel.settings.prepare, change, (new_ref,), order.ref)
         except Refused as refusal:
             order.text = refusal.text
             return False
         except (*UNUSABLE, Unsupported) as error:
             order.text = complaint(error)
             return False
+        order.adjustments += tuple(adjustments)
+        if follows is not None:
+            kernel.retire(order, change, new_ref)
+            return True
         order.version = version
         order.change = change
         order.change_ref = new_ref
-        order.adjustments += tuple(adjustments)
         kernel.orders[new_ref.client_order_id] = order
         kernel.effects.append(ReplaceOrder(order.ref, new_ref, change))
         order.reserve()
         return True
+
+    def next_version(self, order: Order, request: OrderRequest) -> OrderRef:
+        """The names of the next version of an order that was cancelled for it.
+
+        Args:
+            request: what it asks for.
+
+        Raises:
+            Refused: it may not be placed now, or the adapter cannot express it.
+        """
+        self._may_trade()
+        change, new_ref = order.change, order.change_ref
+        assert change is not None
+        assert new_ref is not None
+        self._check_replacement(order, change)
+        if self._kernel.settings.prepare is not None:
+            (new_ref,) = prepared(self._kernel.settings.prepare, request, (new_ref,))
+        return new_ref
 
     # Within.
 
@@ -180,16 +210,38 @@ class TradingDesk(OrderEntry):
         handles = [OrderHandle(order, self) for order in orders]
         return GroupHandle(handles[0] if entry else None, handles[-2], handles[-1])
 
+    def _succession(self, order: Order, change: OrderChange) -> OrderRequest | None:
+        """What the next version would ask for where the order has to be cancelled for it; None: the broker
+        can replace these fields.
+
+        Raises:
+            Refused: neither is possible.
+        """
+        capabilities = self._kernel.capabilities
+        refusal = check_change(capabilities, order.symbol, change)
+        if refusal is None and order.succession is None:
+            return None
+        what = "this broker cannot replace this" if refusal is None else refusal.text
+        if order.group is not None:
+            why = "the legs of a group end together; cancel it, and place another"
+            raise Refused("unsupported", f"{what}, and {why}")
+        request = left_after(order.request, change, order.filled)
+        if request is None or request.trail is not None:
+            why = "an order in money has no total" if request is None else "a new trail would begin anew"
+            raise Refused("unsupported", f"{what}, and {why}; cancel it, and place another")
+        if order.ending is not None:
+            raise Refused("not_open", "the order is over; the last of its fills are on their way")
+        refused = check_request(capabilities, order.book.instrument, request)
+        if refused is not None:
+            raise Refused("unsupported", refused.text)
+        return request
+
     def _check_replacement(self, order: Order, change: OrderChange) -> None:
         """What the new version could add is judged like an order of its own.
 
         Raises:
             Refused: the risk chain denies it.
-            Unsupported: the broker cannot replace these fields.
         """
-        refusal = check_change(self._kernel.capabilities, order.symbol, change)
-        if refusal is not None:
-            raise refusal
         left = (change.quantity or order.quantity or ZERO) - order.filled
         old = order.request
         request = OrderRequest(

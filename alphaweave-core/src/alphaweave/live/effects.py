@@ -21,6 +21,7 @@ __all__ = [
     "Note",
     "Prepare",
     "ReplaceOrder",
+    "RetireOrder",
     "SubmitGroup",
     "SubmitOrder",
     "prepared",
@@ -48,6 +49,15 @@ class CancelOrder:
 
 @frozen
 class ReplaceOrder:
+    ref: OrderRef
+    new_ref: OrderRef
+    change: OrderChange
+
+
+@frozen
+class RetireOrder:
+    """Cancel an order so that its next version can be placed; see `alphaweave.live.succession`."""
+
     ref: OrderRef
     new_ref: OrderRef
     change: OrderChange
@@ -82,7 +92,7 @@ def prepared(
     )
 
 
-Effect = SubmitOrder | SubmitGroup | CancelOrder | ReplaceOrder | ExpressOrder
+Effect = SubmitOrder | SubmitGroup | CancelOrder | ReplaceOrder | RetireOrder | ExpressOrder
 """An `ExpressOrder` is a submit too; only a kernel with a straight way has one among its effects."""
 
 

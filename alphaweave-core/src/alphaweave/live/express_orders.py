@@ -93,6 +93,7 @@ class ExpressOrder(Order):
         self.ending = None
         self.change = None
         self.change_ref = None
+        self.succession = None
         self.reserved = ZERO
         self.intends = True
         self.handed_over = False

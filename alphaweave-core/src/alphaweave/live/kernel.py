@@ -20,18 +20,19 @@ from attrs import frozen
 
 from alphaweave.core.errors import StrategyError
 from alphaweave.core.ids import ClientIds
-from alphaweave.core.order import OrderStatus
+from alphaweave.core.order import OrderChange, OrderRef, OrderStatus
 from alphaweave.data.series import Cursor
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.bookkeeper import Bookkeeper
 from alphaweave.live.desk import TradingDesk
-from alphaweave.live.effects import Effect, Prepare, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.effects import Effect, Prepare, ReplaceOrder, RetireOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.express_orders import ExpressOrder
 from alphaweave.live.lane import Lane
 from alphaweave.live.ledger import Booking, Ledger
 from alphaweave.live.orders import Order, SymbolBook
 from alphaweave.live.reports import BrokerFill
 from alphaweave.live.risk import RiskChain
+from alphaweave.live.succession import retire
 from alphaweave.strategy.events import Fill, OrderEvent, OrderHandle
 from alphaweave.strategy.strategy import Strategy
 
@@ -90,6 +91,7 @@ class Kernel(Bookkeeper):
         express: where a replay has market orders go the straight way; None: everywhere else.
         trigger: what names the orders of this decision; None means the slice.
         decided: the orders of this decision.
+        retiring: orders that are being cancelled for their next version, by id.
         hears_fills, hears_orders: whether the strategy has a callback for them.
     """
 
@@ -129,6 +131,7 @@ class Kernel(Bookkeeper):
         self._number = 0
         self._numbered = -1
         self.decided: list[Order] = []
+        self.retiring: dict[str, Order] = {}
         kind = type(strategy)
         self.hears_fills = kind.on_fill is not Strategy.on_fill
         self.hears_orders = kind.on_order is not Strategy.on_order
@@ -275,6 +278,32 @@ class Kernel(Bookkeeper):
                 self.register(effect)
                 self.effects[position] = SubmitOrder(effect.ref, effect.request)
 
+    def instant(self) -> int:
+        """When what is decided now is decided, epoch nanoseconds."""
+        return self.now
+
+    def retire(self, order: Order, change: OrderChange, new_ref: OrderRef) -> None:
+        """Cancel an order so that its next version can be placed."""
+        retire(order, change, new_ref, self.instant())
+        self.retiring[order.id] = order
+        self.orders[new_ref.client_order_id] = order
+        self.effects.append(RetireOrder(order.ref, new_ref, change))
+        order.reserve()
+
+    def revoke(self, order: Order) -> None:
+        """An order that is being cancelled for its next version shall have none."""
+        if order.succession is not None:
+            order.succession.revoked = True
+
+    def refuse_next(self, order: Order, text: str) -> None:
+        """An order that was to be replaced is over, and ends as it ended."""
+        order.drop_change(text)
+        order.text = text
+        if order.status is OrderStatus.CANCELLED:
+            order.reason = order.reason or "replacement_refused"
+        name = f"{order.symbol}: order {order.id}"
+        self.alert("warning", "replace_rejected", f"{name} was not replaced: {text}", order.symbol)
+
     def withdraw(self, order: Order, reason: str) -> None:
         """Take back an order whose intent has not left the kernel; nothing is sent."""
         group = order.group
@@ -334,9 +363,9 @@ class Kernel(Bookkeeper):
                 self.withdraw(order, "callback_failed")
         self.decided.clear()
         for effect in self.effects[mark:]:
-            if isinstance(effect, ReplaceOrder):
+            if isinstance(effect, ReplaceOrder | RetireOrder):
                 order = self.orders.pop(effect.new_ref.client_order_id)
-                order.drop_change("callback_failed")
+                order.drop_change("callback_failed", asked=False)
                 order.reserve()
         del self.effects[mark:]
         self.trigger = None

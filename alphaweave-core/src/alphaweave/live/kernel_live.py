@@ -13,16 +13,22 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import define, frozen
 
 from alphaweave.core.clock import from_ns, to_ns
 from alphaweave.core.errors import DataError, InvariantViolation, StrategyError
 from alphaweave.core.market import Bar
-from alphaweave.core.money import Number
-from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
+from alphaweave.core.order import (
+    OrderChange,
+    OrderRef,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Side,
+)
 from alphaweave.live.datafeed import FeedGap
-from alphaweave.live.desk import TradingDesk
-from alphaweave.live.effects import ReplaceOrder, SubmitGroup, SubmitOrder, prepared
+from alphaweave.live.desk_live import LiveDesk
+from alphaweave.live.effects import ReplaceOrder, RetireOrder, SubmitGroup, SubmitOrder, prepared
 from alphaweave.live.kernel import Kernel
 from alphaweave.live.ledger import Booking
 from alphaweave.live.orders import Order, SymbolBook
@@ -31,10 +37,11 @@ from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrect
 from alphaweave.live.risk import RiskChain
 from alphaweave.live.rounding import Refused, whole_where_needed
 from alphaweave.live.slices import Slice
+from alphaweave.live.succession import called
 from alphaweave.monitoring.monitor import Alert
-from alphaweave.strategy.events import Gap, OrderHandle
+from alphaweave.strategy.events import Gap
 
-__all__ = ["Fact", "LiveDesk", "LiveKernel"]
+__all__ = ["Fact", "LiveKernel", "Retirement"]
 
 _MARKET: Final = OrderType.MARKET
 
@@ -60,49 +67,17 @@ class Fact:
     revision: int = 0
 
 
-class LiveDesk(TradingDesk):
-    """A desk that the run can shut."""
+@define
+class Retirement:
+    """An order was to be cancelled so that its next version can be placed, or is to have none after all.
 
-    _kernel: LiveKernel
+    Attributes:
+        change, new_ref: of the next version; None where it was decided on before.
+    """
 
-    def place_market(
-        self,
-        symbol: str | None,
-        size: Number | None = None,
-        *,
-        value: Number | None = None,
-        tif: TimeInForce | str | None = None,
-        reduce_only: bool = False,
-    ) -> OrderHandle:
-        return self.place(symbol, size, _MARKET, tif, value=value, reduce_only=reduce_only)
-
-    def place_target(
-        self, symbol: str | None, target: float | Decimal, tif: TimeInForce | str | None = None
-    ) -> OrderHandle:
-        refusal = self._kernel.refusal
-        if refusal is not None:
-            return self._deny(self._book(symbol), _MARKET, refusal.reason, refusal.text)
-        return super().place_target(symbol, target, tif)
-
-    def replace(
-        self, order_id: str, size: Number | None, limit_price: Number | None, stop_price: Number | None
-    ) -> bool:
-        done = super().replace(order_id, size, limit_price, stop_price)
-        order = self._kernel.orders.get(order_id)
-        if not done and order is not None:
-            # All that is left of a request that was refused here: a restart has to know of it.
-            self._kernel.texts[order.id] = order.text
-        return done
-
-    def usual(self, book: SymbolBook) -> TimeInForce:
-        """What a market order of a symbol gets that names no time in force."""
-        return book.market_tif or self._market_tif(book)
-
-    def _may_trade(self) -> None:
-        super()._may_trade()
-        refusal = self._kernel.refusal
-        if refusal is not None:
-            raise Refused(refusal.reason, refusal.text)
+    change: OrderChange | None = None
+    new_ref: OrderRef | None = None
+    revoked: bool = False
 
 
 class LiveKernel(Kernel):
@@ -118,6 +93,8 @@ class LiveKernel(Kernel):
         own: ids of orders that the engine placed.
         flows: keys of the cash flows that are booked.
         texts: what refused replacements left on their orders, by order id; the core takes and clears it.
+        retirements: what this input made of orders that are cancelled for a next version, by id; the core
+            takes and clears it.
     """
 
     desk: LiveDesk
@@ -134,6 +111,7 @@ class LiveKernel(Kernel):
         self.own: set[str] = set()
         self.flows: set[str] = set()
         self.texts: dict[str, str] = {}
+        self.retirements: dict[str, Retirement] = {}
         self.desk = LiveDesk(self)
         for book in self.books.values():
             # What history gave before the run is known.
@@ -292,27 +270,52 @@ class LiveKernel(Kernel):
             if isinstance(effect, SubmitOrder | SubmitGroup):
                 ref = effect.ref if isinstance(effect, SubmitOrder) else effect.refs[0]
                 order = self.orders.get(ref.client_order_id)
-                if order is not None and not order.status.terminal:
+                if order is not None and not order.status.terminal and order.id == ref.client_order_id:
                     self.withdraw(order, "callback_failed")
-            elif isinstance(effect, ReplaceOrder):
+            elif isinstance(effect, ReplaceOrder | RetireOrder):
                 order = self.orders.pop(effect.new_ref.client_order_id, None)
                 if order is not None:
                     order.version -= 1
-                    order.drop_change(order.text)
+                    order.drop_change(order.text, asked=False)
                     order.reserve()
-        self.effects.clear()
+                    self.retirements.pop(order.id, None)
+        # The next version of an order was decided on before; what failed may still shut the gate before it.
+        self.effects[:] = [
+            effect
+            for effect in self.effects
+            if isinstance(effect, SubmitOrder)
+            and self.orders[effect.ref.client_order_id].id != effect.ref.client_order_id
+        ]
 
     # What differs from a replay.
 
     def _failed(self, callback: str, error: BaseException, mark: int) -> StrategyError:
         # A replacement that is dropped was never made: neither its number nor a word of it stays.
-        replaced = [effect for effect in self.effects[mark:] if isinstance(effect, ReplaceOrder)]
+        replaced = [
+            effect for effect in self.effects[mark:] if isinstance(effect, ReplaceOrder | RetireOrder)
+        ]
         orders = [(order, order.text) for each in replaced if (order := self._named_by(each)) is not None]
         failure = super()._failed(callback, error, mark)
         for order, text in orders:
             order.version -= 1
             order.text = text
+            self.retirements.pop(order.id, None)
         return failure
+
+    def instant(self) -> int:
+        return self.at or self.now
+
+    def retire(self, order: Order, change: OrderChange, new_ref: OrderRef) -> None:
+        super().retire(order, change, new_ref)
+        self.retirements[order.id] = Retirement(change, new_ref)
+
+    def revoke(self, order: Order) -> None:
+        super().revoke(order)
+        self.retirements.setdefault(order.id, Retirement()).revoked = True
+
+    def refuse_next(self, order: Order, text: str) -> None:
+        super().refuse_next(order, text)
+        self.texts[order.id] = text
 
     def next_id(self) -> str:
         # A feed may tell of one gap twice; the orders of the second time are not those of the first.
@@ -349,10 +352,10 @@ class LiveKernel(Kernel):
             return None
         book = self.books.get(symbol)
         for order in () if book is None else tuple(book.orders.values()):
-            if order.ref.broker_order_id == broker_order_id:
+            if called(order, broker_order_id):
                 return order
         for order in reversed(self.ended.values()):
-            if order.ref.broker_order_id == broker_order_id and order.symbol == symbol:
+            if order.symbol == symbol and called(order, broker_order_id):
                 return order
         return None
 
@@ -361,12 +364,13 @@ class LiveKernel(Kernel):
         book = self.books.get(symbol)
         waiting = (OrderStatus.PENDING, OrderStatus.UNKNOWN)
         return book is not None and any(
-            order.status in waiting or order.change is not None for order in book.orders.values()
+            order.status in waiting or (order.change is not None and not order.retiring)
+            for order in book.orders.values()
         )
 
     # Within.
 
-    def _named_by(self, effect: ReplaceOrder) -> Order | None:
+    def _named_by(self, effect: ReplaceOrder | RetireOrder) -> Order | None:
         return self.orders.get(effect.new_ref.client_order_id)
 
     def _call(self, name: str, callback: Callable[..., None], *arguments: Any) -> None:

@@ -15,7 +15,14 @@ from alphaweave.core.errors import StateCorrupt
 from alphaweave.core.order import GroupKind, OrderRef
 from alphaweave.live.effects import CancelOrder, Effect, ReplaceOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.kernel_live import LiveKernel
-from alphaweave.live.kernel_state import capture_kernel, order_from_state, order_to_state, restore_kernel
+from alphaweave.live.kernel_state import (
+    capture_kernel,
+    order_from_state,
+    order_to_state,
+    ref_from_state,
+    ref_to_state,
+    restore_kernel,
+)
 from alphaweave.live.order_codec import (
     change_from_state,
     change_to_state,
@@ -24,8 +31,16 @@ from alphaweave.live.order_codec import (
 )
 from alphaweave.live.orders import Group, Order
 
-__all__ = ["capture_live", "intent_documents", "readmit", "restore_live"]
+__all__ = [
+    "capture_live",
+    "change_again",
+    "intent_documents",
+    "readmit",
+    "restore_live",
+    "retirement_documents",
+]
 
+_Intended = tuple[str, str, str, Mapping[str, Any], int, Mapping[str, str]]
 _COLUMNS = ("start", "end", "open", "high", "low", "close", "volume")
 
 
@@ -96,8 +111,12 @@ def intent_documents(
         TypeError: it is of no kind that a live run has.
     """
     if isinstance(effect, SubmitOrder):
-        order = kernel.orders[effect.ref.client_order_id]
-        return [(order.id, order.id, "submit", _submit(kernel, order), effect.ref)]
+        name = effect.ref.client_order_id
+        order = kernel.orders[name]
+        document = _submit(kernel, order)
+        if name != order.id:
+            document["request"] = request_to_state(effect.request)
+        return [(name, order.id, "submit", document, effect.ref)]
     if isinstance(effect, SubmitGroup):
         legs = [kernel.orders[ref.client_order_id] for ref in effect.refs]
         ids = [leg.id for leg in legs]
@@ -124,11 +143,8 @@ def intent_documents(
     raise TypeError(f"a {type(effect).__qualname__} is no effect of a live run")
 
 
-def readmit(
-    kernel: LiveKernel,
-    intents: Sequence[tuple[str, str, str, Mapping[str, Any], int, Mapping[str, str]]],
-) -> None:
-    """Take up the orders and replacements that a decision intended, as it did when it was made.
+def readmit(kernel: LiveKernel, intents: Sequence[_Intended]) -> None:
+    """Take up the orders that a decision intended, as it did when it was made.
 
     Args:
         kernel: as it was when the decision's input had been entered in the books.
@@ -136,16 +152,8 @@ def readmit(
     """
     legs: list[Order] = []
     for client_id, order_id, kind, document, decided_at, wire in intents:
-        if kind == "replace":
-            order = kernel.orders[order_id]
-            order.version += 1
-            order.change = change_from_state(document["change"])
-            order.change_ref = _ref(client_id, order.symbol, decided_at, wire)
-            order.adjustments = tuple(document["adjustments"])
-            kernel.orders[client_id] = order
-            order.reserve()
-            continue
-        if kind not in {"submit", "group"}:
+        # The next version of an order was placed when the end of the one before was entered.
+        if kind not in {"submit", "group"} or (kind == "submit" and client_id != order_id):
             continue
         request = request_from_state(document["request"])
         ref = _ref(client_id, request.symbol, decided_at, wire)
@@ -171,6 +179,46 @@ def readmit(
                 kernel.admit(leg)
             legs = []
     kernel.decided.clear()
+
+
+def retirement_documents(kernel: LiveKernel) -> dict[str, dict[str, Any]]:
+    """The orders that are to be cancelled for a next version, or to have none after all, by id."""
+    documents: dict[str, dict[str, Any]] = {}
+    for name, retirement in kernel.retirements.items():
+        document: dict[str, Any] = {"revoked": retirement.revoked}
+        if retirement.change is not None and retirement.new_ref is not None:
+            document["change"] = change_to_state(retirement.change)
+            document["new_ref"] = ref_to_state(retirement.new_ref)
+            document["adjustments"] = list(kernel.orders[name].adjustments)
+        documents[name] = document
+    return documents
+
+
+def change_again(
+    kernel: LiveKernel, intents: Sequence[_Intended], retirements: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Take up the replacements that a decision began, as far as their orders are there.
+
+    That is done before its input is entered, and again after: an order that was there before was not over
+    when it was to be replaced, and what is then reported of it must not end it either.
+    """
+    for client_id, order_id, kind, document, decided_at, wire in intents:
+        order = kernel.orders.get(order_id) if kind == "replace" else None
+        if order is not None and order.change is None and client_id not in kernel.orders:
+            order.version += 1
+            order.change = change_from_state(document["change"])
+            order.change_ref = _ref(client_id, order.symbol, decided_at, wire)
+            order.adjustments = tuple(document["adjustments"])
+            kernel.orders[client_id] = order
+            order.reserve()
+    for name, document in retirements.items():
+        order = kernel.orders.get(name)
+        if order is None or order.change is not None or "change" not in document:
+            continue
+        new_ref = ref_from_state(document["new_ref"])
+        if new_ref.client_order_id not in kernel.orders:
+            order.adjustments = tuple(document["adjustments"])
+            kernel.retire(order, change_from_state(document["change"]), new_ref)
 
 
 def _submit(kernel: LiveKernel, order: Order) -> dict[str, Any]:

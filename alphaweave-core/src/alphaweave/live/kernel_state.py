@@ -18,8 +18,16 @@ from alphaweave.live.order_codec import (
     request_to_state,
 )
 from alphaweave.live.orders import Group, Order
+from alphaweave.live.succession import Succession
 
-__all__ = ["capture_kernel", "order_from_state", "order_to_state", "restore_kernel"]
+__all__ = [
+    "capture_kernel",
+    "order_from_state",
+    "order_to_state",
+    "ref_from_state",
+    "ref_to_state",
+    "restore_kernel",
+]
 
 
 def capture_kernel(kernel: Kernel) -> dict[str, Any]:
@@ -107,6 +115,8 @@ def restore_kernel(kernel: Kernel, state: Mapping[str, Any]) -> None:
             # Of the versions in between, fills may still come late.
             for version in range(1, order.version + 1):
                 kernel.orders[kernel.replacement_id(order.id, version)] = order
+            if order.retiring:
+                kernel.retiring[order.id] = order
             order.reserve()
 
 
@@ -114,7 +124,7 @@ def order_to_state(order: Order) -> dict[str, Any]:
     """An order as JSON values, but for its group."""
     return {
         "id": order.id,
-        "ref": _ref(order.ref),
+        "ref": ref_to_state(order.ref),
         "request": request_to_state(order.request),
         "status": order.status.value,
         "filled": str(order.filled),
@@ -130,7 +140,8 @@ def order_to_state(order: Order) -> dict[str, Any]:
         if order.ending is None
         else [order.ending[0].value, order.ending[1], order.ending[2], str(order.ending[3])],
         "change": None if order.change is None else change_to_state(order.change),
-        "change_ref": None if order.change_ref is None else _ref(order.change_ref),
+        "change_ref": None if order.change_ref is None else ref_to_state(order.change_ref),
+        "succession": None if order.succession is None else _succession(order.succession, order.quantity),
     }
 
 
@@ -154,7 +165,7 @@ def order_from_state(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
         reference=entry["reference"],
         adjustments=tuple(entry["adjustments"]),
     )
-    order.ref = _ref_from(entry["ref"])
+    order.ref = ref_from_state(entry["ref"])
     order.status = OrderStatus(entry["status"])
     order.filled = Decimal(entry["filled"])
     order.filled_value = Decimal(entry["filled_value"])
@@ -168,11 +179,30 @@ def order_from_state(kernel: Kernel, entry: Mapping[str, Any]) -> Order:
         order.ending = (OrderStatus(status), reason, text, Decimal(cumulative))
     if entry["change"] is not None:
         order.change = change_from_state(entry["change"])
-        order.change_ref = _ref_from(entry["change_ref"])
+        order.change_ref = ref_from_state(entry["change_ref"])
+    if entry.get("succession") is not None:
+        saved = entry["succession"]
+        order.succession = succession = Succession(saved["decided_at"])
+        succession.past = tuple(ref_from_state(ref) for ref in saved["past"])
+        succession.base = Decimal(saved["base"])
+        succession.revoked = saved["revoked"]
+        if order.quantity is not None:
+            order.quantity = Decimal(saved["quantity"])
     return order
 
 
-def _ref(ref: OrderRef) -> dict[str, Any]:
+def _succession(succession: Succession, quantity: Decimal | None) -> dict[str, Any]:
+    return {
+        "decided_at": succession.decided_at,
+        "past": [ref_to_state(ref) for ref in succession.past],
+        "base": str(succession.base),
+        "revoked": succession.revoked,
+        "quantity": str(quantity),
+    }
+
+
+def ref_to_state(ref: OrderRef) -> dict[str, Any]:
+    """The names of a version as JSON values."""
     return {
         "client_order_id": ref.client_order_id,
         "symbol": ref.symbol,
@@ -182,7 +212,8 @@ def _ref(ref: OrderRef) -> dict[str, Any]:
     }
 
 
-def _ref_from(entry: Mapping[str, Any]) -> OrderRef:
+def ref_from_state(entry: Mapping[str, Any]) -> OrderRef:
+    """The inverse of `ref_to_state`."""
     decided_at = entry["decided_at"]
     return OrderRef(
         entry["client_order_id"],

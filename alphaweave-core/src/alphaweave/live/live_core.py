@@ -42,6 +42,7 @@ from alphaweave.live.live_ports import JournalWriter, ReconcilerPort
 from alphaweave.live.live_recovery import Recovery
 from alphaweave.live.live_scribe import Scribe, Standing, Written
 from alphaweave.live.live_settings import LiveSettings
+from alphaweave.live.live_successors import place_successors
 from alphaweave.live.reconcile_findings import Finding, Passed, StartRefused
 from alphaweave.live.risk_board import RiskBoard
 from alphaweave.live.risk_facts import LinkRestored
@@ -205,6 +206,8 @@ class LiveCore:
         self.kernel.refusal = self.link.refusal(given)
         self.intake.quiet = self.link.upkeep is not None
         failure = self._guarded(lambda: self.intake.enter(given, findings))
+        if failure is None:
+            failure = self._guarded(lambda: place_successors(self.kernel, self.intake.wanted))
         bars: tuple[BarSnapshot, ...] = ()
         wrong = self._command(given.command, transitions) if isinstance(given, CommandInput) else {}
         if isinstance(given, SliceInput):

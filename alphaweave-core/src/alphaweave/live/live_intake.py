@@ -34,25 +34,19 @@ from alphaweave.live.inputs import (
 )
 from alphaweave.live.journal_records import IntentState
 from alphaweave.live.kernel_live import LiveKernel
+from alphaweave.live.live_differences import told
 from alphaweave.live.live_intents import Intents, Tracked
 from alphaweave.live.orders import Order
 from alphaweave.live.reconcile_findings import (
     Adopt,
-    CashDiffers,
-    FillGap,
     Finding,
     ForeignFill,
-    ForeignOrder,
     FoundFill,
     FoundFlow,
     FoundOrder,
-    Passed,
-    PositionDiffers,
     Revived,
     Settled,
     Settlement,
-    StartRefused,
-    Unanswered,
 )
 from alphaweave.live.reports import (
     BrokerFill,
@@ -65,6 +59,7 @@ from alphaweave.live.reports import (
     OrderUpdate,
     PositionChange,
 )
+from alphaweave.live.succession import called
 from alphaweave.live.trading_state import Escalation, KillStep
 
 __all__ = ["Intake"]
@@ -132,13 +127,12 @@ class Intake:
         self._release()
 
     def doubt(self, doubtful: Sequence[Tracked], at: int) -> None:
-        """Nobody knows what became of these."""
+        """Nobody knows what became of these, nor of what was to be cancelled for its next version."""
         orders = ((self._kernel.orders.get(tracked.client_id), tracked) for tracked in doubtful)
-        updates = (
-            OrderUpdate(_ref_of(order, tracked), OrderStatus.UNKNOWN, from_ns(at))
-            for order, tracked in orders
-            if order is not None
-        )
+        refs = [order.ref for order in self._kernel.retiring.values() if order.retiring]
+        refs += [_ref_of(order, tracked) for order, tracked in orders if order is not None]
+        names = {ref.client_order_id: ref for ref in refs}
+        updates = (OrderUpdate(ref, OrderStatus.UNKNOWN, from_ns(at)) for ref in names.values())
         self._kernel.each(partial(self._update, update) for update in updates)
 
     # The broker's events.
@@ -171,7 +165,7 @@ class Intake:
         if order is None:
             order = kernel.bound_to(fill.symbol, fill.broker_order_id)
             if order is not None:
-                fill = evolve(fill, client_order_id=order.ref.client_order_id)
+                fill = evolve(fill, client_order_id=called(order, fill.broker_order_id))
         ours = order is not None or (fill.client_order_id or "").startswith(kernel.ids.prefix)
         if not ours and self._waits(fill):
             if all(_name(each) != _name(fill) for each in self.held):
@@ -199,7 +193,7 @@ class Intake:
         if fill is not None and self._kernel.order_of(fill.client_order_id) is None:
             order = self._kernel.bound_to(fill.symbol, fill.broker_order_id)
             if order is not None:
-                fill = evolve(fill, client_order_id=order.ref.client_order_id)
+                fill = evolve(fill, client_order_id=called(order, fill.broker_order_id))
                 correction = evolve(correction, fill=fill)
         self._kernel.on_correction(correction)
 
@@ -210,7 +204,7 @@ class Intake:
         if order is None and update.ref.broker_order_id is not None:
             order = self._kernel.bound_to(update.ref.symbol, update.ref.broker_order_id)
             if order is not None:
-                client_id = order.ref.client_order_id
+                client_id = called(order, update.ref.broker_order_id) or order.ref.client_order_id
                 update = evolve(update, ref=evolve(update.ref, client_order_id=client_id))
         if order is None and kernel.in_flight(update.ref.symbol):
             return  # It may be of an order whose names are not known yet; a look at all orders will tell.
@@ -270,7 +264,8 @@ class Intake:
             tracked.refused = IntentState.WITHDRAWN
             self._kernel.on_replace_rejected(order.change_ref, text)
             return
-        cancelled = self._intents.cancelling(tracked.client_id)
+        # Of an order whose version before was cancelled for it, something was there.
+        cancelled = self._intents.cancelling(tracked.client_id) or order.succession is not None
         status = OrderStatus.CANCELLED if cancelled else OrderStatus.DENIED
         tracked.refused = IntentState.WITHDRAWN
         at = from_ns(self._kernel.at)
@@ -285,11 +280,18 @@ class Intake:
         }
         self._intents.cancel_ended(given.intent, states.get(outcome.kind, IntentState.REJECTED))
         order = kernel.orders.get(client_id)
-        if order is None or outcome.kind is not OutcomeKind.CANCEL_REJECTED:
+        if order is None or outcome.kind in {OutcomeKind.CANCEL_TAKEN, OutcomeKind.NOT_SENT}:
             return
-        if outcome.order_state == OrderState.ALIVE.value:
+        refused = outcome.kind is OutcomeKind.CANCEL_REJECTED
+        if refused and outcome.order_state == OrderState.ALIVE.value:
             kernel.on_cancel_rejected(order.ref, outcome.text)
-        else:
+            if order.retiring and order.change_ref is not None and client_id == order.ref.client_order_id:
+                kernel.on_replace_rejected(order.change_ref, outcome.text)
+            return
+        if order.retiring and client_id == order.ref.client_order_id:
+            # Whether it was cancelled decides whether its next version may be placed: that is looked up.
+            self._update(OrderUpdate(order.ref, OrderStatus.UNKNOWN, from_ns(given.at)))
+        if refused:
             # It may be over, and how is not known: that has to be looked up.
             kernel.alert("warning", "cancel_rejected", f"{order.symbol}: {outcome.text}", order.symbol)
 
@@ -310,37 +312,22 @@ class Intake:
                 kernel.on_cash_flow(finding.flow)
             case FoundOrder():
                 self._update(finding.update)
+                self._works_on(finding.update)
             case Revived():
                 self._revived(finding)
             case _:
-                self._difference(finding)
+                told(finding, kernel, self._halt)
 
-    def _difference(self, finding: Finding) -> None:
-        """What only has to be told, or to halt a symbol."""
-        kernel = self._kernel
-        match finding:
-            case ForeignOrder():
-                ref = finding.order.ref
-                name = ref.client_order_id or ref.broker_order_id
-                kernel.alert(
-                    "warning", "foreign_order", f"{ref.symbol}: order {name} is not ours", ref.symbol
-                )
-            case PositionDiffers():
-                text = f"{finding.symbol}: the books have {finding.ours} units, the broker {finding.theirs}"
-                self._halt("position_differs", text, finding.symbol)
-            case CashDiffers():
-                text = f"{finding.asset}: the books have {finding.ours}, the broker {finding.theirs}"
-                kernel.alert("warning", "cash_differs", text)
-            case FillGap():
-                text = f"executions from {finding.since} to {finding.complete_from} cannot be had any more"
-                kernel.alert("error", "fill_gap", f"{', '.join(finding.symbols)}: {text}")
-            case Unanswered():
-                text = f"{finding.what} was not answered {finding.failures} times: {finding.error}"
-                kernel.alert("warning", "unanswered", text)
-            case StartRefused():
-                kernel.alert("error", "start_refused", finding.text)
-            case Passed():
-                kernel.alert("info", "reconciled", f"the books agree with the broker ({finding.why.value})")
+    def _works_on(self, found: OrderUpdate) -> None:
+        """A cancel that was asked for so that an order could be replaced never arrived."""
+        name = found.ref.client_order_id
+        order = self._kernel.orders.get(name)
+        if order is None or not order.retiring or order.change_ref is None or found.status.terminal:
+            return
+        works = found.status not in _NO_ANSWER and name == order.ref.client_order_id
+        if works and not self._intents.cancelling(name):
+            text = "the order works on: its cancel never arrived"
+            self._kernel.on_replace_rejected(order.change_ref, text)
 
     def _settled(self, finding: Settled, at: int) -> None:
         order = self._kernel.orders.get(finding.client_order_id)
@@ -355,7 +342,7 @@ class Intake:
             status, reason = OrderStatus.CANCELLED, "vanished"
             text = f"{finding.symbol}: the broker had order {ref.client_order_id} and denies it now"
             self._halt("order_vanished", text, finding.symbol)
-        filled = order.filled
+        filled = order.own_filled
         text = "the broker has no such order"
         self._kernel.on_update(OrderUpdate(ref, status, from_ns(at), filled, reason=reason, text=text))
 

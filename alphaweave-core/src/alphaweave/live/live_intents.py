@@ -234,7 +234,7 @@ class Intents:
                 ref,
                 _status(tracked, order),
                 order.side,
-                order.filled,
+                order.own_filled,
                 tracked.decided_at,
                 tracked.quiet_since,
                 tracked.taken,

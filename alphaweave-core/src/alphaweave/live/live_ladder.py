@@ -84,6 +84,10 @@ class Ladder:
                     self._kernel.withdraw(order, "trading_halted")
                 continue
             refs = (order.ref,) if order.change_ref is None else (order.ref, order.change_ref)
+            if order.retiring:
+                refs = (order.ref,)
+                if order.succession is not None and not order.succession.revoked:
+                    self._kernel.revoke(order)
             for ref in refs:
                 name = ref.client_order_id
                 due = before.get(name, at)

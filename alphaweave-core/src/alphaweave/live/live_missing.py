@@ -11,6 +11,7 @@ from alphaweave.live.inputs import AnswerInput
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.reconcile_findings import FoundOrder
 from alphaweave.live.reports import FillReport, OrderUpdate
+from alphaweave.live.succession import EXECUTIONS_MISSING
 
 __all__ = ["MissingFills"]
 
@@ -42,7 +43,7 @@ class MissingFills:
         for book in self._kernel.books.values():
             complete_from = report.complete_from.get(book.symbol)
             for order in book.orders.values():
-                if order.ending is None or order.change is not None:
+                if order.ending is None or (order.change is not None and not order.retiring):
                     continue
                 since, answers = before.get(order.id, (given.at, 0))
                 if complete_from is not None and complete_from <= given.query.query.since:
@@ -57,7 +58,7 @@ class MissingFills:
                     found.append(
                         FoundOrder(
                             OrderUpdate(
-                                order.ref, status, at, order.filled, reason="executions_missing", text=text
+                                order.ref, status, at, order.own_filled, reason=EXECUTIONS_MISSING, text=text
                             )
                         )
                     )

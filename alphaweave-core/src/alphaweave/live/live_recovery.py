@@ -5,14 +5,25 @@ The strategy is not asked again: what it decided is taken from the journal, and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from attrs import evolve
+
 from alphaweave.core.errors import InvariantViolation, StrategyError
+from alphaweave.core.order import OrderRef, OrderRequest
+from alphaweave.live.follow_up import follow_up
 from alphaweave.live.input_codec import from_document
 from alphaweave.live.inputs import CommandInput, SliceInput
-from alphaweave.live.journal_records import IntentKind, JournalRow, Recovered
-from alphaweave.live.kernel_live_state import readmit, restore_live
+from alphaweave.live.journal_records import Decision, IntentKind, JournalRow, Recovered
+from alphaweave.live.kernel_live_state import change_again, readmit, restore_live
 from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_intake import Intake
 from alphaweave.live.live_journal import send_name
+from alphaweave.live.orders import Order
+from alphaweave.live.rounding import Refused
 from alphaweave.live.values import decode
 
 __all__ = ["Recovery"]
@@ -81,41 +92,48 @@ class Recovery:
         sent = any(intent.kind is not IntentKind.CANCEL for intent in decision.intents)
         booked = [(entry.execution_key, entry.revision) for entry in decision.entries]
         self._intake.booked_then = booked if sent else None
+        intents = [
+            (i.client_order_id, i.order_id, i.kind.value, i.request, i.decided_at, i.wire)
+            for i in decision.intents
+        ]
+        retirements = _entries(decision, "retirements", "orders")
+        change_again(kernel, intents, retirements)
         try:
             self._enter(row)
+            if kernel.retiring:
+                follow_up(kernel, partial(_as_then, decision))
         except (StrategyError, InvariantViolation):
             if not failed:
                 raise
         finally:
             self._intake.booked_then = None
-        readmit(
-            kernel,
-            [
-                (i.client_order_id, i.order_id, i.kind.value, i.request, i.decided_at, i.wire)
-                for i in decision.intents
-            ],
-        )
-        names = []
-        for intent in decision.intents:
-            first = intent.client_order_id
-            if intent.kind is IntentKind.GROUP:
-                first = intent.request["group"]["legs"][0]
-            names.append(send_name(intent.kind, first, row.seq))
-        self._intents.add(decision.intents, names, decision.at_ns)
+        readmit(kernel, intents)
+        change_again(kernel, intents, retirements)
+        self._intents.add(decision.intents, _sends(row), decision.at_ns)
         self._intents.settle(kernel)
-        for entry in decision.entries:
-            if entry.kind == "counts":
-                kernel.orders_placed, kernel.denials, kernel.chain.evaluations = entry.data["counts"]
-            if entry.kind == "texts":
-                for name, text in entry.data["texts"].items():
-                    order = kernel.order_of(name)
-                    if order is not None:
-                        order.text = text
+        self._mark(decision, retirements)
         for fact in kernel.facts:
             self._books.changed(fact, decision.at_ns)
         for heap in (kernel.facts, kernel.effects, kernel.notes, kernel.breaks, self._intake.wanted):
             heap.clear()
+        kernel.retirements.clear()
+        kernel.texts.clear()
         self._intake.refusals = 0
+
+    def _mark(self, decision: Decision, retirements: Mapping[str, Mapping[str, Any]]) -> None:
+        """What a decision left on the books besides orders."""
+        kernel = self._kernel
+        for name, document in retirements.items():
+            order = kernel.order_of(name)
+            if order is not None and document["revoked"]:
+                kernel.revoke(order)
+        for name, text in _entries(decision, "texts", "texts").items():
+            order = kernel.order_of(name)
+            if order is not None:
+                order.text = text
+        for entry in decision.entries:
+            if entry.kind == "counts":
+                kernel.orders_placed, kernel.denials, kernel.chain.evaluations = entry.data["counts"]
 
     def _enter(self, row: JournalRow) -> None:
         kernel, decision = self._kernel, row.decision
@@ -153,3 +171,39 @@ class Recovery:
                 strategy=name,
                 callback="set_state",
             ) from error
+
+
+def _as_then(decision: Decision, order: Order, request: OrderRequest) -> OrderRef | None:
+    """The names that the next version of an order was given, if it was placed; None: it had to wait.
+
+    Raises:
+        Refused: it was refused.
+    """
+    assert order.change_ref is not None
+    for intent in decision.intents:
+        if intent.client_order_id == order.change_ref.client_order_id and intent.kind is IntentKind.SUBMIT:
+            return evolve(order.change_ref, wire=MappingProxyType(dict(intent.wire)))
+    why = _entries(decision, "texts", "texts").get(order.id)
+    if why is None:
+        return None
+    raise Refused("not_placed", why)
+
+
+def _entries(decision: Decision, kind: str, name: str) -> dict[str, Any]:
+    """What the entries of a kind have under a name, together."""
+    found: dict[str, Any] = {}
+    for entry in decision.entries:
+        if entry.kind == kind:
+            found |= entry.data[name]
+    return found
+
+
+def _sends(row: JournalRow) -> list[str]:
+    """The name of the send that each intent of a decision went with."""
+    names = []
+    for intent in row.decision.intents:
+        first = intent.client_order_id
+        if intent.kind is IntentKind.GROUP:
+            first = intent.request["group"]["legs"][0]
+        names.append(send_name(intent.kind, first, row.seq))
+    return names

@@ -9,12 +9,12 @@ from attrs import asdict, evolve, field, frozen
 
 from alphaweave.core.errors import InvariantViolation, JournalError
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
-from alphaweave.live.effects import CancelOrder, Effect, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.effects import CancelOrder, Effect, ReplaceOrder, RetireOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.inputs import ONCE
 from alphaweave.live.journal_records import Decision, Entry, Intent, IntentKind, canonical
 from alphaweave.live.kernel_live import LiveKernel
-from alphaweave.live.kernel_live_state import capture_live, intent_documents
+from alphaweave.live.kernel_live_state import capture_live, intent_documents, retirement_documents
 from alphaweave.live.live_books import LiveBooks
 from alphaweave.live.live_journal import AdapterStore, fact_entries, note_entries, send_name
 from alphaweave.live.live_ports import JournalWriter
@@ -120,6 +120,9 @@ class Scribe:
         counts = [kernel.orders_placed, kernel.denials, kernel.chain.evaluations]
         if counts != self._counts:
             entries.append(Entry("counts", {"counts": counts}))
+        if kernel.retirements:
+            entries.append(Entry("retirements", {"orders": retirement_documents(kernel)}))
+            kernel.retirements.clear()
         if kernel.texts:
             entries.append(Entry("texts", {"texts": dict(kernel.texts)}))
             kernel.texts.clear()
@@ -198,6 +201,8 @@ class Scribe:
         effects: list[Effect] = []
         cancelled: set[str] = set()
         for effect in kernel.effects:
+            if isinstance(effect, RetireOrder):
+                effect = CancelOrder(effect.ref)  # noqa: PLW2901 - what is sent of it
             if isinstance(effect, CancelOrder):
                 name = effect.ref.client_order_id
                 over = name not in kernel.orders and name not in self._intents.revived
@@ -217,10 +222,16 @@ class Scribe:
 
     def _send(self, effect: Effect, name: str, at: int) -> Action:
         age = self._settings.max_decision_age
-        deadline = None if age is None else at + round(age * _SECOND_NS)
+        deadline = _deadline(at, age)
         if isinstance(effect, SubmitOrder):
-            own = effect.ref.client_order_id in self._kernel.own
-            return SendSubmit(name, effect.ref, effect.request, at, deadline, exit=own)
+            name_at_broker = effect.ref.client_order_id
+            order = self._kernel.orders[name_at_broker]
+            if order.succession is not None and order.id != name_at_broker:
+                # Its decision is as old as the cancel of the version before.
+                at, deadline = order.succession.decided_at, _deadline(order.succession.decided_at, age)
+            return SendSubmit(
+                name, effect.ref, effect.request, at, deadline, exit=name_at_broker in self._kernel.own
+            )
         if isinstance(effect, SubmitGroup):
             return SendGroup(name, effect.refs, effect.group, at, deadline)
         if isinstance(effect, ReplaceOrder):
@@ -237,3 +248,7 @@ class Scribe:
     def _risk_text(document: Any) -> str:
         # The time alone is in every decision anyway.
         return canonical({name: part for name, part in document.items() if name != "now_ns"})
+
+
+def _deadline(at: int, age: float | None) -> int | None:
+    return None if age is None else at + round(age * _SECOND_NS)

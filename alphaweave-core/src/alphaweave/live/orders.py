@@ -28,6 +28,7 @@ from alphaweave.core.order import (
     TimeInForce,
 )
 from alphaweave.data.series import Series
+from alphaweave.live.succession import Succession, changed_request
 
 __all__ = ["DeniedOrder", "Group", "Order", "SymbolBook"]
 
@@ -110,6 +111,7 @@ class Order:
         id: the client id of its first version, and its name for ever.
         ref: the names of the version that works now.
         change, change_ref: a replacement on its way, whose outcome is not known yet.
+        succession: where it is replaced by cancelling it and placing another.
         reserved: units counted in the book's open_buy or open_sell for it.
         told: how often the strategy was told of its status.
         reference: the last price when it was decided, for slippage.
@@ -138,6 +140,7 @@ class Order:
         "reserved",
         "side",
         "status",
+        "succession",
         "symbol",
         "text",
         "told",
@@ -174,6 +177,7 @@ class Order:
         self.ending: tuple[OrderStatus, str | None, str, Decimal] | None = None
         self.change: OrderChange | None = None
         self.change_ref: OrderRef | None = None
+        self.succession: Succession | None = None
         self.reserved = ZERO
         kind = request.type
         self.intends = kind is _MARKET or kind is _LIMIT
@@ -182,6 +186,16 @@ class Order:
     @property
     def is_open(self) -> bool:
         return not self.status.terminal
+
+    @property
+    def retiring(self) -> bool:
+        """Whether it is being cancelled so that its next version can be placed."""
+        return self.change is not None and self.succession is not None
+
+    @property
+    def own_filled(self) -> Decimal:
+        """Units filled of what works at the broker now; its versions before count for themselves there."""
+        return self.filled if self.succession is None else self.filled - self.succession.base
 
     def average_price(self) -> float | None:
         """Average fill price in quote currency, None before the first fill."""
@@ -248,6 +262,8 @@ class Order:
             return
         if cumulative is None:
             cumulative = self.quantity if status is _FILLED and self.quantity is not None else self.filled
+        elif self.succession is not None:
+            cumulative += self.succession.base
         self.ending = (status, reason, text, cumulative)
         self._end_if_due()
 
@@ -263,22 +279,10 @@ class Order:
         change = self.change
         if change is None or self.change_ref is None or self.change_ref.client_order_id != client_id:
             return
-        old = self.request
-        self.request = OrderRequest(
-            symbol=old.symbol,
-            side=old.side,
-            quantity=change.quantity or old.quantity,
-            quote_quantity=old.quote_quantity,
-            type=old.type,
-            tif=old.tif,
-            expire_at=old.expire_at,
-            limit_price=change.limit_price or old.limit_price,
-            stop_price=change.stop_price or old.stop_price,
-            trail=change.trail or old.trail,
-            post_only=old.post_only,
-            reduce_only=old.reduce_only,
-            extended_hours=old.extended_hours,
-        )
+        if self.retiring:
+            return  # it was not placed yet
+        self._resize()
+        self.request = changed_request(self.request, change)
         self.quantity = self.request.quantity
         self.ref = self.change_ref
         self.change = None
@@ -287,14 +291,26 @@ class Order:
         if self.quantity is not None and self.filled >= self.quantity:
             self.status = _FILLED
 
-    def drop_change(self, text: str) -> None:
-        """The replacement was refused: the order works on as it was."""
+    def drop_change(self, text: str, *, asked: bool = True) -> None:
+        """The replacement was refused: the order works on as it was, or ends as it ended.
+
+        Args:
+            asked: it may have left; False: it never did.
+        """
+        if asked:
+            self._resize()
         self.change = self.change_ref = None
+        if self.succession is not None and not self.succession.past:
+            self.succession = None
         self.text = text
         if self.quantity is not None and self.filled >= self.quantity:
             self.status = _FILLED
         else:
             self._end_if_due()
+
+    def _resize(self) -> None:
+        if self.group is not None and self.change is not None and self.change.quantity is not None:
+            self.group.resized = True
 
     def reserve(self) -> None:
         """Bring the book's open exposure up to date after any change of this order."""
@@ -343,7 +359,7 @@ class Group:
     """The legs of a bracket or an OCO.
 
     Attributes:
-        resized: whether another size was ever asked for one of the exits.
+        resized: whether another size was ever asked for one of the exits, and answered.
     """
 
     __slots__ = ("entry", "kind", "resized", "stop_loss", "take_profit")
@@ -379,10 +395,8 @@ class Group:
             entry.set_reserved(entry.remaining() if not entry.status.terminal else ZERO)
         of_profit = profit.remaining() if not profit.status.terminal else ZERO
         of_loss = loss.remaining() if not loss.status.terminal else ZERO
-        for leg in (profit, loss):
-            if leg.change is not None and leg.change.quantity is not None:
-                self.resized = True
-        if self.resized:
+        resizing = any(leg.change is not None and leg.change.quantity is not None for leg in (profit, loss))
+        if resizing or self.resized:
             worst = of_profit + of_loss
         else:
             # Where the broker has counted what each filled, fills of both are on their way.

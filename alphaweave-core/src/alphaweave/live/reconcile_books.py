@@ -25,7 +25,7 @@ class OpenVersion:
         ref: its names, ``wire`` and ``decided_at`` included.
         status: UNKNOWN also for a version in the journal of which a restart knows no outcome; PENDING while
             its send is under way.
-        filled: units executed of the whole order, all versions together.
+        filled: units executed of it; where the broker replaces orders, of all versions together.
         decided_at: nanoseconds since the epoch, UTC; no byte of it left before.
         quiet_since: from when on no byte of it can leave any more: when its outcome was reported as unknown,
             or when the process that might have sent it was gone. None while its send is under way.

@@ -23,9 +23,10 @@ from alphaweave.core.errors import (
 )
 from alphaweave.data.series import Series
 from alphaweave.data.timeline import Timeline
-from alphaweave.live.effects import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.effects import CancelOrder, ReplaceOrder, RetireOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.express import ExpressLane
 from alphaweave.live.fanout import Fanout
+from alphaweave.live.follow_up import follow_up
 from alphaweave.live.kernel import Kernel
 from alphaweave.live.lane import Lane
 from alphaweave.live.recorder import Recorder
@@ -214,6 +215,8 @@ class ReplayDriver:
                 else:
                     kernel.on_update(event)
                 heard += 1
+            if kernel.retiring:
+                follow_up(kernel)
             if rounds > _MOST_ROUNDS or heard > _MOST_EVENTS:
                 name = type(kernel.strategy).__qualname__
                 raise StrategyError(
@@ -240,13 +243,15 @@ class ReplayDriver:
         for effect in effects:
             if isinstance(effect, SubmitOrder):
                 venue.submit(effect.ref, effect.request, now)
-            elif isinstance(effect, CancelOrder):
+            elif isinstance(effect, CancelOrder | RetireOrder):
                 try:
                     venue.cancel(effect.ref.client_order_id, now)
                 except CancelRejected as error:
                     if error.order_state is OrderState.GONE:
                         continue  # its end overtook the cancel, and is told as such
                     kernel.on_cancel_rejected(effect.ref, str(error))
+                    if isinstance(effect, RetireOrder):
+                        kernel.on_replace_rejected(effect.new_ref, str(error))
             elif isinstance(effect, SubmitGroup):
                 venue.submit_group(effect.refs, effect.group, now)
             elif isinstance(effect, ReplaceOrder):

@@ -202,6 +202,7 @@ class JudgedDriver(ReplayDriver):
         kernel, board = self.kernel, self._board
         facts, kernel.facts = kernel.facts, []
         kernel.texts.clear()
+        kernel.retirements.clear()
         for fact in facts:
             if fact.kind == "execution" and fact.symbol is not None:
                 board.filled(fact.symbol, fact.before, fact.after)

@@ -201,7 +201,7 @@ class Slippage:
                 venue.replace(document["replaces"], _ref(intent, document["symbol"]), change, at)
             return
         request = request_from_state(document["request"])
-        self._orders[intent.order_id] = (request.symbol, request.side, at)
+        self._orders.setdefault(intent.order_id, (request.symbol, request.side, at))
         if intent.kind is IntentKind.SUBMIT:
             venue.submit(_ref(intent, request.symbol), request, at)
             return
