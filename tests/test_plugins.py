@@ -127,7 +127,7 @@ UPGRADE = "Try: pip install -U alphaweave-core"
 FITS = f"0.3 does not fit alphaweave-core {__version__}:"
 # The broker a run asks for -> why it cannot have it.
 REFUSALS: Mapping[str, str] = {
-    "binance": "no broker named 'binance'; installed: {names}. Try: pip install alphaweave-broker-binance",
+    "coinbase": "no broker named 'coinbase'; installed: {names}. `alphaweave plugins` shows who offers what.",
     "twin": (
         "2 installed distributions offer a broker named 'twin': acme-twin 0.3 (acme_twin_plugin) and "
         "evil-twin 0.3 (evil_twin_plugin). Uninstall one, or set `distribution:`."

@@ -14,7 +14,7 @@ from attrs import evolve
 from alphaweave.core.clock import to_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.market import Bar, Quote, Trade
-from alphaweave.core.money import ZERO, Money
+from alphaweave.core.money import Money
 from alphaweave.core.order import Side
 from alphaweave.live.adapters.base import Services
 from alphaweave.testing.clock import RunningClock
@@ -23,11 +23,12 @@ from alphaweave.testing.venue import Action, Fault, Power, Truth, VenueControl, 
 from alphaweave_broker_binance.sandbox.account import Account, Rates
 from alphaweave_broker_binance.sandbox.books import truth_of, venue_id
 from alphaweave_broker_binance.sandbox.desk import Desk
-from alphaweave_broker_binance.sandbox.figures import amount, number
+from alphaweave_broker_binance.sandbox.figures import number
 from alphaweave_broker_binance.sandbox.gate import Gate
 from alphaweave_broker_binance.sandbox.keys import Keys, ed25519_key, hmac_key
 from alphaweave_broker_binance.sandbox.limits import Limits
 from alphaweave_broker_binance.sandbox.lines import LineState
+from alphaweave_broker_binance.sandbox.market import Market
 from alphaweave_broker_binance.sandbox.market_stream import MarketStream
 from alphaweave_broker_binance.sandbox.options import SandboxOptions
 from alphaweave_broker_binance.sandbox.orders import Order
@@ -36,7 +37,7 @@ from alphaweave_broker_binance.sandbox.playback import Playback
 from alphaweave_broker_binance.sandbox.prices import Minute, Prices
 from alphaweave_broker_binance.sandbox.queries import query_operations
 from alphaweave_broker_binance.sandbox.server import Server, Waits
-from alphaweave_broker_binance.sandbox.terms import Terms, new_id
+from alphaweave_broker_binance.sandbox.terms import limit_terms, new_id
 from alphaweave_broker_binance.sandbox.trading import trading_operations
 from alphaweave_broker_binance.sandbox.user_stream import UserStream
 from alphaweave_broker_binance.sandbox.venue import Venue
@@ -50,7 +51,6 @@ _BEAT = 0.05
 _KIT_NAMES = {"ONE": "BTCUSDT", "TWO": "ETHUSDT"}
 # What commissions in BNB are reckoned at until it trades.
 _BNB_PRICE = Decimal(600)
-_SIZE = Decimal(1)
 
 
 def _digits(what: str) -> str:
@@ -131,7 +131,6 @@ class BinanceSandbox(VenueControl, FeedControl):
         self.prices = Prices(self._ms)
         self._stream = UserStream()
         self.venue.tell = self._stream.tell
-        self.venue.average = self._average
         self._wire()
         self._heart: asyncio.Task[None] | None = None
 
@@ -158,8 +157,10 @@ class BinanceSandbox(VenueControl, FeedControl):
             recorder=self._recorder,
             waits=waits,
         )
-        self._market = MarketStream(self._state, self._recorder)
-        market = self._market.serve
+        self._streams = MarketStream(self._state, self._recorder)
+        self._market = Market(self.venue, self.prices, self._streams, self._ms)
+        self.venue.average = self._market.average
+        market = self._streams.serve
         self._server = Server(
             operations,
             {"/ws-api/v3": self._ws_api.serve, "/stream": market, "/ws": market, "/ws/{streams:.*}": market},
@@ -191,8 +192,7 @@ class BinanceSandbox(VenueControl, FeedControl):
 
     async def start(self) -> None:
         for symbol, minute in self._playback.until(self._ms()):
-            self.prices.put(symbol, minute)
-            self.venue.last[symbol] = Decimal(repr(minute.close))
+            self._market.begin(self.venue.pair(symbol), minute)
         await self._server.start()
         self._heart = asyncio.ensure_future(self._beat())
 
@@ -230,7 +230,7 @@ class BinanceSandbox(VenueControl, FeedControl):
     async def _beat(self) -> None:
         while True:
             for symbol, minute in self._playback.until(self._ms()):
-                self._play(self.venue.pair(symbol), minute)
+                self._market.play(self.venue.pair(symbol), minute)
             await asyncio.sleep(_BEAT)
 
     # Faults --------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ class BinanceSandbox(VenueControl, FeedControl):
         """
         lines = tuple(self._state.lines)
         self._ws_api.announce_end()
-        self._market.announce_end(self._ms())
+        self._streams.announce_end(self._ms())
         await asyncio.sleep(notice)
         await asyncio.gather(*(line.close() for line in lines))
 
@@ -346,94 +346,37 @@ class BinanceSandbox(VenueControl, FeedControl):
         return f"web_{new_id(self.venue.rng)}"
 
     def _foreign(self, symbol: str, side: Side, size: Decimal, price: Decimal) -> Order:
-        terms = Terms(
-            side="BUY" if side is Side.BUY else "SELL",
-            type="LIMIT",
-            tif="GTC",
-            quantity=size,
-            quote_quantity=ZERO,
-            price=price,
-            stop_price=ZERO,
-            trailing=0,
-            client_id=self._foreign_id(),
-            stp="EXPIRE_MAKER",
-            strategy_id=None,
-            strategy_type=None,
-        )
+        terms = limit_terms("BUY" if side is Side.BUY else "SELL", size, price, self._foreign_id())
         return self._desk.outside(terms, self._pair(symbol))
 
     # The market ----------------------------------------------------------------------------------------
 
     async def set_price(self, symbol: str, price: Decimal) -> None:
-        pair = self._pair(symbol)
-        self._tell_price(pair, price)
-        self.venue.trade(pair, price)
+        self._market.trade_at(self._pair(symbol), price)
 
     async def play(self, bar: Bar) -> None:
         """Let the market go through a minute that is over: orders meet it, then its kline is told."""
-        self._play(self._pair(bar.symbol), _minute(bar))
+        self._market.play(self._pair(bar.symbol), _minute(bar))
 
     async def publish(self, bar: Bar) -> None:
-        self._tell_minute(self._pair(bar.symbol), _minute(bar))
+        self._market.minute(self._pair(bar.symbol), _minute(bar))
 
     async def load(self, bars: Sequence[Bar]) -> None:
         for bar in bars:
             self.prices.put(self._pair(bar.symbol).name, _minute(bar))
 
     async def form(self, bar: Bar) -> None:
-        self._tell_minute(self._pair(bar.symbol), evolve(_minute(bar), final=False))
+        self._market.minute(self._pair(bar.symbol), evolve(_minute(bar), final=False))
 
     async def publish_trade(self, trade: Trade) -> None:
         at = to_ns(trade.at) // 1_000_000
         price, size = Decimal(repr(trade.price)), Decimal(repr(trade.size))
-        self._tell_trade(self._pair(trade.symbol), at, price, size)
+        self._market.trade(self._pair(trade.symbol), at, price, size)
 
     async def publish_quote(self, quote: Quote) -> None:
         bid = number(quote.bid or 0.0), number(quote.bid_size or 0.0)
         ask = number(quote.ask or 0.0), number(quote.ask_size or 0.0)
-        self._tell_quote(self._pair(quote.symbol), bid, ask)
-
-    def _average(self, symbol: str, minutes: int) -> Decimal | None:
-        found = self.prices.average(symbol, minutes)
-        return self.venue.last.get(symbol) if found is None else found
-
-    def _play(self, pair: Pair, minute: Minute) -> None:
-        prices = (minute.open, minute.high, minute.low, minute.close)
-        self._tell_price(pair, Decimal(repr(minute.close)))
-        self.venue.trade_minute(pair, prices, minute.start)
-        self._tell_minute(pair, minute)
-
-    def _tell_price(self, pair: Pair, price: Decimal) -> None:
-        side = amount(price), amount(_SIZE)
-        self._tell_quote(pair, side, side)
-        self._tell_trade(pair, self._ms(), price, _SIZE)
-
-    def _tell_trade(self, pair: Pair, at: int, price: Decimal, size: Decimal) -> None:
-        self.prices.add_trade(pair.name, at, price, size)
-        row = {
-            "e": "trade",
-            "E": self._ms(),
-            "s": pair.name,
-            "t": self.venue.trade_id(pair),
-            "p": amount(price),
-            "q": amount(size),
-            "T": at,
-            "m": False,
-            "M": True,
-        }
-        self._market.publish(f"{pair.name.lower()}@trade", row)
-
-    def _tell_quote(self, pair: Pair, bid: tuple[str, str], ask: tuple[str, str]) -> None:
-        row = self.prices.set_quote(pair.name, bid, ask)
-        self._market.publish(f"{pair.name.lower()}@bookTicker", row)
-
-    def _tell_minute(self, pair: Pair, minute: Minute) -> None:
-        self.prices.put(pair.name, minute)
-        prefix = f"{pair.name.lower()}@kline_"
-        for stream in self._market.wanted(prefix):
-            interval = stream.removeprefix(prefix)
-            kline = self.prices.around(pair.name, interval, minute)
-            self._market.publish(stream, kline.event(pair.name, interval, self._ms()))
+        self._market.quote(self._pair(quote.symbol), bid, ask)
 
 
 def _minute(bar: Bar) -> Minute:

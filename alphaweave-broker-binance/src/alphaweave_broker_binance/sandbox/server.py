@@ -34,7 +34,7 @@ _IDS = (
     "pendingBelowClientOrderId",
 )
 
-Socket = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Socket = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @define
@@ -70,7 +70,7 @@ class Server:
     def __init__(
         self,
         operations: Iterable[Operation],
-        sockets: Mapping[str, Socket],
+        sockets: Mapping[str, _Socket],
         gate: Gate,
         stream: UserStream,
         *,
@@ -126,7 +126,7 @@ class Server:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
-    def _guarded(self, serve: Socket) -> Socket:
+    def _guarded(self, serve: _Socket) -> _Socket:
         async def opened(request: web.Request) -> web.StreamResponse:
             if self._state.muted:
                 return await self._nothing(request)

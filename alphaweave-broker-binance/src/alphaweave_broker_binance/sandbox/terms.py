@@ -14,16 +14,27 @@ from alphaweave_broker_binance.sandbox.pairs import ORDER_TYPES, STP_MODES
 from alphaweave_broker_binance.sandbox.parameters import CLIENT_ID, Parameters
 from alphaweave_broker_binance.sandbox.refusals import Refused, missing, unneeded
 
-__all__ = ["Terms", "answer_kind", "new_id", "plain_names", "prefixed", "read_side", "read_stp", "read_terms"]
+__all__ = [
+    "Terms",
+    "answer_kind",
+    "limit_terms",
+    "new_id",
+    "plain_names",
+    "prefixed",
+    "read_side",
+    "read_stp",
+    "read_terms",
+]
 
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 22
 _LEAST_STRATEGY_TYPE = 1_000_000
+_USUAL_STP = "EXPIRE_MAKER"
 _TIFS = ("GTC", "IOC", "FOK")
 _LIMITED = frozenset({"LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"})
 _TIMED = frozenset({"LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"})
 
-Names = Callable[[str], str]
+_Names = Callable[[str], str]
 
 
 @frozen(kw_only=True)
@@ -44,6 +55,24 @@ class Terms:
     strategy_type: int | None
 
 
+def limit_terms(side: str, quantity: Decimal, price: Decimal, client_id: str) -> Terms:
+    """A limit order that nobody sent over the wire."""
+    return Terms(
+        side=side,
+        type="LIMIT",
+        tif="GTC",
+        quantity=quantity,
+        quote_quantity=ZERO,
+        price=price,
+        stop_price=ZERO,
+        trailing=0,
+        client_id=client_id,
+        stp=_USUAL_STP,
+        strategy_id=None,
+        strategy_type=None,
+    )
+
+
 def new_id(rng: random.Random) -> str:
     """An id as the venue gives to what came without one."""
     return "".join(rng.choices(_LETTERS, k=_ID_LENGTH))
@@ -54,7 +83,7 @@ def plain_names(field: str) -> str:
     return "newClientOrderId" if field == "clientOrderId" else field
 
 
-def prefixed(prefix: str) -> Names:
+def prefixed(prefix: str) -> _Names:
     """What a request for a list calls the fields of one of its orders."""
     return lambda field: prefix + field[0].upper() + field[1:]
 
@@ -78,7 +107,7 @@ def read_terms(
     rng: random.Random,
     *,
     side: str,
-    names: Names = plain_names,
+    names: _Names = plain_names,
     quantity: Decimal | None = None,
     stp: str | None = None,
 ) -> Terms:
@@ -137,10 +166,10 @@ def read_terms(
 def read_stp(parameters: Parameters) -> str:
     """How the order behaves towards others of its account."""
     refusal = Refused(-1130, "Data sent for parameter 'selfTradePreventionMode' is not valid.")
-    return parameters.choice("selfTradePreventionMode", STP_MODES, refusal) or "EXPIRE_MAKER"
+    return parameters.choice("selfTradePreventionMode", STP_MODES, refusal) or _USUAL_STP
 
 
-def _check_size(kind: str, quantity: Decimal | None, quote: Decimal | None, names: Names) -> None:
+def _check_size(kind: str, quantity: Decimal | None, quote: Decimal | None, names: _Names) -> None:
     if kind != "MARKET":
         _need(True, quantity, names("quantity"))
         _need(False, quote, "quoteOrderQty")
