@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from concurrent.futures import Future
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -14,7 +16,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from alphaweave.core.market import Bar
 from alphaweave.core.order import OrderStatus
@@ -24,18 +26,20 @@ from alphaweave.live.control import ControlStore
 from alphaweave.live.control_records import ACTIVE
 from alphaweave.live.journal_file import reading_engine
 from alphaweave.live.journal_reader import JournalReader, read_intents
-from alphaweave.live.journal_records import IntentKind, IntentState
+from alphaweave.live.journal_records import IntentKind, IntentRow, IntentState
 from alphaweave.live.live_core import LiveCore
 from alphaweave.live.runner import LiveRunner
 from alphaweave.live.trading_state import TradingState
-from alphaweave.monitoring.monitor import Alert, BarSnapshot, Monitor, OrderRecord, TradeRecord
 from alphaweave.testing.clock import RunningClock
-from alphaweave.testing.venue import Truth, TruthOrder
+from alphaweave.testing.venue import TruthOrder
+from venue_day.books import differences
 from venue_day.faults import Bench, End, Kind, Mark, kinds_at
 from venue_day.stages import DayVenue, Stage
+from venue_day.watch import Watch
 
-__all__ = ["Day", "DayReport", "Watch"]
+__all__ = ["Day", "DayReport"]
 
+Running = Future[Any]
 _Then = Callable[[], Awaitable[None]] | None
 
 _MINUTE = timedelta(minutes=1)
@@ -47,48 +51,12 @@ _CALM = 4
 # Upper bounds only, in real seconds: what is waited for comes at once, unless the machine is busy.
 _PATIENCE = 20.0
 _QUIET = 3.0
+# What the run has not heard of after so many minutes of the day, whatever went wrong in them, is lost.
+_LOST = 10
 # A connection that held for three tenths of a second has been up for a minute of the day.
 _HASTE = 200.0
 _CENT = Decimal("0.01")
 _IN_TIME = 0.95
-
-
-@define
-class Watch(Monitor):
-    """What the run says of itself.
-
-    Attributes:
-        end: of the last slice.
-        orders: order id -> where it stands.
-    """
-
-    bench: Bench
-    end: datetime | None = None
-    trades: int = 0
-    orders: dict[str, str] = field(factory=dict)
-    alerts: Counter[str] = field(factory=Counter)
-
-    def on_run_start(self, meta: Mapping[str, Any]) -> None:
-        pass
-
-    def on_bar(self, snapshot: BarSnapshot) -> None:
-        self.end = snapshot.timestamp
-
-    def on_trade(self, trade: TradeRecord) -> None:
-        self.trades += 1
-
-    def on_order(self, order: OrderRecord) -> None:
-        self.orders[order.order_id] = order.status
-
-    def on_metric(self, name: str, value: float, timestamp: datetime) -> None:
-        pass
-
-    def on_alert(self, alert: Alert) -> None:
-        self.alerts[alert.code] += 1
-        self.bench.losses += alert.code == "connection_lost"
-
-    def on_run_end(self, summary: Any) -> None:
-        pass
 
 
 @frozen(kw_only=True)
@@ -128,6 +96,7 @@ class Day:
         self._struck: Counter[str] = Counter()
         self._active: dict[Kind, Mark] = {}
         self._wrong: list[str] = []
+        self._unheard = 0
 
     async def live(self) -> DayReport:
         """Live it."""
@@ -146,7 +115,7 @@ class Day:
                 [self._bar(symbol, number) for number in range(-_WARMUP, 0) for symbol in self._stage.symbols]
             )
             runner = self._runner()
-            running = asyncio.create_task(asyncio.to_thread(runner.run))
+            running = _in_the_background(runner.run)
             try:
                 await self._traded(running)
                 core = _core_of(runner)
@@ -156,7 +125,12 @@ class Day:
             finally:
                 if runner.live is not None:
                     runner.live.request_stop()
-                await running
+                # A run that hangs is left behind: what went wrong before is not to wait for it.
+                if not await self._holds(running.done, _PATIENCE, self._tick):
+                    self._wrong.append("the run did not stop when it was asked to")
+            if not running.done():
+                raise TimeoutError("; ".join(self._wrong))
+            running.result()
         finally:
             await self._venue.stop()
         return self._report(kinds, runner, time.monotonic() - began)
@@ -169,7 +143,7 @@ class Day:
         start = self._stage.opens + number * _MINUTE
         return Bar(symbol, "1m", start, start + _MINUTE, last, max(last, price), min(last, price), price, 1e4)
 
-    async def _traded(self, running: asyncio.Task[Any]) -> None:
+    async def _traded(self, running: Running) -> None:
         await self._until(lambda: running.done() or self._watch.end is not None, "the warm-up")
         for number in range(self._minutes + _CALM):
             if running.done():
@@ -182,7 +156,7 @@ class Day:
         await self._until(lambda: not self._open_at_venue(), "the end of what rests", self._fill_by_hand)
         await self._settled()
 
-    async def _minute(self, number: int, running: asyncio.Task[Any]) -> None:
+    async def _minute(self, number: int, running: Running) -> None:
         end = self._stage.opens + (number + 1) * _MINUTE
         self._clock.advance(max(0.0, (end - self._clock.now()).total_seconds()))
         for symbol in self._stage.symbols:
@@ -207,13 +181,22 @@ class Day:
         def quiet() -> bool:
             return not self._on_their_way() and self._watch.trades >= len(self._venue.truth().executions)
 
-        return await self._holds(quiet, _QUIET)
+        if await self._holds(quiet, _QUIET):
+            self._unheard = 0
+            return True
+        self._unheard += 1
+        if self._unheard > 2 * _LOST:
+            reader = JournalReader(self._journal)
+            lost = [f"{one.intent.client_order_id} is {one.state.value}" for one in self._on_their_way()]
+            lost += differences(reader, self._venue.truth())
+            raise TimeoutError(f"after {_LOST} minutes the run has not heard: {'; '.join(lost)}")
+        return False
 
-    def _on_their_way(self) -> bool:
-        """Whether there are orders of which the run has not heard what became of them."""
+    def _on_their_way(self) -> list[IntentRow]:
+        """The orders of which the run has not heard what became of them."""
         with self._reading.connect() as connection:
             rows = read_intents(connection, self._journal, open_only=True)
-        return any(row.state in {IntentState.INTENT, IntentState.SENT} for row in rows)
+        return [row for row in rows if row.state in {IntentState.INTENT, IntentState.SENT}]
 
     # Faults.
 
@@ -308,7 +291,7 @@ class Day:
             for scope, one in latches.items()
             if one.state != ACTIVE
         ]
-        wrong += _differences(reader, truth)
+        wrong += differences(reader, truth)
         rows = [row for row in reader.orders() if row.intent.kind is not IntentKind.CANCEL]
         over = {order.client_order_id for order in truth.orders if order.status.terminal}
         decided = {row.intent.client_order_id for row in rows}
@@ -391,25 +374,18 @@ def _lived_long(self: Backoff, seconds: float) -> None:
     _lived(self, seconds * _HASTE)
 
 
-def _differences(reader: JournalReader, truth: Truth) -> list[str]:
-    """Executions and their fees, in the journal and at the venue."""
-    ours: Counter[tuple[str | None, Decimal, Decimal]] = Counter()
-    paid: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for entry in (*reader.executions(), *(entry for _, entry in reader.entries("fee"))):
-        if entry.kind == "execution":
-            data = entry.data
-            ours[data["client_order_id"], Decimal(data["size"]), Decimal(data["price"])] += 1
-        for fee in entry.data["fees"] or ():
-            paid[fee["asset"]] += Decimal(fee["amount"])
-    theirs = Counter((one.client_order_id, one.size, one.price) for one in truth.executions)
-    charged: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for money in (fee for one in truth.executions for fee in one.fees):
-        charged[money.asset] += money.amount
-    found = [f"booked and never executed: {one}" for one in ours - theirs]
-    found += [f"executed and never booked: {one}" for one in theirs - ours]
-    if paid != charged:
-        found.append(f"fees are {dict(paid)}, at the venue {dict(charged)}")
-    return found
+def _in_the_background(run: Callable[[], Any]) -> Running:
+    """On a thread that nobody has to wait for."""
+    done: Running = Future()
+
+    def whole() -> None:
+        try:
+            done.set_result(run())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=whole, daemon=True).start()
+    return done
 
 
 def _core_of(runner: LiveRunner) -> LiveCore:
