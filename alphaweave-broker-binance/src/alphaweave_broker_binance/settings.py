@@ -1,0 +1,158 @@
+"""The options of the broker `binance`, where it is reached, and what it can do."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+from attrs.validators import ge, gt, in_, le
+
+from alphaweave.core.order import GroupKind, OrderType, TimeInForce
+from alphaweave.core.secret import Secret
+from alphaweave.live.adapters.capabilities import Capabilities, ClientIdRules, ClientIdUniqueness
+
+__all__ = ["BINANCE_CAPABILITIES", "BinanceOptions"]
+
+_HOSTS: Final = {
+    "mainnet": ("https://api.binance.com", "wss://ws-api.binance.com/ws-api/v3", "wss://stream.binance.com"),
+    "testnet": (
+        "https://testnet.binance.vision",
+        "wss://ws-api.testnet.binance.vision/ws-api/v3",
+        "wss://stream.testnet.binance.vision",
+    ),
+    "demo": (
+        "https://demo-api.binance.com",
+        "wss://demo-ws-api.binance.com/ws-api/v3",
+        "wss://demo-stream.binance.com",
+    ),
+}
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_GTC, _IOC, _FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
+_PAIRS: Final = frozenset(
+    [(OrderType.MARKET, _IOC), (OrderType.STOP, _GTC), (OrderType.TRAILING_STOP, _GTC)]
+    + [(kind, tif) for kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) for tif in (_GTC, _IOC, _FOK)]
+)
+
+BINANCE_CAPABILITIES: Final = Capabilities(
+    order_types=_PAIRS,
+    quote_quantity=frozenset({(OrderType.MARKET, _IOC)}),
+    fractional=_PAIRS,
+    default_tif={
+        OrderType.MARKET: (_IOC,),
+        OrderType.LIMIT: (_GTC,),
+        OrderType.STOP: (_GTC,),
+        OrderType.STOP_LIMIT: (_GTC,),
+        OrderType.TRAILING_STOP: (_GTC,),
+    },
+    groups=frozenset({GroupKind.BRACKET, GroupKind.OCO}),
+    fractional_groups=True,
+    post_only=True,
+    trail_percent=True,
+    fee_reports=True,
+    caveats=(
+        "Binance refuses a stop that would trigger at once.",
+        "Binance takes its fee of a purchase out of what was bought, unless it is paid in BNB.",
+        "Exits of a bracket for more than is held are refused then, and the entry is left without them.",
+        "The take profit of a group only makes liquidity at Binance.",
+    ),
+    client_ids=ClientIdRules(max_length=36, unique=ClientIdUniqueness.WHILE_OPEN),
+    # The window in which it is accepted, the engine's own time limit, and a margin.
+    not_found_is_final_after=20.0,
+)
+
+
+@frozen(kw_only=True)
+class BinanceOptions:
+    """How to reach an account.
+
+    Attributes:
+        key: the API key; write ${env:BINANCE_KEY}.
+        secret: of a key that signs by HMAC; write ${env:BINANCE_SECRET}.
+        private_key: of a key that signs by Ed25519, in PEM; write file:PATH. It or ``secret``.
+        private_key_password: where the private key is encrypted.
+        environment: ``testnet`` or ``demo``, which are play money, or ``mainnet``.
+        rest_url: where orders go; by default the environment's own address.
+        ws_api_url: where account events come from, with its path; by default the environment's own address.
+        stream_url: where market data is streamed from, without a path; by default the environment's own
+            address. The datafeed uses it.
+        allow_withdrawals: a key that may withdraw is taken, too.
+        recv_window: milliseconds that a request may take on its way and is still accepted.
+        timeout: seconds that one request has.
+        patience: seconds that an order waits for room in the request limits before it is not sent.
+        heartbeat: seconds between two questions on the event stream. Two and a half of them without a word
+            count as a lost connection.
+        lifetime: seconds after which the event stream is opened anew, before Binance closes it at a day.
+        retry: seconds, the most to wait before the first attempt to connect anew; later ones wait longer.
+    """
+
+    key: Secret
+    secret: Secret | None = None
+    private_key: Secret | None = None
+    private_key_password: Secret | None = None
+    environment: str = field(default="testnet", validator=in_(tuple(_HOSTS)))
+    rest_url: str | None = None
+    ws_api_url: str | None = None
+    stream_url: str | None = None
+    allow_withdrawals: bool = False
+    # Within `not_found_is_final_after`, together with the engine's ten seconds.
+    recv_window: int = field(default=5000, validator=[ge(1), le(9000)])
+    timeout: float = field(default=10.0, validator=gt(0))
+    patience: float = field(default=30.0, validator=gt(0))
+    heartbeat: float = field(default=20.0, validator=gt(0))
+    lifetime: float = field(default=23 * 3600.0, validator=[gt(0), le(86400.0)])
+    retry: float = field(default=1.0, validator=gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if (self.secret is None) == (self.private_key is None):
+            raise ValueError("a key has either a secret or a private_key, whichever Binance knows it by")
+        for name, address, safe, plain in (
+            ("rest_url", self.rest, "https", "http"),
+            ("ws_api_url", self.ws_api, "wss", "ws"),
+            ("stream_url", self.stream, "wss", "ws"),
+        ):
+            _check_address(name, address, safe, plain)
+            found = _environment_of(urlsplit(address).hostname or "")
+            if found is not None and found != self.environment:
+                raise ValueError(
+                    f"{name} is of the {found}, but environment is {self.environment}: make them agree"
+                )
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is real money."""
+        return self.environment == "mainnet"
+
+    @property
+    def rest(self) -> str:
+        """Where orders go, without a slash at the end."""
+        return (self.rest_url or _HOSTS[self.environment][0]).rstrip("/")
+
+    @property
+    def ws_api(self) -> str:
+        """Where account events come from."""
+        return (self.ws_api_url or _HOSTS[self.environment][1]).rstrip("/")
+
+    @property
+    def stream(self) -> str:
+        """Where market data is streamed from, without a slash at the end."""
+        return (self.stream_url or _HOSTS[self.environment][2]).rstrip("/")
+
+
+def _environment_of(host: str) -> str | None:
+    """Whose host that is; None for one that is not Binance's."""
+    if host == "testnet.binance.vision" or host.endswith(".testnet.binance.vision"):
+        return "testnet"
+    if host.startswith("demo-") and host.endswith(".binance.com"):
+        return "demo"
+    return "mainnet" if host.endswith((".binance.com", ".binance.vision")) else None
+
+
+def _check_address(name: str, address: str, safe: str, plain: str) -> None:
+    parts = urlsplit(address)
+    if parts.username or parts.password or parts.query:
+        raise ValueError(f"{name} is an address alone: keys belong into key and secret")
+    if not parts.hostname or parts.scheme not in {safe, plain}:
+        raise ValueError(f"{name} is an address with {safe}://, and a host")
+    if parts.scheme == plain and parts.hostname not in _LOOPBACK:
+        raise ValueError(f"{name} would send keys in plain text to {parts.hostname}: use {safe}://")

@@ -1,0 +1,52 @@
+"""The options: which addresses and keys go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alphaweave.core.secret import Secret
+from alphaweave_broker_binance.settings import BinanceOptions
+
+KEYS: dict[str, Any] = {"key": Secret("k"), "secret": Secret("s")}
+
+
+def test_options_name_the_addresses_of_each_environment() -> None:
+    """A test network is the default, and each environment has three addresses of its own."""
+    usual = BinanceOptions(**KEYS)
+    assert (usual.rest, usual.is_real) == ("https://testnet.binance.vision", False)
+    assert usual.ws_api == "wss://ws-api.testnet.binance.vision/ws-api/v3"
+    live = BinanceOptions(**KEYS, environment="mainnet")
+    assert (live.rest, live.is_real) == ("https://api.binance.com", True)
+    demo = BinanceOptions(**KEYS, environment="demo")
+    assert (demo.stream, demo.is_real) == ("wss://demo-stream.binance.com", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rest_url": "https://api.binance.com"}, "rest_url is of the mainnet, but environment is testnet"),
+        ({"rest_url": "https://api3.binance.com"}, "is of the mainnet"),
+        ({"ws_api_url": "wss://demo-ws-api.binance.com/ws-api/v3"}, "ws_api_url is of the demo"),
+        ({"environment": "mainnet", "stream_url": "wss://stream.testnet.binance.vision"}, "of the testnet"),
+        ({"rest_url": "http://proxy.example"}, "plain text"),
+        ({"ws_api_url": "ws://proxy.example"}, "plain text"),
+        ({"rest_url": "https://k:s@proxy.example"}, "an address alone"),
+        ({"stream_url": "proxy.example"}, "an address with wss://"),
+        ({"environment": "live"}, "environment"),
+        ({"private_key": Secret("pem")}, "either a secret or a private_key"),
+        ({"secret": None}, "either a secret or a private_key"),
+        ({"recv_window": 60000}, "recv_window"),
+    ],
+)
+def test_options_that_disagree_are_refused(changes: dict[str, Any], said: str) -> None:
+    """An address of another environment, in plain text or with a key in it is refused."""
+    with pytest.raises(ValueError, match=said):
+        BinanceOptions(**{**KEYS, **changes})
+
+
+def test_options_reach_loopback_in_plain_text() -> None:
+    """A sandbox on this machine needs no encryption."""
+    options = BinanceOptions(**KEYS, rest_url="http://127.0.0.1:1/", ws_api_url="ws://localhost:1/ws-api/v3")
+    assert (options.rest, options.ws_api) == ("http://127.0.0.1:1", "ws://localhost:1/ws-api/v3")
