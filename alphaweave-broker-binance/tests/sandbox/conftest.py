@@ -155,9 +155,9 @@ class Site:
     async def order(self, **params: Any) -> Reply:
         """Place an order; by default a buy of one coin at 50 that rests."""
         usual = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "1"}
+        if params.get("type", "LIMIT") == "LIMIT":
+            usual |= {"timeInForce": "GTC", "price": "50"}
         given = {name: value for name, value in {**usual, **params}.items() if value is not None}
-        if given["type"] == "LIMIT":
-            given = {"timeInForce": "GTC", "price": "50", **given}
         return await self.ask("POST", "/api/v3/order", **given)
 
     async def placed(self, **params: Any) -> Any:
@@ -221,6 +221,12 @@ class Site:
             socket.task.cancel()
         await asyncio.gather(*(socket.task for socket in self.sockets), return_exceptions=True)
         await self.session.close()
+
+
+@pytest.fixture
+def sign() -> Callable[[str, str], str]:
+    """Sign a text with a secret."""
+    return signature_of
 
 
 @pytest.fixture

@@ -177,8 +177,8 @@ class Venue:
             return
         other = "OTO_PHASE_ONE_EXPIRED" if order is joined.working else "OCO_TRIGGER"
         for one in joined.orders:
-            if one.open:
-                self.end(one, status, cancel_id=cancel_id, reason=other if status == "EXPIRED" else None)
+            why = other if status == "EXPIRED" else None
+            self.end(one, status, cancel_id=cancel_id, reason=why, reject=reject, alone=True)
         self._settle_list(joined)
 
     def amend(self, order: Order, quantity: Decimal, client_id: str) -> None:
