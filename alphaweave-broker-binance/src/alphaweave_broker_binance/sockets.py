@@ -1,0 +1,65 @@
+"""WebSockets to Binance: to the address that was given, and to no other."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from alphaweave.core.errors import BrokerUnavailable
+
+__all__ = ["open_socket", "read_frame"]
+
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+class _Discreet(logging.LoggerAdapter[logging.Logger]):
+    """Lets nothing through that is said of each frame: the first one has the key in it."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        # The library would follow, to any host, and the key is the first thing that is said there.
+        return exc
+
+
+async def open_socket(address: str, *, heartbeat: float) -> ClientConnection:
+    """Open a socket that pings each ``heartbeat`` seconds, and breaks where no answer comes in as many.
+
+    Raises:
+        BrokerUnavailable: the other side is there, and opens none; a redirect is not followed.
+        OSError: it is not there.
+    """
+    try:
+        return await _Connect(
+            address,
+            ping_interval=heartbeat,
+            ping_timeout=heartbeat,
+            close_timeout=1,
+            max_size=_MOST_BYTES,
+            logger=_Discreet(logging.getLogger(__name__)),
+            # Loopback: no proxy of the environment belongs in between.
+            proxy=None if address.startswith("ws:") else True,
+        )
+    except InvalidStatus as error:
+        status = error.response.status_code
+        what = "a redirect, which is not followed" if 300 <= status < 400 else "no socket"
+        raise BrokerUnavailable(f"Binance answers HTTP {status}: {what}", code=str(status)) from None
+
+
+def read_frame(frame: str | bytes) -> Any:
+    """What a frame says.
+
+    Raises:
+        BrokerUnavailable: it is no JSON.
+    """
+    try:
+        return json.loads(frame)
+    except ValueError:
+        raise BrokerUnavailable("Binance sent a frame that is no JSON") from None

@@ -1,0 +1,317 @@
+"""The event stream and the connection, at a venue that answers by a script."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable
+from alphaweave.core.secret import Secret
+from alphaweave.live.adapters.base import RunMode, Services
+from alphaweave.live.adapters.timer import ManualTimer
+from alphaweave.live.broker import (
+    BrokerFill,
+    BrokerNotice,
+    CashFlow,
+    ConnectionLost,
+    ConnectionRestored,
+    OrderUpdate,
+)
+from alphaweave_broker_binance.signing import Keys
+
+At = Callable[[Callable[[Any], Awaitable[None]]], None]
+RIGHTS = ("GET", "/sapi/v1/account/apiRestrictions")
+TRADE: dict[str, Any] = {
+    "e": "executionReport",
+    "E": 1499405658658,
+    "s": "BTCUSDT",
+    "c": f"awabcde-{1:022d}",
+    "S": "BUY",
+    "C": "",
+    "x": "TRADE",
+    "X": "FILLED",
+    "r": "NONE",
+    "i": 28,
+    "l": "1.00000000",
+    "z": "1.00000000",
+    "L": "100.00000000",
+    "n": "0.00100000",
+    "N": "BTC",
+    "T": 1499405658657,
+    "t": 56,
+    "Z": "100.00000000",
+}
+
+
+def test_subscription_is_signed_and_no_listen_key_is_asked_for(at_venue: At) -> None:
+    """The account's events come over the WebSocket API, by signature."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        asked = next(frame for frame in venue.said if frame["method"] != "time")
+        assert asked["method"] == "userDataStream.subscribe.signature"
+        params = asked["params"]
+        payload = "&".join(f"{name}={params[name]}" for name in sorted(params) if name != "signature")
+        assert params["signature"] == Keys(venue.options()).signature(payload)
+        assert abs(params["timestamp"] - venue.now()) < 60_000
+        assert all("userDataStream" not in path for _, path, _ in venue.asked)
+
+    at_venue(scenario)
+
+
+def test_execution_is_told_as_a_fill(at_venue: At) -> None:
+    """With its fee, and the status that it led to after it."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        await venue.tell(TRADE)
+        await venue.until(lambda: venue.told(OrderUpdate))
+        (fill,) = venue.told(BrokerFill)
+        assert (fill.account, fill.execution_key, fill.size) == ("354937868", "BTCUSDT:56", Decimal(1))
+        assert venue.events.index(fill) < venue.events.index(venue.told(OrderUpdate)[0])
+
+    at_venue(scenario)
+
+
+def test_event_before_the_answer_to_the_subscription_is_not_lost(at_venue: At) -> None:
+    """Binance may say something before it says yes."""
+
+    async def scenario(venue: Any) -> None:
+        venue.before.append(TRADE)
+        await venue.adapter().connect()
+        await venue.until(lambda: venue.told(BrokerFill))
+
+    at_venue(scenario)
+
+
+def test_deposit_is_a_flow(at_venue: At) -> None:
+    """It is told when it comes."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        await venue.tell({"e": "balanceUpdate", "E": 1, "a": "USDT", "d": "5.00000000", "T": 1573200697068})
+        await venue.until(lambda: venue.told(CashFlow))
+
+    at_venue(scenario)
+
+
+def test_event_that_cannot_be_read_makes_the_engine_ask(at_venue: At) -> None:
+    """It is said, and the connection made anew, after which everything is looked up."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        await venue.tell({**TRADE, "z": None})
+        await venue.until(lambda: venue.told(ConnectionRestored))
+        assert [notice.code for notice in venue.told(BrokerNotice)] == ["unreadable_event"]
+        assert venue.told(BrokerFill) == []
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [{"e": "eventStreamTerminated", "E": 1}, {"e": "serverShutdown", "E": 1}],
+)
+def test_announced_end_is_answered_with_a_fresh_connection(at_venue: At, frame: dict[str, Any]) -> None:
+    """It is not waited for, and the subscription is made again."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        await venue.tell(frame)
+        await venue.until(lambda: venue.told(ConnectionRestored))
+        assert len(venue.told(ConnectionLost)) == 1
+        subscribed = [one for one in venue.said if one["method"] != "time"]
+        assert len(subscribed) == 2
+        await venue.until(lambda: len(venue.sockets) == 1, "the end of the first")
+
+    at_venue(scenario)
+
+
+def test_closed_connection_is_lost_and_made_anew(at_venue: At) -> None:
+    """Binance's library would leave it at that."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        await venue.sockets[0].close()
+        await venue.until(lambda: venue.told(ConnectionRestored))
+        lost, restored = venue.told(ConnectionLost)[0], venue.told(ConnectionRestored)[0]
+        assert venue.events.index(lost) < venue.events.index(restored)
+        await venue.tell(TRADE)
+        await venue.until(lambda: venue.told(BrokerFill))
+
+    at_venue(scenario)
+
+
+def test_mute_connection_is_lost(at_venue: At) -> None:
+    """A socket that is open but says nothing is no connection."""
+
+    async def scenario(venue: Any) -> None:
+        timer = ManualTimer()
+        await venue.adapter(timer=timer).connect()
+        venue.mute = True
+        for _ in range(3):
+            # The questions, the silence, and the time of the library's own.
+            await timer.asleep(2)
+            timer.advance(20)
+        await venue.until(lambda: venue.told(ConnectionLost))
+        assert "silent" in venue.told(ConnectionLost)[0].reason
+
+    at_venue(scenario)
+
+
+def test_connection_is_made_anew_before_binance_ends_it(at_venue: At) -> None:
+    """A connection lives for a day at most."""
+
+    async def scenario(venue: Any) -> None:
+        timer = ManualTimer()
+        await venue.adapter(timer=timer, lifetime=30.0).connect()
+        await timer.asleep(2)
+        timer.advance(20)
+        await venue.until(lambda: sum(frame["method"] == "time" for frame in venue.said) == 1)
+        assert venue.told(ConnectionLost) == []
+        await timer.asleep(2)
+        timer.advance(10)
+        await venue.until(lambda: venue.told(ConnectionLost))
+        assert "old" in venue.told(ConnectionLost)[0].reason
+
+    at_venue(scenario)
+
+
+def test_subscription_with_a_clock_that_is_off_is_made_with_the_right_one(at_venue: At) -> None:
+    """The time is asked for, and the subscription repeated."""
+
+    async def scenario(venue: Any) -> None:
+        venue.subscriptions = [
+            {"status": 400, "error": {"code": -1021, "msg": "Timestamp is off."}, "rateLimits": []}
+        ]
+        await venue.adapter().connect()
+        assert len(venue.params("GET", "/api/v3/time")) == 2
+
+    at_venue(scenario)
+
+
+def test_key_that_is_taken_back_is_said(at_venue: At) -> None:
+    """Binance says it in answer to nothing."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        refusal = {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
+        venue.subscriptions = [{"status": 401, "error": refusal}] * 50
+        await venue.say({"id": None, "status": 401, "error": refusal})
+        await venue.until(lambda: venue.told(BrokerNotice))
+        assert venue.told(ConnectionLost)
+        assert venue.told(BrokerNotice)[0].code == "authentication_failed"
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize("where", ["rest", "stream"])
+def test_refused_key_fails_at_once(at_venue: At, where: str) -> None:
+    """Whichever channel says so."""
+
+    async def scenario(venue: Any) -> None:
+        refusal = {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
+        if where == "rest":
+            venue.answers["GET", "/api/v3/account"] = (401, refusal)
+        else:
+            venue.subscriptions = [{"status": 401, "error": refusal}]
+        with pytest.raises(AuthenticationFailed) as told:
+            await venue.adapter().connect()
+        assert told.value.code == "-2015"
+        assert "of-the-account" not in f"{told.value} {told.value.details}"
+
+    at_venue(scenario)
+
+
+def test_venue_that_does_not_answer_is_unavailable(at_venue: At) -> None:
+    """Connecting ends in time."""
+
+    async def scenario(venue: Any) -> None:
+        timer = ManualTimer()
+        venue.holding = asyncio.Event()
+        connecting = asyncio.create_task(venue.adapter(timer=timer).connect())
+        await timer.asleep(2)
+        timer.advance(4)
+        with pytest.raises(BrokerUnavailable, match="within 4 s"):
+            await connecting
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mode": RunMode.LIVE}, "the run is live, but environment is testnet"),
+        ({"account_id": "1"}, "of account 354937868, not of 1"),
+    ],
+)
+def test_run_account_and_environment_have_to_agree(at_venue: At, changes: dict[str, Any], said: str) -> None:
+    """Whatever disagrees is said, and nothing is connected."""
+
+    async def scenario(venue: Any) -> None:
+        with pytest.raises(AuthenticationFailed, match=said):
+            await venue.adapter(Services(symbols=("BTCUSDT",), **changes)).connect()
+        assert venue.said == []
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize("changes", [{"canTrade": False}, {"permissions": ["LEVERAGED"]}])
+def test_account_that_may_not_trade_is_refused(at_venue: At, changes: dict[str, Any]) -> None:
+    """Before anything is decided."""
+
+    async def scenario(venue: Any) -> None:
+        status, account = venue.answers["GET", "/api/v3/account"]
+        venue.answers["GET", "/api/v3/account"] = (status, {**account, **changes})
+        with pytest.raises(AuthenticationFailed, match="may not trade"):
+            await venue.adapter().connect()
+
+    at_venue(scenario)
+
+
+def test_key_that_may_withdraw_is_refused_unless_it_is_allowed(at_venue: At) -> None:
+    """Whoever steals it would have the money."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers[RIGHTS] = (200, {"enableWithdrawals": True, "enableSpotAndMarginTrading": True})
+        with pytest.raises(AuthenticationFailed, match="may withdraw") as told:
+            await venue.adapter().connect()
+        assert told.value.code == "withdrawals_enabled"
+        await venue.adapter(allow_withdrawals=True).connect()
+        venue.answers[RIGHTS] = (200, {"enableWithdrawals": False, "enableSpotAndMarginTrading": False})
+        with pytest.raises(AuthenticationFailed, match="may not trade spot"):
+            await venue.adapter().connect()
+
+    at_venue(scenario)
+
+
+@pytest.mark.parametrize("answer", [(404, ""), (500, "")])
+def test_real_money_needs_to_know_what_the_key_may(at_venue: At, answer: tuple[int, str]) -> None:
+    """Where Binance does not say, a test network is tried, and a live account is not."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers[RIGHTS] = answer
+        services = Services(symbols=("BTCUSDT",), mode=RunMode.LIVE)
+        with pytest.raises(BrokerUnavailable):
+            await venue.adapter(services, environment="mainnet").connect()
+        await venue.adapter().connect()
+
+    at_venue(scenario)
+
+
+def test_no_key_is_in_a_log(at_venue: At, caplog: pytest.LogCaptureFixture) -> None:
+    """The first frame of a stream has it in it."""
+
+    async def scenario(venue: Any) -> None:
+        adapter = venue.adapter(key=Secret("a-key-of-the-account"))
+        await adapter.connect()
+        assert "of-the-account" not in repr(vars(adapter))
+
+    with caplog.at_level(logging.DEBUG):
+        at_venue(scenario)
+    assert "of-the-account" not in caplog.text
