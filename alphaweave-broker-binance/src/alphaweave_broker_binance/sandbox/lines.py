@@ -93,7 +93,7 @@ class Line:
                     await self._socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
                 self._answered = self._now()
-            elif message.type is WSMsgType.TEXT and not self._state.muted:
+            elif message.type is WSMsgType.TEXT:
                 yield message.data
 
     def _too_many(self, most: int) -> bool:

@@ -79,7 +79,8 @@ class MarketStream:
         try:
             async for text in line.heard(most=_MOST_MESSAGES):
                 self._recorder.record(Action.OTHER, "market stream", text.encode(), (), request.transport)
-                self._hear(client, text)
+                if not self._state.muted:
+                    self._hear(client, text)
         finally:
             self._clients.discard(client)
 

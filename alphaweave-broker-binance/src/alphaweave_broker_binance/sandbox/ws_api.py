@@ -104,6 +104,8 @@ class WebSocketApi:
         self._recorder.record(
             action, method, text.encode(), client_ids(action, sent), client.line.request.transport
         )
+        if self._state.muted:
+            return
         if operation is None:
             unknown = Refused(-1000, f"Method '{method}' is invalid.").body()
             client.line.say(json.dumps({"id": number, "status": 400, "error": unknown}))
