@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alphaweave.core.secret import Secret
-from alphaweave.live.adapters.rate_budget import Use
+from alphaweave.live.adapters.rate_budget import Use, asked_again
 from alphaweave.live.adapters.timer import LoopTimer
 from alphaweave_broker_alpaca.settings import AlpacaOptions
 from alphaweave_broker_alpaca.transport import NoAnswer, Refused, Transport, Unsent
@@ -197,3 +197,30 @@ def test_paper_and_address_agree() -> None:
     """Paper keys are not sent to the address for real money."""
     with pytest.raises(ValueError, match="agree"):
         AlpacaOptions(key=Secret("k"), secret=Secret("s"), trading_url="https://api.alpaca.markets")
+
+
+def test_an_order_that_waited_for_room_asks_whether_it_may_still_leave() -> None:
+    """The run may have been halted meanwhile, and the price be another's."""
+    whys: list[str | None] = [None, "halted by eva"]
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        for _ in range(9):
+            await transport.call(Use.ORDER, "POST", "/orders", {"qty": "1"})
+        with asked_again(lambda: whys.pop(0)), pytest.raises(Unsent, match="halted by eva"):
+            await transport.call(Use.ORDER, "POST", "/orders", {"qty": "1"})
+
+    seen = talk(response("200 OK", "{}"), script, requests=10, requests_window=0.5, patience=5.0)
+    assert (len(seen), whys) == (9, [])
+
+
+def test_no_order_leaves_where_its_fills_would_not_be_heard_of() -> None:
+    """Questions and cancels do."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        transport._closed = lambda: "the event stream is not connected"
+        with pytest.raises(Unsent, match="event stream"):
+            await transport.call(Use.ORDER, "POST", "/orders", {"qty": "1"})
+        await transport.call(Use.CANCEL, "DELETE", "/orders/b1")
+        await transport.call(Use.QUERY, "GET", "/account")
+
+    assert [line.split()[0] for line in talk(response("200 OK", "{}"), script)] == ["DELETE", "GET"]

@@ -124,7 +124,7 @@ class AlpacaAdapter:
             yield event
 
     async def connect(self) -> None:
-        self._transport = Transport(self._options, self._timer)
+        self._transport = Transport(self._options, self._timer, closed=self._why_closed)
         try:
             # The stream would try refused keys for ever, so that REST proves them first.
             self._prove(await self._first_account())
@@ -133,6 +133,9 @@ class AlpacaAdapter:
             self._transport.close()
             self._transport = None
             raise
+
+    def _why_closed(self) -> str | None:
+        return None if self._link.is_up else "the event stream is not connected"
 
     async def disconnect(self) -> None:
         await self._link.stop()
@@ -228,8 +231,6 @@ class AlpacaAdapter:
     async def _submit(self, refs: Sequence[OrderRef], body: Mapping[str, Any]) -> tuple[OrderAck, ...]:
         symbol = refs[0].symbol
         try:
-            if not self._link.is_up:
-                raise Unsent("the event stream is not connected")
             answer = mapping_in(await self._call(Use.ORDER, "POST", "/orders", body))
             self._fees.order(answer)
             if len(refs) > 1:

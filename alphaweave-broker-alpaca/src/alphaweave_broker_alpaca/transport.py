@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from alphaweave.core.clock import Clock, to_ns
-from alphaweave.live.adapters.rate_budget import RateBudget, RateLimit, Use
+from alphaweave.live.adapters.rate_budget import RateBudget, RateLimit, Use, objection
 from alphaweave.live.adapters.timer import Timer
 from alphaweave_broker_alpaca.settings import AlpacaOptions
 
@@ -151,7 +151,16 @@ class Transport:
         room: requests that the newest answer said were left in its window, and of how many; None before that.
     """
 
-    def __init__(self, options: AlpacaOptions, timer: Timer, address: str | None = None) -> None:
+    def __init__(
+        self,
+        options: AlpacaOptions,
+        timer: Timer,
+        address: str | None = None,
+        *,
+        closed: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """``closed`` is asked for each order, after it waited: why none may leave."""
+        self._closed = closed
         base = address or options.trading
         self._timer = timer
         self._clock: Clock = timer.clock
@@ -206,8 +215,11 @@ class Transport:
         Raises:
             Refused, Unsent, NoAnswer: the other ways it can end. Cancelled, it is withdrawn.
         """
+        self._object(use)
         await self._take_turn(use)
         try:
+            # It may have waited long: the stream may be gone, the run be halted, the decision be too old.
+            self._object(use)
             return await self._send(use, method, path, data, version)
         finally:
             self._turns[use].release()
@@ -235,6 +247,11 @@ class Transport:
             ticket.give_up()
             limit.cancel()
             self._count()
+
+    def _object(self, use: Use) -> None:
+        why = (self._closed() or objection()) if use is Use.ORDER else None
+        if why is not None:
+            raise Unsent(why)
 
     def close(self) -> None:
         """Let nothing more out."""

@@ -32,6 +32,7 @@ from alphaweave.core.order import (
     Side,
 )
 from alphaweave.live.actions import Gate, SendCancel, SendGroup, SendReplace, SendSubmit
+from alphaweave.live.adapters.rate_budget import objection
 from alphaweave.live.inputs import OutcomeKind, SendOutcome
 from alphaweave.live.reports import OrderAck
 from alphaweave.live.sender import Sender
@@ -470,3 +471,36 @@ async def test_call_that_never_ends_is_unknown_after_a_while() -> None:
     await desk.sender.settled()
     assert desk.told == [("1", OutcomeKind.UNKNOWN), ("2", OutcomeKind.ACKED)]
     assert desk.outcomes["1"].text == "no answer within 0.02 s"
+
+
+@played
+async def test_an_adapter_that_lets_an_order_wait_can_ask_whether_it_may_still_leave() -> None:
+    """Of its own order: halted, too old, or let go; and nobody else is answered."""
+    desk = Desk()
+    for name in ("1", "2", "3"):
+        desk.wait_for(name)
+    asked: dict[str, str | None] = {}
+    submitted = desk.submit_order
+
+    async def waiting(ref: OrderRef, request: OrderRequest) -> Any:
+        done = await submitted(ref, request)
+        asked[ref.client_order_id] = objection()
+        return done
+
+    desk.submit_order = waiting  # type: ignore[method-assign]
+    desk.put(submit("1"), submit("2", deadline=SECOND), submit("3", "B"))
+    await turns()
+    desk.answer("1")
+    await turns()
+    desk.time = 2 * SECOND
+    desk.answer("2")
+    await turns()
+    desk.sender.set_gate(Gate(open=False, reason="halted by eva"))
+    desk.answer("3")
+    await desk.sender.settled()
+    assert asked == {
+        "1": None,
+        "2": "the decision is 2.0 s old, and that is too old to act on",
+        "3": "halted by eva",
+    }
+    assert objection() is None

@@ -20,6 +20,7 @@ from alphaweave.core.errors import (
 )
 from alphaweave.core.order import OrderRef
 from alphaweave.live.actions import SendCancel, SendGroup, SendSubmit
+from alphaweave.live.adapters.rate_budget import asked_again
 from alphaweave.live.broker import Broker
 from alphaweave.live.inputs import OutcomeKind, SendOutcome
 from alphaweave.live.reports import OrderAck
@@ -89,7 +90,8 @@ class Sender(SendingLine):
     async def _fly(self, action: OrderSend) -> None:
         outcome = SendOutcome(OutcomeKind.UNKNOWN, text=_UNANSWERED)
         try:
-            outcome = self.depart(action) or await _outcome(self._sending(action), self._patience)
+            with asked_again(lambda: self._refusal(action)):
+                outcome = self.depart(action) or await _outcome(self._sending(action), self._patience)
         finally:
             self.land(action, outcome)
 

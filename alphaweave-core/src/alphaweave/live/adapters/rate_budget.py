@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import IntEnum
 from typing import Final
 
 from attrs import field, frozen
 from attrs.validators import ge, gt
 
-__all__ = ["RateBudget", "RateLimit", "Use"]
+__all__ = ["RateBudget", "RateLimit", "Use", "asked_again", "objection"]
 
 _SECOND_NS: Final = 1_000_000_000
+_Why = Callable[[], str | None]
+_why: ContextVar[_Why] = ContextVar("why", default=lambda: None)
+
+
+def objection() -> str | None:
+    """Why the order that is being sent may not leave any more; None: it may.
+
+    It is said of the task that called `Broker.submit_order`, and of tasks made there. An adapter that let an
+    order wait (for room in a limit, say) asks before the first byte, and raises `NotSent` with the answer:
+    the run may have been halted meanwhile, or the decision be too old.
+    """
+    return _why.get()()
+
+
+@contextmanager
+def asked_again(why: _Why) -> Iterator[None]:
+    """Let `objection` give this answer."""
+    token = _why.set(why)
+    try:
+        yield
+    finally:
+        _why.reset(token)
 
 
 class Use(IntEnum):
