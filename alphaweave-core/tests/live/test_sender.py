@@ -477,7 +477,7 @@ async def test_call_that_never_ends_is_unknown_after_a_while() -> None:
 async def test_an_adapter_that_lets_an_order_wait_can_ask_whether_it_may_still_leave() -> None:
     """Of its own order: halted, too old, or let go; and nobody else is answered."""
     desk = Desk()
-    for name in ("1", "2", "3"):
+    for name in ("1", "2", "3", "4"):
         desk.wait_for(name)
     asked: dict[str, str | None] = {}
     submitted = desk.submit_order
@@ -488,9 +488,10 @@ async def test_an_adapter_that_lets_an_order_wait_can_ask_whether_it_may_still_l
         return done
 
     desk.submit_order = waiting  # type: ignore[method-assign]
-    desk.put(submit("1"), submit("2", deadline=SECOND), submit("3", "B"))
+    desk.put(submit("1"), submit("2", deadline=SECOND), submit("3", "B"), submit("4"), cancel("4"))
     await turns()
     desk.answer("1")
+    desk.answer("4")
     await turns()
     desk.time = 2 * SECOND
     desk.answer("2")
@@ -500,6 +501,7 @@ async def test_an_adapter_that_lets_an_order_wait_can_ask_whether_it_may_still_l
     await desk.sender.settled()
     assert asked == {
         "1": None,
+        "4": "it was cancelled before it was sent",
         "2": "the decision is 2.0 s old, and that is too old to act on",
         "3": "halted by eva",
     }

@@ -90,7 +90,7 @@ class Sender(SendingLine):
     async def _fly(self, action: OrderSend) -> None:
         outcome = SendOutcome(OutcomeKind.UNKNOWN, text=_UNANSWERED)
         try:
-            with asked_again(lambda: self._refusal(action)):
+            with asked_again(lambda: self.unwanted(action)):
                 outcome = self.depart(action) or await _outcome(self._sending(action), self._patience)
         finally:
             self.land(action, outcome)

@@ -133,6 +133,12 @@ class SendingLine:
         self.sent += 1
         return None
 
+    def unwanted(self, action: OrderSend) -> str | None:
+        """Why an order that departed, and waits at the adapter, is not to go on; None: it is."""
+        flight = self._flights.get(action.ref.client_order_id) if isinstance(action, SendSubmit) else None
+        cancelled = flight is not None and flight.action is action and flight.cancels
+        return "it was cancelled before it was sent" if cancelled else self._refusal(action)
+
     def land(self, action: OrderSend, outcome: SendOutcome) -> None:
         """What became of an order that was launched."""
         cancels: list[SendCancel] = []
