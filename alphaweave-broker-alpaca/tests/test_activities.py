@@ -17,6 +17,7 @@ from alphaweave.live.broker import FeeReport, FillQuery, FillReport
 from alphaweave_broker_alpaca.activities import Activities
 from alphaweave_broker_alpaca.crypto_fees import CryptoFees
 from alphaweave_broker_alpaca.translator import Translator
+from alphaweave_broker_alpaca.transport import Refused
 
 NOON = datetime(2026, 10, 8, 16, tzinfo=UTC)
 
@@ -58,6 +59,7 @@ class Listing:
         self.executions = executions
         self.flows = flows or []
         self.latest: list[dict[str, Any]] = []
+        self.refused: dict[str, Refused | dict[str, Any]] = {}
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
         clock = ManualClock(NOON)
         self.told: list[FeeReport] = []
@@ -70,6 +72,11 @@ class Listing:
         self.asked.append((path, dict(query)))
         if path.startswith("/orders/"):
             number = path.removeprefix("/orders/b")
+            odd = self.refused.get(f"b{number}")
+            if isinstance(odd, Refused):
+                raise odd
+            if odd is not None:
+                return odd
             return {"id": f"b{number}", "client_order_id": our_id(int(number)), "symbol": "SPY"}
         if path == "/orders":
             return self.latest
@@ -136,6 +143,25 @@ def test_somebody_else_s_execution_is_flagged() -> None:
         {"id": f"b{number}", "client_order_id": "manual", "symbol": "SPY"} for number in range(6)
     ]
     assert all(fill.foreign for fill in listing.report().fills)
+
+
+def test_an_order_that_alpaca_does_not_have_is_somebody_else_s() -> None:
+    """Its execution is told all the same; no report fails for ever. Another refusal is no answer."""
+    listing = Listing([execution(1), execution(2)])
+    listing.refused["b2"] = Refused(404, "40410000", "order not found for b2")
+    assert [fill.foreign for fill in listing.report().fills] == [False, True]
+    for no in (Refused(404), Refused(500, "50010000", "internal server error")):
+        listing = Listing([execution(2)])
+        listing.refused["b2"] = no
+        with pytest.raises(BrokerUnavailable):
+            listing.report()
+
+
+def test_an_order_in_several_options_is_somebody_else_s() -> None:
+    """It has no symbol of its own."""
+    listing = Listing([execution(1)])
+    listing.refused["b1"] = {"id": "b1", "order_class": "mleg", "symbol": "", "side": ""}
+    assert [fill.foreign for fill in listing.report().fills] == [True]
 
 
 def test_an_answer_begins_at_the_cursor_and_never_after_what_was_asked() -> None:

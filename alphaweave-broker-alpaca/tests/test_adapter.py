@@ -12,6 +12,7 @@ from alphaweave.core.errors import BrokerUnavailable, CancelRejected, OutcomeUnk
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderChange, OrderRef, OrderRequest, OrderType, Side
 from alphaweave.live.adapters.base import Services
+from alphaweave.live.broker import BrokerNotice, OrderUpdate
 
 At = Callable[[Callable[[Any], Awaitable[None]]], None]
 REF = OrderRef(f"awabcde-{1:022d}", "SPY")
@@ -187,6 +188,25 @@ def test_many_symbols_cost_a_request_for_each_kind_of_asset(at_venue: At) -> Non
         assert set(rules) == {*names, "OLD"}
         assert rules["S299"].tradable
         assert not rules["OLD"].tradable
+
+    at_venue(scenario)
+
+
+def test_an_order_in_several_options_is_its_legs(at_venue: At) -> None:
+    """Somebody trades them in the same account: they have no symbol and no side, and disturb nothing."""
+
+    async def scenario(venue: Any) -> None:
+        legs = [order(id=f"l{n}", symbol=f"SPY26C{n}", client_order_id="", type="market") for n in (1, 2)]
+        several = order(id="m", order_class="mleg", symbol="", side="", client_order_id="theirs", legs=legs)
+        venue.answers["GET", "/v2/orders"] = (200, [several])
+        adapter = venue.adapter()
+        await adapter.connect()
+        found = await adapter.get_open_orders()
+        assert [(one.ref.symbol, one.foreign) for one in found] == [("SPY26C1", True), ("SPY26C2", True)]
+        await venue.tell({"stream": "trade_updates", "data": {"event": "new", "order": several}})
+        await venue.tell({"stream": "trade_updates", "data": {"event": "new", "order": order()}})
+        await venue.until(lambda: bool(venue.told(OrderUpdate)), "the event of another order")
+        assert venue.told(BrokerNotice) == []
 
     at_venue(scenario)
 

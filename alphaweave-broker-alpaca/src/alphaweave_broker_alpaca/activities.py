@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from alphaweave.core.clock import Clock
 from alphaweave.live.broker import FillQuery, FillReport
-from alphaweave_broker_alpaca.answers import answered, mapping_in, mappings_in
+from alphaweave_broker_alpaca.answers import NO_SUCH_ORDER, answered, mapping_in, mappings_in
 from alphaweave_broker_alpaca.crypto_fees import CryptoFees
 from alphaweave_broker_alpaca.mapping import moment, text_of
 from alphaweave_broker_alpaca.translator import Translator
+from alphaweave_broker_alpaca.transport import Refused
 
 __all__ = ["Activities"]
 
@@ -119,7 +120,13 @@ class Activities:
                     self._said.learn(one)
             unknown = self._unknown(entries)
         for order_id in unknown[:_LOOK_UPS]:
-            self._said.learn(mapping_in(await self._ask(f"/orders/{order_id}", {})))
+            try:
+                self._said.learn(mapping_in(await self._ask(f"/orders/{order_id}", {})))
+            except Refused as no:
+                # What the desk of Alpaca traded, say: no order of ours is ever unknown there.
+                if no.status != 404 or no.code != NO_SUCH_ORDER:
+                    raise
+                self._said.learn_theirs(order_id)
         return len(unknown) <= _LOOK_UPS
 
     def _unknown(self, entries: Sequence[Mapping[str, Any]]) -> list[str]:

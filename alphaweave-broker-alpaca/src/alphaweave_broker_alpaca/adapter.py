@@ -44,6 +44,7 @@ from alphaweave.live.config_options import parse_options
 from alphaweave.live.findings import Finding
 from alphaweave_broker_alpaca.activities import Activities
 from alphaweave_broker_alpaca.answers import (
+    NO_SUCH_ORDER,
     answered,
     is_final,
     mapping_in,
@@ -57,6 +58,7 @@ from alphaweave_broker_alpaca.mapping import (
     cancel_state,
     group_body,
     instrument_of,
+    is_combination,
     moment,
     order_body,
     reject_reason,
@@ -69,7 +71,6 @@ from alphaweave_broker_alpaca.transport import NoAnswer, Refused, Transport, Uns
 
 __all__ = ["AlpacaAdapter"]
 
-_NO_SUCH_ORDER: Final = "40410000"
 _MOST_ORDERS: Final = 500
 # What connecting may take, so that refused keys are known within five seconds.
 _OPENING: Final = 4.0
@@ -325,7 +326,7 @@ class AlpacaAdapter:
                 return self._said.order(await self._find(ref), self._clock.now())
             except Refused as no:
                 # A page that is not Alpaca's own says nothing of the order.
-                if no.status == 404 and no.code == _NO_SUCH_ORDER:
+                if no.status == 404 and no.code == NO_SUCH_ORDER:
                     return None
                 raise
 
@@ -365,7 +366,8 @@ class AlpacaAdapter:
                 # It means later than: another order of that very instant may be on the next page.
                 last = moment(text_of(page[-1], "submitted_at")) - timedelta(milliseconds=1)
                 query["after"] = last.isoformat().replace("+00:00", "Z")
-            orders = [self._said.order(one, self._clock.now()) for one in found.values()]
+            single = [one for one in found.values() if not is_combination(one)]
+            orders = [self._said.order(one, self._clock.now()) for one in single]
         return [one for one in orders if not one.status.terminal]
 
     async def get_fills(self, query: FillQuery) -> FillReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.core.errors import BrokerUnavailable, Unsupported
 from alphaweave.core.instrument import Instrument
@@ -12,7 +12,10 @@ from alphaweave.core.order import OrderRequest, TimeInForce
 from alphaweave_broker_alpaca.mapping import is_repeated_id
 from alphaweave_broker_alpaca.transport import NoAnswer, Refused, Unsent
 
-__all__ = ["answered", "is_final", "mapping_in", "mappings_in", "refuse_unsendable"]
+__all__ = ["NO_SUCH_ORDER", "answered", "is_final", "mapping_in", "mappings_in", "refuse_unsendable"]
+
+NO_SUCH_ORDER: Final = "40410000"
+"""Alpaca's code of an order that it does not have."""
 
 
 @contextmanager

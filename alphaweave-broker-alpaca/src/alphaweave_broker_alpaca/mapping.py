@@ -35,6 +35,7 @@ __all__ = [
     "flow_kind",
     "group_body",
     "instrument_of",
+    "is_combination",
     "is_ours",
     "is_repeated_id",
     "leg_role",
@@ -100,6 +101,11 @@ _REASONS: Final[Sequence[tuple[str, RejectReason]]] = (
 def is_ours(client_order_id: str | None) -> bool:
     """Whether an id is one of AlphaWeave's."""
     return client_order_id is not None and _OURS.fullmatch(client_order_id) is not None
+
+
+def is_combination(order: Mapping[str, Any]) -> bool:
+    """Whether an order is in several options at once, which are its legs."""
+    return order.get("order_class") == "mleg" and not order.get("symbol")
 
 
 def moment(text: str) -> datetime:

@@ -15,6 +15,7 @@ from alphaweave_broker_alpaca.mapping import (
     activity_time,
     amount,
     flow_kind,
+    is_combination,
     is_ours,
     leg_role,
     moment,
@@ -89,8 +90,12 @@ class Translator:
 
     def learn(self, order: Mapping[str, Any]) -> None:
         """Whose an order is, for the executions that do not say."""
-        if self._foreign(self.ref(order)):
-            self._theirs.add(text_of(order, "id"))
+        if is_combination(order) or self._foreign(self.ref(order)):
+            self.learn_theirs(text_of(order, "id"))
+
+    def learn_theirs(self, broker_order_id: str) -> None:
+        """An order is somebody else's."""
+        self._theirs.add(broker_order_id)
 
     def ref(self, order: Mapping[str, Any]) -> OrderRef:
         """The names that an order bears."""
@@ -127,12 +132,15 @@ class Translator:
         )
 
     def event(self, told: Mapping[str, Any], received_at: datetime) -> tuple[BrokerFill | OrderUpdate, ...]:
-        """One message of the event stream: an execution comes with the status that it led to.
+        """One message of the event stream: an execution comes with the status that it led to. Nothing of an
+        order in several options at once, which is nobody's here: it has no symbol, and no side.
 
         Raises:
             KeyError, ValueError: it lacks what it cannot do without.
         """
         order = told["order"]
+        if is_combination(order):
+            return ()
         ref = self.ref(order)
         word = text_of(told, "event")
         filled = amount(order.get("filled_qty"), "filled_qty")
