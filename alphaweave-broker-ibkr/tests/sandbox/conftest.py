@@ -21,6 +21,9 @@ from alphaweave_broker_ibkr.sandbox.options import SandboxOptions
 _PATIENCE = 30.0
 
 
+_UNDERSTOOD = ("Error ", "Peer closed", "API connection failed", "Make sure API port")
+
+
 class _Complaints(logging.Handler):
     """What the client library could not make sense of."""
 
@@ -30,8 +33,9 @@ class _Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        # An error that the gateway says is logged as one too; it was understood.
-        if not text.startswith("Error ") or "handling fields" in text:
+        # That a connection ends, or what the gateway complains of, is an error to it too; it was understood.
+        said = record.name in {"ib_async.client", "ib_async.wrapper"} and text.startswith(_UNDERSTOOD)
+        if not said:
             self.texts.append(f"{record.name}: {text}")
 
 
@@ -51,12 +55,12 @@ class Site:
     stock: Contract = field(factory=lambda: Stock("KO", "SMART", "USD", conId=8894))
     _clients: list[IB] = field(factory=list)
 
-    async def client(self, client_id: int = 1, **named: Any) -> IB:
-        """A client that has connected."""
+    async def client(self, client_id: int = 1, *, wait: float = _PATIENCE, **named: Any) -> IB:
+        """A client that has connected, or is told within ``wait`` seconds that it cannot."""
         ib = IB()
         ib.errorEvent += self._note
         self._clients.append(ib)
-        await ib.connectAsync("127.0.0.1", self.venue.port, client_id, timeout=_PATIENCE, **named)
+        await ib.connectAsync("127.0.0.1", self.venue.port, client_id, timeout=wait, **named)
         return ib
 
     def _note(self, number: int, code: int, text: str, contract: Any) -> None:
@@ -102,7 +106,7 @@ def at_gateway() -> Callable[..., None]:
 
     def run(scenario: Callable[[Site], Awaitable[None]], **options: Any) -> None:
         complaints = _Complaints()
-        logger = logging.getLogger("ib_async")
+        loggers = [logging.getLogger(name) for name in ("ib_async", "asyncio")]
 
         async def whole() -> None:
             venue = IbkrSandbox(SandboxOptions(**options), Services(clock=RunningClock()))
@@ -115,10 +119,12 @@ def at_gateway() -> Callable[..., None]:
                 await venue.stop()
             assert site.garbled or not complaints.texts, complaints.texts
 
-        logger.addHandler(complaints)
+        for logger in loggers:
+            logger.addHandler(complaints)
         try:
             asyncio.run(whole())
         finally:
-            logger.removeHandler(complaints)
+            for logger in loggers:
+                logger.removeHandler(complaints)
 
     return run

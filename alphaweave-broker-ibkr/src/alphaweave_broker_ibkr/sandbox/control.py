@@ -25,7 +25,7 @@ from alphaweave_broker_ibkr.sandbox.contract_requests import ContractRequests
 from alphaweave_broker_ibkr.sandbox.contracts import Catalog, Contract
 from alphaweave_broker_ibkr.sandbox.data_requests import DataRequests
 from alphaweave_broker_ibkr.sandbox.faults import Quirks
-from alphaweave_broker_ibkr.sandbox.gateway import FARMS, LOST_TO_SERVER, Gateway
+from alphaweave_broker_ibkr.sandbox.gateway import FARMS, Gateway
 from alphaweave_broker_ibkr.sandbox.history_requests import HistoryRequests
 from alphaweave_broker_ibkr.sandbox.hours import NEW_YORK, Hours
 from alphaweave_broker_ibkr.sandbox.matching import bar_of, tick
@@ -262,9 +262,29 @@ class IbkrSandbox(VenueControl, FeedControl):
         """Let a client id be in use, as after a connection that the gateway has not seen end."""
         (self.gateway.busy_ids.add if taken else self.gateway.busy_ids.discard)(client_id)
 
-    async def warn_lost(self) -> None:
-        """Say that the connection to the servers is broken, as a gateway does that has just started."""
-        self.gateway.notice(2110, LOST_TO_SERVER)
+    async def change_port(self) -> None:
+        """Go to another port, and say so to whoever is connected: 1300."""
+        here = self.gateway.port
+        self.gateway.port = 0
+        text = "TWS socket port has been reset and this connection is being dropped."
+        self.gateway.notice(1300, f"{text} Please reconnect on the new port")
+        for session in self.gateway.clients():
+            session.close()
+        await self.gateway.deafen()
+        await self.gateway.listen()
+        assert self.gateway.port != here
+
+    def refuse_next(self, action: Action, code: int, text: str) -> None:
+        """Refuse the next request of an action with this error, whatever it asks for."""
+        self.gateway.faults.refuse(action, code, text)
+
+    def complain(self, client_order_id: str, code: int, text: str) -> None:
+        """Say something about an order, which changes nothing."""
+        self.venue.listener.complained(self._order(client_order_id), code, text)
+
+    def notice(self, code: int, text: str) -> None:
+        """Say something to every client, which changes nothing."""
+        self.gateway.notice(code, text)
 
     def report_commissions(self) -> None:
         """Report the commissions that are late."""

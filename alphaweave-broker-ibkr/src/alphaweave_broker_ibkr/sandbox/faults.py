@@ -63,12 +63,21 @@ class Faults:
     def __init__(self) -> None:
         self._armed: dict[Action, _Armed] = {}
         self._families: dict[tuple[int, str], Fault] = {}
+        self._refusals: dict[Action, tuple[int, str]] = {}
 
     def arm(self, action: Action, fault: Fault, times: int) -> None:
         if times == 0:
             self._armed.pop(action, None)
         else:
             self._armed[action] = _Armed(fault, times)
+
+    def refuse(self, action: Action, code: int, text: str) -> None:
+        """Let the next request of that action be refused so."""
+        self._refusals[action] = (code, text)
+
+    def refusal(self, action: Action) -> tuple[int, str] | None:
+        """What the request is refused with, if it is."""
+        return self._refusals.pop(action, None)
 
     def strike(self, action: Action, session: Session, texts: list[str]) -> Fault | None:
         """The fault that befalls a request."""

@@ -111,6 +111,9 @@ class Floor:
             return False
         if order.form.kind in AUCTIONS:
             return False
+        if order.form.tif == "OPG":
+            opens, closes = self.hours.around(order.contract.sec_type, now, regular=True)
+            return order.at < opens <= now < closes
         return self.hours.is_open(order.contract.sec_type, now, regular=self._regular(order))
 
     def settle(self) -> None:

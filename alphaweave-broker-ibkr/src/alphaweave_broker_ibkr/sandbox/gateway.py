@@ -16,7 +16,7 @@ from alphaweave_broker_ibkr.sandbox.session import Kind, Session
 from alphaweave_broker_ibkr.sandbox.venue import Venue
 from alphaweave_broker_ibkr.sandbox.wire import Fields, Malformed, encode
 
-__all__ = ["FARMS", "LOST_TO_SERVER", "Gateway", "Handler"]
+__all__ = ["FARMS", "Gateway", "Handler"]
 
 _HOST = "127.0.0.1"
 Handler = Callable[[Session, Fields], None]
@@ -163,10 +163,14 @@ class Gateway:
         for session, body in reversed(held) if backwards else held:
             session.deliver([body] * times)
 
-    def notice(self, code: int, text: str) -> None:
-        """Say something to everybody."""
+    def notice(self, code: int, text: str, number: int = -1) -> None:
+        """Say something to everybody.
+
+        Args:
+            number: of a request that it is about.
+        """
         for session in self.clients():
-            session.say(error(-1, code, text), event=True)
+            session.say(error(number, code, text), event=True)
 
     # The session's own requests ------------------------------------------------------------------------
 
@@ -185,7 +189,7 @@ class Gateway:
             if not (self.farm_broken and code != 2158):
                 session.refuse(-1, code, text)
         if self.venue.cut_off:
-            session.refuse(-1, 2110, LOST_TO_SERVER)
+            session.refuse(-1, 2110, _LOST)
 
     def _managed_accounts(self, session: Session, fields: Fields) -> None:
         self._say_accounts(session)
@@ -203,6 +207,4 @@ class Gateway:
         session.say(encode((49, 1, int(self.now().timestamp()))))
 
 
-LOST_TO_SERVER = (
-    "Connectivity between Trader Workstation and server is broken. It will be restored automatically."
-)
+_LOST = "Connectivity between Trader Workstation and server is broken. It will be restored automatically."

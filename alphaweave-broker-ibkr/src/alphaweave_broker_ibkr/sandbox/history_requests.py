@@ -151,7 +151,7 @@ class HistoryRequests:
 
     def _say_bars(self, query: _Query, start: datetime, end: datetime) -> None:
         rows = self._prices.bars(query.contract, query.seconds, start, end, regular=query.regular)
-        if not rows:
+        if not rows and not query.follow:
             where = f"{query.contract.symbol}@{query.contract.exchange} {query.what.title()}"
             raise Refused(162, f"{HMDS}:HMDS query returned no data: {where}")
         fields: list[Field] = [

@@ -16,6 +16,7 @@ from alphaweave_broker_ibkr.sandbox.order_form import OrderForm
 __all__ = ["AUCTIONS", "ENDED", "Execution", "Order", "Version", "moment_of"]
 
 AUCTIONS = frozenset({"MOC", "LOC"})
+_FRACTION = Decimal("0.0001")
 ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 _KINDS = {
     "MKT": OrderType.MARKET,
@@ -148,7 +149,8 @@ class Order:
         cash = self.form.cash
         if cash is None:
             return self.remaining
-        step = self.contract.size_increment
+        # An amount of money buys fractions, also of what is otherwise traded in whole units.
+        step = min(self.contract.size_increment, _FRACTION)
         unit = CONTEXT.multiply(price, self.contract.multiplier)
         units = CONTEXT.divide_int(CONTEXT.divide(CONTEXT.subtract(cash, self.value), unit), step)
         return CONTEXT.multiply(units, step)

@@ -222,6 +222,10 @@ class Session(asyncio.Protocol):
             return
         if armed is not None and self._instead(armed, action, number):
             return
+        refusal = gateway.faults.refusal(action)
+        if refusal is not None:
+            self.refuse(number, *refusal)
+            return
         kept: list[bytes] | None = None if armed is None else []
         order_id = number if code in {3, 4} else None
         self.under_way = UnderWay(order_id, gateway.executions(), kept)

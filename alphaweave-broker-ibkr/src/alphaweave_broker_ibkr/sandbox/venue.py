@@ -227,8 +227,12 @@ class Venue(Floor):
         order.status = "PreSubmitted"
         self.listener.told(order)
         self._remark(order)
-        if not order.held and not order.deferred:
+        if order.held:
+            return
+        if not order.deferred:
             self._start(order)
+        elif order.form.tif in {"IOC", "FOK"}:
+            self.end(order, "The market is closed")
 
     def _remark(self, order: Order) -> None:
         form, tell = order.form, self.listener.complained
