@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import requests
@@ -35,6 +35,8 @@ _WORKERS: Final = 8
 _OTHERS: Final = 4
 _OFF_CLOCK: Final = "-1021"
 _TOO_MANY_ORDERS: Final = "-1015"
+# Binance takes no request from a second ahead.
+_CLOCK_OFF: Final = timedelta(milliseconds=900)
 _BACK_OFF: Final = 1.0
 _BANNED: Final = 120.0
 
@@ -126,22 +128,27 @@ class Transport:
         return int(self._server_clock.now().timestamp() * 1000)
 
     async def call(self, call: Call) -> Any:
-        """Make one request, once; one that changes nothing, or a cancel, twice where the clock was off.
+        """Make one request, once; where it was refused because the clock was off, with the right time again.
+
+        That refusal comes before the engine, so that there is no order. It is none of the clock where the
+        request was late: an order is not made again then.
 
         Raises:
             Refused, Unsent, NoAnswer: the other ways it can end. Cancelled, it is withdrawn.
         """
+        before = self._server_clock.offset
         try:
             return await self._once(call)
         except Refused as no:
             if no.code != _OFF_CLOCK:
                 raise
-            if call.use is Use.ORDER:
-                # It was refused, which is final. Whoever decided it may decide anew.
+            if call.use is not Use.ORDER:
+                await self.resynchronise()
+            else:
                 with suppress(Refused, Unsent, NoAnswer):
                     await self.resynchronise()
-                raise
-            await self.resynchronise()
+                if abs(self._server_clock.offset - before) < _CLOCK_OFF:
+                    raise
         return await self._once(call)
 
     async def get_time(self) -> datetime:
@@ -152,10 +159,13 @@ class Transport:
             KeyError, TypeError, ValueError: it does not say.
         """
         asked_at = self._clock.now()
-        told = await self._once(Call(Use.QUERY, "GET", "/api/v3/time", signed=False))
-        said = datetime.fromtimestamp(int(told["serverTime"]) / 1000, UTC)
+        said = await self._said_time()
         self.learn(asked_at, said)
         return said
+
+    async def _said_time(self) -> datetime:
+        told = await self._once(Call(Use.QUERY, "GET", "/api/v3/time", signed=False))
+        return datetime.fromtimestamp(int(told["serverTime"]) / 1000, UTC)
 
     def learn(self, asked_at: datetime, said: datetime) -> None:
         """Take in what time Binance said it was, just now, to a question of that time."""
@@ -179,12 +189,14 @@ class Transport:
         Raises:
             Refused, Unsent, NoAnswer: as `call`.
         """
-        # What was learned is of a clock that was set since: the shortest of those trips is worth nothing.
-        self._server_clock = ServerClock(self._clock)
+        asked_at = self._clock.now()
         try:
-            await self.get_time()
+            said = await self._said_time()
         except (KeyError, TypeError, ValueError):
             raise NoAnswer("the clock is off, and Binance does not tell the time") from None
+        # What was learned is of a clock that was set since: the shortest of those trips is worth nothing.
+        self._server_clock = ServerClock(self._clock)
+        self.learn(asked_at, said)
 
     async def _once(self, call: Call) -> Any:
         await self._take_turn(call)
