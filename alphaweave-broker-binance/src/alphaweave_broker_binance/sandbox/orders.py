@@ -147,7 +147,8 @@ class Order:
             None if self.quote_quantity else self.quantity,
             self.quote_quantity or None,
             type=kind,
-            tif=_TIFS[self.tif],
+            # On the wire it bears GTC, and what is not filled at once ends all the same.
+            tif=TimeInForce.IOC if kind is OrderType.MARKET else _TIFS[self.tif],
             limit_price=self.price if limited else None,
             stop_price=self.stop_price if stopped else None,
             trail=Trail(percent=self.trailing / _BIPS) if self.trailing else None,
