@@ -131,7 +131,8 @@ def test_books_have_the_terms_that_were_sent(at_sandbox: Callable[..., None]) ->
         assert (told[3].stop_price, told[3].limit_price) == (Decimal(120), Decimal(121))
         assert told[4].trail.percent == Decimal("2.5")
         assert (told[6].quantity, told[6].quote_quantity) == (None, Decimal(50))
-        assert {one.tif for one in told if one is not None} == {TimeInForce.GTC}
+        assert {one.tif for one in told[:5]} == {TimeInForce.GTC}
+        assert told[6].tif is TimeInForce.IOC
 
     at_sandbox(scenario)
 

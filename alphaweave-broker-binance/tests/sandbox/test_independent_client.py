@@ -1,0 +1,160 @@
+"""A client of somebody else's trades on the sandbox, in an environment of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alphaweave.core.order import OrderStatus
+
+REQUIREMENT = "python-binance==1.0.37"
+SCRIPT = """
+import asyncio, json, sys
+from binance import AsyncClient, BinanceSocketManager
+from binance.exceptions import BinanceAPIException
+from binance.ws.reconnecting_websocket import ReconnectingWebsocket
+
+# It closes a socket when its wait for a message ends.
+ReconnectingWebsocket.TIMEOUT = 0.2
+port, key, secret = sys.argv[1:]
+
+
+class Client(AsyncClient):
+    API_URL = f"http://127.0.0.1:{port}/api"
+    WS_API_URL = f"ws://127.0.0.1:{port}/ws-api/v3"
+
+
+class Sockets(BinanceSocketManager):
+    STREAM_URL = f"ws://127.0.0.1:{port}/"
+
+
+async def main():
+    client = await Client.create(key, secret)
+    found = {}
+    try:
+        sockets = Sockets(client)
+        async with sockets.user_socket() as user:
+            bought = await client.create_order(
+                symbol="BTCUSDT", side="BUY", type="MARKET", quantity="2", newClientOrderId="bought"
+            )
+            found["bought"] = [bought["status"], bought["fills"][0]["price"]]
+            await client.create_order(
+                symbol="BTCUSDT",
+                side="SELL",
+                type="LIMIT",
+                timeInForce="GTC",
+                quantity="1",
+                price="150",
+                newClientOrderId="resting",
+            )
+            found["open"] = [row["clientOrderId"] for row in await client.get_open_orders(symbol="BTCUSDT")]
+            await client.cancel_order(symbol="BTCUSDT", origClientOrderId="resting")
+            placed = await client.ws_create_order(
+                symbol="BTCUSDT",
+                side="BUY",
+                type="LIMIT",
+                timeInForce="GTC",
+                quantity="1",
+                price="50",
+                newClientOrderId="over-the-socket",
+            )
+            found["placed"] = placed["status"]
+            try:
+                await client.create_order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.000001")
+            except BinanceAPIException as error:
+                found["refused"] = [error.status_code, error.code, error.message]
+            reports = []
+            while len(reports) < 5:
+                event = await asyncio.wait_for(user.recv(), 20)
+                event = event.get("event", event)
+                if event["e"] == "executionReport":
+                    reports.append([event["x"], event["C"] or event["c"]])
+            found["reports"] = reports
+        trades = await client.get_my_trades(symbol="BTCUSDT")
+        found["trades"] = [row["qty"] for row in trades]
+        found["klines"] = len(await client.get_klines(symbol="BTCUSDT", interval="1m"))
+    finally:
+        await client.close_connection()
+    print(json.dumps(found))
+
+
+asyncio.run(main())
+"""
+
+
+def unproven(item: pytest.Item, reason: str) -> None:
+    """Report that nothing was proved; a failure where everything has to be."""
+    if os.environ.get("ALPHAWEAVE_REQUIRE") == "all":
+        pytest.fail(f"{reason}; ALPHAWEAVE_REQUIRE=all wants it proved", pytrace=False)
+    item.user_properties.append(("unproven", reason))
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def other_python(request: pytest.FixtureRequest) -> Path:
+    """An interpreter that has the client; made once, and kept with what pytest keeps."""
+    folder = Path(request.config.cache.mkdir("python-binance")) / f"{sys.implementation.cache_tag}"
+    python, done = folder / "bin" / "python", folder / REQUIREMENT
+    if not done.exists():
+        made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, check=False)
+        pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", REQUIREMENT]
+        try:
+            installed = subprocess.run(pip, capture_output=True, timeout=300, check=False)
+            missing = made.returncode or installed.returncode
+        except (OSError, subprocess.TimeoutExpired):
+            missing = 1
+        if missing:
+            unproven(request.node, f"needs {REQUIREMENT}, which cannot be installed here")
+        done.touch()
+    return python
+
+
+def test_python_binance_trades(at_sandbox: Callable[..., None], other_python: Path) -> None:
+    """Over REST and the WebSocket API, with the user data: what it is told is what the books say."""
+
+    async def scenario(site: Any) -> None:
+        await site.venue.set_price("ONE", Decimal(100))
+        run = await asyncio.create_subprocess_exec(
+            str(other_python),
+            "-c",
+            SCRIPT,
+            str(site.venue.port),
+            site.key,
+            site.secret,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await asyncio.wait_for(run.communicate(), 60)
+        assert run.returncode == 0, errors.decode()
+        assert json.loads(output) == {
+            "bought": ["FILLED", "100.00000000"],
+            "open": ["resting"],
+            "placed": "NEW",
+            "refused": [400, -1013, "Filter failure: LOT_SIZE"],
+            "reports": [
+                ["NEW", "bought"],
+                ["TRADE", "bought"],
+                ["NEW", "resting"],
+                ["CANCELED", "resting"],
+                ["NEW", "over-the-socket"],
+            ],
+            "trades": ["2.00000000"],
+            "klines": 0,
+        }
+        orders = {order.client_order_id: order.status for order in site.venue.truth().orders}
+        assert orders == {
+            "bought": OrderStatus.FILLED,
+            "resting": OrderStatus.CANCELLED,
+            "over-the-socket": OrderStatus.ACCEPTED,
+        }
+
+    at_sandbox(scenario)
