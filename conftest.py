@@ -1,11 +1,12 @@
-"""A test whose program is absent is reported as UNPROVEN, and fails under ALPHAWEAVE_REQUIRE=all."""
+"""A test that lacks a program, or what it fetches, is UNPROVEN, and fails under ALPHAWEAVE_REQUIRE=all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
@@ -25,11 +26,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if not mark.args:
             pytest.fail("needs() names no program: write needs('chromium')", pytrace=False)
         if not any(shutil.which(binary) for binary in mark.args):
-            reason = f"needs {' or '.join(mark.args)}, which is not on PATH"
-            item.stash[REASON] = reason
-            if os.environ.get("ALPHAWEAVE_REQUIRE") == "all":
-                pytest.fail(f"{reason}; ALPHAWEAVE_REQUIRE=all wants it proved", pytrace=False)
-            pytest.skip(reason)
+            _stop(item, f"needs {' or '.join(mark.args)}, which is not on PATH")
+
+
+@pytest.fixture
+def unproven(request: pytest.FixtureRequest) -> Callable[[str], NoReturn]:
+    """Stop the test in its setup, for what cannot be had here; the reason reads ``needs ...``."""
+    return lambda reason: _stop(request.node, reason)
+
+
+def _stop(item: pytest.Item, reason: str) -> NoReturn:
+    item.stash[REASON] = reason
+    if os.environ.get("ALPHAWEAVE_REQUIRE") == "all":
+        pytest.fail(f"{reason}; ALPHAWEAVE_REQUIRE=all wants it proved", pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,6 +25,12 @@ TESTS = """
     @pytest.mark.needs("no-such-shell", "sh")
     def test_shell_answers(): ...
 
+    @pytest.fixture
+    def library(unproven):
+        unproven("needs no-such-library, which cannot be fetched")
+
+    def test_library_answers(library): ...
+
     @pytest.mark.skip(reason="an ordinary skip")
     def test_ordinary(): ...
 """
@@ -53,8 +59,10 @@ def test_missing_program_is_reported_as_unproven(project: pytest.Pytester) -> No
             "    *::test_page_prints",
             "1 × needs no-such-browser, which is not on PATH",
             "    *::test_page_opens",
+            "1 × needs no-such-library, which cannot be fetched",
+            "    *::test_library_answers",
             "*ALPHAWEAVE_REQUIRE=all*",
-            "*1 passed, 1 skipped, 2 unproven in *",
+            "*1 passed, 1 skipped, 3 unproven in *",
         ]
     )
 
@@ -68,7 +76,7 @@ def test_missing_program_fails_when_everything_is_required(
     result = project.runpytest(*ONLY)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["*needs no-such-browser, which is not on PATH*", "*2 failed, 1 passed, 1 skipped in *"]
+        ["*needs no-such-browser, which is not on PATH*", "*3 failed, 1 passed, 1 skipped in *"]
     )
     result.stdout.no_fnmatch_line("*UNPROVEN*")
 
