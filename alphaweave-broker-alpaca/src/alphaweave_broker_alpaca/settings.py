@@ -48,6 +48,8 @@ ALPACA_CAPABILITIES: Final = Capabilities(
         "Alpaca holds a buy stop as a stop-limit: 4 % above the stop below $50, 2.5 % from there on.",
         "Alpaca refuses an order that would meet one of the same account on the other side.",
         "Alpaca ends a good-till-cancelled order after 90 days.",
+        "Alpaca refuses an order that turns a long position short, or a short one long: close it, then open.",
+        "Alpaca lets the exits of a bracket work once all of its entry is filled: a part of it has no stop.",
     ),
     client_ids=ClientIdRules(max_length=128, unique=ClientIdUniqueness.FOREVER),
     not_found_is_final_after=60.0,
