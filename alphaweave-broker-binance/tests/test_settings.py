@@ -35,8 +35,6 @@ def test_options_name_the_addresses_of_each_environment() -> None:
         ({"rest_url": "https://k:s@proxy.example"}, "an address alone"),
         ({"stream_url": "proxy.example"}, "an address with wss://"),
         ({"environment": "live"}, "environment"),
-        ({"private_key": Secret("pem")}, "either a secret or a private_key"),
-        ({"secret": None}, "either a secret or a private_key"),
         ({"recv_window": 60000}, "recv_window"),
     ],
 )

@@ -56,8 +56,8 @@ def test_private_key_signs_by_ed25519(password: str | None) -> None:
     keys = Keys(
         BinanceOptions(
             key=Secret(KEY),
-            private_key=Secret(str(pem)),
-            private_key_password=None if password is None else Secret(password),
+            secret=Secret(str(pem)),
+            password=None if password is None else Secret(password),
         )
     )
     verifier = eddsa.new(pair.public_key(), "rfc8032")
@@ -67,8 +67,8 @@ def test_private_key_signs_by_ed25519(password: str | None) -> None:
 def test_private_key_that_is_none_is_refused_without_being_shown() -> None:
     """What is wrong with a key is said, and not the key."""
     with pytest.raises(AuthenticationFailed, match="cannot be read") as told:
-        Keys(BinanceOptions(key=Secret(KEY), private_key=Secret("not-a-pem-at-all")))
-    assert "not-a-pem-at-all" not in str(told.value)
+        Keys(BinanceOptions(key=Secret(KEY), secret=Secret("-----BEGIN PRIVATE KEY-----\nno-pem\n")))
+    assert "no-pem" not in str(told.value)
     assert told.value.__suppress_context__
 
 

@@ -68,9 +68,9 @@ class BinanceOptions:
 
     Attributes:
         key: the API key; write ${env:BINANCE_KEY}.
-        secret: of a key that signs by HMAC; write ${env:BINANCE_SECRET}.
-        private_key: of a key that signs by Ed25519, in PEM; write file:PATH. It or ``secret``.
-        private_key_password: where the private key is encrypted.
+        secret: what signs: the secret of an HMAC key, write ${env:BINANCE_SECRET}; or the private key of an
+            Ed25519 key, in PEM, write file:PATH.
+        password: opens the private key, where it is encrypted.
         environment: ``testnet`` or ``demo``, which are play money, or ``mainnet``.
         rest_url: where orders go; by default the environment's own address.
         ws_api_url: where account events come from, with its path; by default the environment's own address.
@@ -87,9 +87,8 @@ class BinanceOptions:
     """
 
     key: Secret
-    secret: Secret | None = None
-    private_key: Secret | None = None
-    private_key_password: Secret | None = None
+    secret: Secret
+    password: Secret | None = None
     environment: str = field(default="testnet", validator=in_(tuple(_HOSTS)))
     rest_url: str | None = None
     ws_api_url: str | None = None
@@ -104,8 +103,6 @@ class BinanceOptions:
     retry: float = field(default=1.0, validator=gt(0))
 
     def __attrs_post_init__(self) -> None:
-        if (self.secret is None) == (self.private_key is None):
-            raise ValueError("a key has either a secret or a private_key, whichever Binance knows it by")
         for name, address, safe, plain in (
             ("rest_url", self.rest, "https", "http"),
             ("ws_api_url", self.ws_api, "wss", "ws"),

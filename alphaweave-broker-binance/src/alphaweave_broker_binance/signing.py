@@ -28,28 +28,28 @@ class Keys:
         """Raises AuthenticationFailed where the private key cannot be read."""
         self._key = options.key
         self._recv_window = str(options.recv_window)
-        password = options.private_key_password
-        pem = None if options.private_key is None else options.private_key.reveal()
+        password, secret = options.password, options.secret.reveal()
+        is_private = secret.lstrip().startswith("-----BEGIN")
         self.configuration = ConfigurationRestAPI(
             api_key=options.key.reveal(),
-            api_secret=None if options.secret is None else options.secret.reveal(),
+            api_secret=None if is_private else secret,
             base_path=options.rest,
             # In milliseconds; its own default is one second, and to try three times more.
             timeout=round(options.timeout * 1000),
             retries=0,
             # It would offer an encoding that nobody here may know how to read.
             compression=False,
-            private_key=pem,
+            private_key=secret if is_private else None,
             private_key_passphrase=None if password is None else password.reveal(),
         )
         self.signer: Any = None
-        if pem is not None:
+        if is_private:
             try:
-                self.signer = Signers.get_signer(pem, self.configuration.private_key_passphrase)
+                self.signer = Signers.get_signer(secret, self.configuration.private_key_passphrase)
             except (ValueError, IndexError, TypeError):
                 raise AuthenticationFailed(
                     "the private key cannot be read: it is a PEM text of an Ed25519 key, and "
-                    "private_key_password opens it where it is encrypted"
+                    "password opens it where it is encrypted"
                 ) from None
 
     def stamped(self, params: Mapping[str, str], timestamp: int) -> dict[str, str]:
