@@ -251,3 +251,17 @@ def test_summaries_are_counted(at_gateway: Run) -> None:
         assert [number for number, code, _ in site.errors if code == 322] in ([902], [903])
 
     at_gateway(scenario)
+
+
+def test_user_has_several_accounts(at_gateway: Run) -> None:
+    """An order has to name one of them then; the others are empty."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client(account="DU1234567", raiseSyncErrors=True)
+        assert ib.managedAccounts() == ["DU1234567", "DU7"]
+        ib.placeOrder(site.stock, site.limit())
+        await site.until_said(435)
+        trade = await site.placed(ib, site.limit(account="DU1234567"))
+        assert trade.order.account == "DU1234567"
+
+    at_gateway(scenario, other_accounts=("DU7",))

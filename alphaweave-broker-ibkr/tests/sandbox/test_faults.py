@@ -247,12 +247,12 @@ def test_client_id_is_taken_once(at_gateway: Run) -> None:
     async def scenario(site: Site) -> None:
         first = await site.client(5)
         for client_id in (5, 6):
-            await site.venue.take_client_id(6, True)
+            await site.venue.troubles.take_client_id(6, True)
             with pytest.raises((ConnectionError, TimeoutError)):
                 await site.client(client_id, wait=0.3)
             await site.until_said(326)
             site.errors.clear()
-        await site.venue.take_client_id(6, False)
+        await site.venue.troubles.take_client_id(6, False)
         assert (await site.client(6)).isConnected()
         assert first.isConnected()
 
@@ -267,18 +267,23 @@ def test_servers_are_lost_and_found(at_gateway: Run) -> None:
         await site.venue.set_price("ONE", Decimal(60))
         resting = await site.placed(ib, site.limit(orderRef="aw-1"))
         changed = await site.placed(ib, site.limit(orderRef="aw-2"))
-        await site.venue.lose_servers()
+        ended = await site.placed(ib, site.limit(orderRef="aw-4"))
+        await site.venue.troubles.lose_servers()
         await site.until_said(1100)
         waiting = ib.placeOrder(site.stock, MarketOrder("BUY", 1, tif="DAY", orderRef="aw-3"))
         changed.order.lmtPrice = 51
         ib.placeOrder(site.stock, changed.order)
+        ib.client.cancelOrder(ended.order.orderId, "")
         await site.venue.fill("aw-1")
-        await ib.reqCurrentTimeAsync()
+        assert await ib.reqExecutionsAsync() == []
+        assert site.venue.truth().order("aw-4").status is OrderStatus.ACCEPTED
         assert (resting.filled(), waiting.order.permId) == (0, 0)
-        await site.venue.find_servers()
+        await site.venue.troubles.find_servers()
         await site.until_said(1102)
         await site.until_status(resting, "Filled")
         await site.until_status(waiting, "Filled")
+        await site.until_status(ended, "Cancelled")
+        assert len(await ib.reqExecutionsAsync()) == 2
         twins = [order for order in site.venue.truth().orders if order.client_order_id == "aw-2"]
         assert len({order.venue_order_id for order in twins}) == 2
         assert {order.status for order in twins} == {OrderStatus.ACCEPTED}
@@ -292,7 +297,7 @@ def test_port_changes(at_gateway: Run) -> None:
     async def scenario(site: Site) -> None:
         ib = await site.client()
         before = site.venue.port
-        await site.venue.change_port()
+        await site.venue.troubles.change_port()
         await site.until_said(1300)
         await site.until(lambda: not ib.isConnected(), "the end")
         assert site.venue.port != before
@@ -313,7 +318,7 @@ def test_commissions_come_late_or_never(at_gateway: Run) -> None:
         fills = await (await site.client(2)).reqExecutionsAsync()
         assert fills[0].commissionReport.execId == ""
         assert trade.fills[0].commissionReport.execId == ""
-        site.venue.report_commissions()
+        site.venue.troubles.report_commissions()
         await site.until(lambda: trade.fills[0].commissionReport.commission == 1.0, "the commission")
 
     at_gateway(scenario)

@@ -199,14 +199,14 @@ def test_next_request_is_refused_as_told(at_gateway: Run) -> None:
 
     async def scenario(site: Site) -> None:
         ib = await site.client()
-        site.venue.refuse_next(Action.SUBMIT, 460, "No trading permissions.")
+        site.venue.troubles.refuse_next(Action.SUBMIT, 460, "No trading permissions.")
         ib.placeOrder(site.stock, site.limit())
         await site.until_said(460)
         assert site.venue.truth().orders == ()
         await site.placed(ib, site.limit(orderRef="aw-1"))
-        site.venue.complain("aw-1", 404, "Order held while securities are located.")
+        site.venue.troubles.complain("aw-1", 404, "Order held while securities are located.")
         await site.until_said(404)
-        site.venue.notice(2107, "HMDS data farm connection is inactive")
+        site.venue.troubles.notice(2107, "HMDS data farm connection is inactive")
         await site.until_said(2107)
 
     at_gateway(scenario)

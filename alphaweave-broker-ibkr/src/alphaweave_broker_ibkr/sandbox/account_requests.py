@@ -26,6 +26,7 @@ class AccountRequests:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._account = gateway, gateway.venue.account
+        self._empty = frozenset(gateway.accounts[1:])
         self._updates: set[Session] = set()
         self._positions: set[Session] = set()
         self._multi: dict[tuple[Session, int], tuple[str, str]] = {}
@@ -55,7 +56,10 @@ class AccountRequests:
         if not wanted:
             self._updates.discard(session)
             return
-        if not self._is_ours(session, account, -1):
+        if not self._is_known(session, account, -1):
+            return
+        if account in self._empty:
+            session.say(encode((54, 1, account)))
             return
         self._updates.add(session)
         self._say_values(session)
@@ -77,7 +81,10 @@ class AccountRequests:
         fields.text()
         number = fields.integer()
         account, model = fields.texts(2)
-        if not self._is_ours(session, account, number):
+        if not self._is_known(session, account, number):
+            return
+        if account in self._empty:
+            session.say(encode((74, 1, number)))
             return
         self._multi[session, number] = (account, model)
         self._say_multi(session, number, event=False)
@@ -109,22 +116,22 @@ class AccountRequests:
 
     def _pnl(self, session: Session, fields: Fields) -> None:
         number = fields.integer()
-        if self._is_ours(session, fields.text(), number):
+        if self._is_known(session, fields.text(), number):
             self._gains[session, number] = None
             self._say_gain(session, number, event=False)
 
     def _pnl_single(self, session: Session, fields: Fields) -> None:
         number = fields.integer()
         account, _ = fields.texts(2)
-        if self._is_ours(session, account, number):
+        if self._is_known(session, account, number):
             self._gains[session, number] = fields.integer()
             self._say_gain(session, number, event=False)
 
     def _cancel_pnl(self, session: Session, fields: Fields) -> None:
         self._gains.pop((session, fields.integer()), None)
 
-    def _is_ours(self, session: Session, account: str, number: int) -> bool:
-        if account in {"", self._account.number}:
+    def _is_known(self, session: Session, account: str, number: int) -> bool:
+        if account in {"", *self._gateway.accounts}:
             return True
         session.refuse(number, 321, "Error validating request.-'bN' : cause - Invalid account code")
         return False

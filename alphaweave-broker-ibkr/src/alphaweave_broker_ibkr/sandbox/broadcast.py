@@ -43,6 +43,7 @@ class Broadcast:
 
     def executed(self, execution: Execution) -> None:
         """As `Listener` has it."""
+        execution.unheard = self._gateway.venue.cut_off
         self._tell(execution.order, [say.exec_details(execution)], once=True)
 
     def charged(self, execution: Execution) -> None:
@@ -77,6 +78,8 @@ class Broadcast:
 
     def reconnect(self) -> None:
         """Tell what happened meanwhile."""
+        for execution in self._gateway.venue.executions:
+            execution.unheard = False
         missed, self._missed = self._missed, []
         for tell in missed:
             tell()

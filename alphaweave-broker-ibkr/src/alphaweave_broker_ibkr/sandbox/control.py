@@ -25,7 +25,7 @@ from alphaweave_broker_ibkr.sandbox.contract_requests import ContractRequests
 from alphaweave_broker_ibkr.sandbox.contracts import Catalog, Contract
 from alphaweave_broker_ibkr.sandbox.data_requests import DataRequests
 from alphaweave_broker_ibkr.sandbox.faults import Quirks
-from alphaweave_broker_ibkr.sandbox.gateway import FARMS, Gateway
+from alphaweave_broker_ibkr.sandbox.gateway import Gateway
 from alphaweave_broker_ibkr.sandbox.history_requests import HistoryRequests
 from alphaweave_broker_ibkr.sandbox.hours import NEW_YORK, Hours
 from alphaweave_broker_ibkr.sandbox.matching import bar_of, tick
@@ -35,6 +35,7 @@ from alphaweave_broker_ibkr.sandbox.orders import Execution, Order
 from alphaweave_broker_ibkr.sandbox.playback import Playback
 from alphaweave_broker_ibkr.sandbox.prices import MinuteBar, Prices, QuoteTick, TradeTick
 from alphaweave_broker_ibkr.sandbox.trading_requests import TradingRequests
+from alphaweave_broker_ibkr.sandbox.troubles import Troubles
 from alphaweave_broker_ibkr.sandbox.venue import Venue
 
 __all__ = ["IbkrSandbox"]
@@ -51,6 +52,7 @@ class IbkrSandbox(VenueControl, FeedControl):
 
     Attributes:
         quirks: what the gateway does oddly; change it at any time.
+        troubles: what befalls gateways of Interactive Brokers alone.
     """
 
     account_id: str
@@ -113,7 +115,7 @@ class IbkrSandbox(VenueControl, FeedControl):
         )
         self.gateway = Gateway(
             self.venue,
-            accounts=options.account,
+            accounts=(options.account, *options.other_accounts),
             now=now,
             monotonic=self.clock.monotonic,
             port=options.port,
@@ -128,6 +130,7 @@ class IbkrSandbox(VenueControl, FeedControl):
         data = options.market_data
         self._data = DataRequests(self.gateway, self._prices, market_data=data, lines=options.lines)
         self._history = HistoryRequests(self.gateway, self._prices, entitled=data != "none")
+        self.troubles = Troubles(self.gateway, self._broadcast, self._data, self._history)
         self._reset_at = self._next_reset()
         self._heart: asyncio.Task[None] | None = None
 
@@ -169,6 +172,10 @@ class IbkrSandbox(VenueControl, FeedControl):
         # An adapter's own limits, far below the patience of whoever waits for it.
         here = {"host": "127.0.0.1", "port": self.port, "client_id": _CLIENT}
         return {**here, "timeout": 1.5, "heartbeat": 0.8, "retry": 0.1}
+
+    def feed_options(self) -> dict[str, Any]:
+        # A client id is for one connection.
+        return {**self.options(), "client_id": _CLIENT + 1}
 
     def fresh(self) -> Self:
         return type(self)(evolve(self._options, port=0), Services(clock=RunningClock()))
@@ -223,72 +230,6 @@ class IbkrSandbox(VenueControl, FeedControl):
 
     async def skew(self, seconds: float) -> None:
         self._skew = timedelta(seconds=seconds)
-
-    async def lose_servers(self) -> None:
-        """Cut the gateway off from its servers: 1100. What is placed waits; what happens is told later."""
-        self.venue.cut_off = True
-        self.gateway.notice(1100, "Connectivity between IBKR and Trader Workstation has been lost.")
-
-    async def find_servers(self, *, data_lost: bool = False) -> None:
-        """Join them again: 1102, or 1101 where market data has to be asked for anew."""
-        if data_lost:
-            self._data.lose()
-            self._history.lose(told=False)
-            text = "Connectivity between IBKR and Trader Workstation has been restored- data lost."
-        else:
-            text = "Connectivity between IBKR and Trader Workstation has been restored- data maintained."
-        self.venue.cut_off = False
-        self.gateway.notice(1101 if data_lost else 1102, text)
-        self._broadcast.reconnect()
-        self.venue.reconnect()
-
-    async def break_farms(self, broken: bool) -> None:
-        """Take the farms of market data and history away, or give them back. Bars that were kept up to date
-        are not any more."""
-        self.gateway.farm_broken = broken
-        if broken:
-            self.gateway.notice(2103, "Market data farm connection is broken:usfarm")
-            self.gateway.notice(2105, "HMDS data farm connection is broken:ushmds")
-            self._history.lose(told=True)
-        else:
-            for code, text in FARMS[:2]:
-                self.gateway.notice(code, text)
-
-    async def compete(self, competing: bool) -> None:
-        """Let another session of the same user have the live market data."""
-        self._data.compete(competing)
-
-    async def take_client_id(self, client_id: int, taken: bool) -> None:
-        """Let a client id be in use, as after a connection that the gateway has not seen end."""
-        (self.gateway.busy_ids.add if taken else self.gateway.busy_ids.discard)(client_id)
-
-    async def change_port(self) -> None:
-        """Go to another port, and say so to whoever is connected: 1300."""
-        here = self.gateway.port
-        self.gateway.port = 0
-        text = "TWS socket port has been reset and this connection is being dropped."
-        self.gateway.notice(1300, f"{text} Please reconnect on the new port")
-        for session in self.gateway.clients():
-            session.close()
-        await self.gateway.deafen()
-        await self.gateway.listen()
-        assert self.gateway.port != here
-
-    def refuse_next(self, action: Action, code: int, text: str) -> None:
-        """Refuse the next request of an action with this error, whatever it asks for."""
-        self.gateway.faults.refuse(action, code, text)
-
-    def complain(self, client_order_id: str, code: int, text: str) -> None:
-        """Say something about an order, which changes nothing."""
-        self.venue.listener.complained(self._order(client_order_id), code, text)
-
-    def notice(self, code: int, text: str) -> None:
-        """Say something to every client, which changes nothing."""
-        self.gateway.notice(code, text)
-
-    def report_commissions(self) -> None:
-        """Report the commissions that are late."""
-        self._broadcast.report_late()
 
     # The account ---------------------------------------------------------------------------------------
 

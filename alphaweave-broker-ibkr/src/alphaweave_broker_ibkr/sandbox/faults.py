@@ -22,7 +22,7 @@ _BEFORE = frozenset(
 
 
 class Commissions(Enum):
-    """When commissions are reported: with the execution, when `IbkrSandbox.report_commissions` says so, or
+    """When commissions are reported: with the execution, when `Troubles.report_commissions` says so, or
     never."""
 
     AT_ONCE = "at once"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -31,6 +31,7 @@ class Gateway:
     """Listens.
 
     Attributes:
+        accounts: the user's; the first is the one that trades.
         handlers: message number -> who answers it.
         requests: everything that came.
         muted: keep every connection, and say nothing on it.
@@ -44,7 +45,7 @@ class Gateway:
         self,
         venue: Venue,
         *,
-        accounts: str,
+        accounts: Sequence[str],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         port: int,
@@ -62,7 +63,7 @@ class Gateway:
         self.busy_ids: set[int] = set()
         self.goodbyes: list[Callable[[Session], None]] = []
         self.farm_broken = False
-        self._accounts = accounts
+        self.accounts = tuple(accounts)
         self._sessions: list[Session] = []
         self._numbered = 0
         self._server: asyncio.Server | None = None
@@ -195,7 +196,7 @@ class Gateway:
         self._say_accounts(session)
 
     def _say_accounts(self, session: Session) -> None:
-        session.say(encode((15, 1, self._accounts)))
+        session.say(encode((15, 1, ",".join(self.accounts))))
 
     def _next_id(self, session: Session, fields: Fields) -> None:
         self._say_next_id(session)

@@ -22,6 +22,7 @@ class SandboxOptions:
             that ends in the past is played from its first minute, in a market that never closes.
         symbols: stocks that it trades beside its own and those of ``data``.
         account: the account's number; those of paper money begin with DU.
+        other_accounts: accounts that the same user has; empty ones.
         cash: what the account begins with, USD.
         rate: messages that a client may send in a second.
         read_only: the gateway takes no orders.
@@ -41,6 +42,7 @@ class SandboxOptions:
     begin: str | None = None
     symbols: tuple[str, ...] = ()
     account: str = "DU1234567"
+    other_accounts: tuple[str, ...] = ()
     cash: Decimal = Decimal(1_000_000)
     rate: int = 50
     read_only: bool = False

@@ -210,6 +210,7 @@ class Execution:
         commission: in the contract's currency.
         realized: what the position's owner gained by it; None for one that opens.
         told: a commission report has gone out.
+        unheard: it happened while the gateway had no connection to its servers.
     """
 
     order: Order
@@ -224,6 +225,7 @@ class Execution:
     realized: Decimal | None = None
     revision: int = 1
     told: bool = False
+    unheard: bool = False
 
     @property
     def id(self) -> str:

@@ -142,13 +142,15 @@ class Session(asyncio.Protocol):
 
     def abort(self) -> None:
         """Tear the connection, without a farewell."""
-        if self.transport is not None:
-            self.transport.abort()
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.abort()
 
     def close(self) -> None:
         """End the connection when what was said has gone out."""
-        if self.transport is not None:
-            self.transport.close()
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.close()
 
     def _greet(self) -> bool:
         if len(self._buffer) < 8:

@@ -46,6 +46,8 @@ class TradingRequests:
         client_id = session.client_id or 0
         try:
             self._check_writable()
+            if len(self._gateway.accounts) > 1 and not form.raw["account"]:
+                raise Refused(435, "You must specify an account.")
             if form.flag("whatIf"):
                 self._say_what_if(session, self._venue.would_be(wanted, form, client_id, order_id))
             else:
@@ -154,7 +156,11 @@ class TradingRequests:
                 return
             since = max(since, asked)
         for execution in self._venue.executions:
-            if execution.at < since or (client_id and execution.order.client_id != client_id):
+            if (
+                execution.unheard
+                or execution.at < since
+                or (client_id and execution.order.client_id != client_id)
+            ):
                 continue
             if _fits(execution, wanted):
                 session.say(say.exec_details(execution, number))

@@ -54,7 +54,8 @@ class Venue(Floor):
         )
         self.cut_off = False
         self._by_id: dict[tuple[int, int], Order] = {}
-        self._waiting: list[tuple[Order, OrderForm | None]] = []
+        self._highest: dict[int, int] = {}
+        self._waiting: list[Callable[[], None]] = []
         self._perm_id = 1_200_000_000
 
     # Orders --------------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ class Venue(Floor):
 
     def next_id(self, client_id: int) -> int:
         """The least order id that this client can use: as far as orders of it have come in."""
-        return max((order for client, order in self._by_id if client == client_id), default=0) + 1
+        return self._highest.get(client_id, 0) + 1
 
     def by_ref(self, ref: str) -> Order | None:
         """The order that bears a reference, or bore it."""
@@ -147,7 +148,10 @@ class Venue(Floor):
                 10148,
                 f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {order.status}.",
             )
-        self.end(order, "")
+        if self.cut_off and order.perm_id:
+            self._waiting.append(lambda: self.end(order, ""))
+        else:
+            self.end(order, "")
 
     def _modify(self, order: Order, contract: Contract, form: OrderForm, exchange: str) -> Order:
         if not order.open:
@@ -159,7 +163,7 @@ class Venue(Floor):
         others = [one for one in self._margined() if one is not order]
         check_funds(form, contract, self.account, others)
         if self.cut_off and order.perm_id:
-            self._waiting.append((order, form))
+            self._waiting.append(lambda: self._double(order, form))
             return order
         order.versions.append(Version(order.form, order.filled, order.form.ref))
         order.form, order.quantity = form, form.quantity
@@ -180,6 +184,7 @@ class Venue(Floor):
     def _enter(self, order: Order) -> None:
         self.orders.append(order)
         self._by_id[order.client_id, order.order_id] = order
+        self._highest[order.client_id] = max(order.order_id, self._highest.get(order.client_id, 0))
 
     def _next_perm_id(self) -> int:
         self._perm_id += 1
@@ -188,24 +193,25 @@ class Venue(Floor):
     def _transmit(self, order: Order) -> None:
         order.transmitted = True
         if self.cut_off:
-            self._waiting.append((order, None))
+            self._waiting.append(lambda: self._accept(order))
             return
         self._accept(order)
 
     def reconnect(self) -> None:
-        """The servers are there again: what waited goes to them. A change finds the order unknown to this
-        session, and becomes a second one."""
+        """The servers are there again: what waited goes to them."""
         self.cut_off = False
         waiting, self._waiting = self._waiting, []
-        for order, form in waiting:
-            if form is None:
-                self._accept(order)
-            elif order.open:
-                names = (order.client_id, order.order_id, order.contract, order.exchange)
-                twin = Order(*names, form, order.account, self.now())
-                twin.quantity, twin.transmitted = form.quantity, True
-                self._enter(twin)
-                self._accept(twin)
+        for work in waiting:
+            work()
+
+    def _double(self, order: Order, form: OrderForm) -> None:
+        """A change that waited finds its order unknown to this session, and becomes a second one."""
+        if order.open:
+            names = (order.client_id, order.order_id, order.contract, order.exchange)
+            twin = Order(*names, form, order.account, self.now())
+            twin.quantity, twin.transmitted = form.quantity, True
+            self._enter(twin)
+            self._accept(twin)
 
     def _accept(self, order: Order) -> None:
         if not order.open:
