@@ -10,6 +10,8 @@ import pytest
 from binance_common.errors import RateLimitBanError, TooManyRequestsError
 
 from alphaweave.testing.clock import RunningClock
+from alphaweave_broker_binance.sandbox.limits import Limits
+from alphaweave_broker_binance.sandbox.refusals import Refused
 
 WEIGHTS: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("ping", {}, 1),
@@ -143,6 +145,45 @@ def test_websocket_api_tells_limits_with_every_answer(at_sandbox: Callable[..., 
         assert "rateLimits" not in await quiet.ask("ping")
 
     at_sandbox(scenario, clock=RunningClock())
+
+
+def test_requests_are_counted_whatever_they_weigh() -> None:
+    """61 000 in five minutes, and not one more."""
+    limits = Limits(lambda: 1_000_000, weight=1, orders_10s=1, orders_day=1, connects=1)
+    for _ in range(61_000):
+        limits.spend("here", 0)
+    with pytest.raises(Refused, match="current limit is 61000 requests per 5 MINUTE"):
+        limits.spend("here", 0)
+    limits.spend("elsewhere", 0)
+
+
+def test_connections_are_counted(at_sandbox: Callable[..., None]) -> None:
+    """Those of the streams with those of the WebSocket API, in five minutes."""
+    clock = RunningClock()
+
+    async def scenario(site: Any) -> None:
+        await site.connect("/ws")
+        await site.connect()
+        for path in ("/ws", "/ws-api/v3"):
+            with pytest.raises(Exception, match="429"):
+                await site.connect(path)
+        clock.advance(300)
+        await site.connect("/ws")
+
+    at_sandbox(scenario, clock=clock, connects=2)
+
+
+def test_times_are_milliseconds_or_refused(at_sandbox: Callable[..., None]) -> None:
+    """Whoever asks for microseconds is not answered in something else."""
+
+    async def scenario(site: Any) -> None:
+        for path in ("/ws?timeUnit=MICROSECOND", "/ws-api/v3?timeUnit=MICROSECOND"):
+            with pytest.raises(Exception, match="400"):
+                await site.connect(path)
+        site.session.headers["X-MBX-TIME-UNIT"] = "MICROSECOND"
+        assert (await site.ask("GET", "/api/v3/time", signed=False)).body["code"] == -1130
+
+    at_sandbox(scenario)
 
 
 def test_sdk_knows_throttle_and_ban(at_sandbox: Callable[..., None]) -> None:

@@ -180,6 +180,19 @@ def test_market_that_is_halted_takes_nothing(at_sandbox: Callable[..., None]) ->
     at_sandbox(scenario)
 
 
+def test_account_that_may_not_trade_says_so(at_sandbox: Callable[..., None]) -> None:
+    """And takes no order; its keys may withdraw only where they are let."""
+
+    async def scenario(site: Any) -> None:
+        account = (await site.ask("GET", "/api/v3/account")).body
+        assert (account["canTrade"], account["canWithdraw"]) == (False, True)
+        keys = (await site.ask("GET", "/sapi/v1/account/apiRestrictions")).body
+        assert (keys["enableSpotAndMarginTrading"], keys["enableWithdrawals"]) == (False, True)
+        assert (await site.order()).refusal == (400, -2010, "This action is disabled on this account.")
+
+    at_sandbox(scenario, trading=False, withdrawals=True)
+
+
 def test_number_of_orders_is_bounded(at_sandbox: Callable[..., None]) -> None:
     """By symbol; conditional ones and lists by bounds of their own; an ended order makes room."""
 
@@ -232,6 +245,7 @@ def test_rules_told_are_the_rules_held(at_sandbox: Callable[..., None]) -> None:
             ("REQUEST_WEIGHT", "MINUTE"): 6000,
             ("ORDERS", "SECOND"): 100,
             ("ORDERS", "DAY"): 200_000,
+            ("RAW_REQUESTS", "MINUTE"): 61_000,
         }
         wrong = await site.ask("GET", "/api/v3/exchangeInfo", signed=False, symbol="NONE")
         assert wrong.refusal == (400, -1121, "Invalid symbol.")

@@ -39,13 +39,14 @@ class Account:
 
     Attributes:
         uid: its number.
+        trades: it may.
         updated: milliseconds, of the last change.
     """
 
     uid = 354_937_868
 
-    def __init__(self, rates: Rates) -> None:
-        self.rates = rates
+    def __init__(self, rates: Rates, *, trades: bool = True) -> None:
+        self.rates, self.trades = rates, trades
         self.updated = 0
         self._assets: dict[str, Balance] = {}
 

@@ -112,12 +112,14 @@ class BinanceSandbox(VenueControl, FeedControl):
         self.instruments: Mapping[str, Instrument] = {
             ours: pairs[theirs].instrument(ours) for ours, theirs in self.names.items()
         }
-        account = Account(Rates(options.maker, options.taker))
+        account = Account(Rates(options.maker, options.taker), trades=options.trading)
         account.updated = self._ms()
         account.move(self.currency, options.cash)
         account.move("BNB", options.bnb)
         self.account_id = str(account.uid)
-        self._limits = Limits(self._ms, options.weight, options.orders_10s, options.orders_day)
+        self._limits = Limits(
+            self._ms, options.weight, options.orders_10s, options.orders_day, options.connects
+        )
         self.venue = Venue(
             pairs,
             account,
@@ -157,7 +159,7 @@ class BinanceSandbox(VenueControl, FeedControl):
             recorder=self._recorder,
             waits=waits,
         )
-        self._streams = MarketStream(self._state, self._recorder)
+        self._streams = MarketStream(self._state, self._recorder, self._limits)
         self._market = Market(self.venue, self.prices, self._streams, self._ms)
         self.venue.average = self._market.average
         market = self._streams.serve

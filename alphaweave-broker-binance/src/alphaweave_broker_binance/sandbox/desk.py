@@ -47,6 +47,8 @@ class Desk:
         Raises:
             Refused: it is not passed.
         """
+        if not self.venue.account.trades:
+            raise engine("This action is disabled on this account.")
         if pair.status != "TRADING":
             raise engine("Market is closed.")
         working = [order for order in self.venue.working(pair) if order is not less]

@@ -16,6 +16,7 @@ _SECONDS = {"SECOND": 1, "MINUTE": 60, "DAY": 86_400}
 # So many requests in spite of a 429, and the address is banned.
 _PATIENCE = 10
 _FIRST_BAN = 120
+_RAW_REQUESTS = 61_000
 
 
 @define
@@ -58,6 +59,8 @@ class _Address:
     """What one address did."""
 
     weight: _Window
+    raw: _Window
+    connects: _Window
     ignored: int = 0
     banned_until: int = 0
     bans: int = 0
@@ -71,6 +74,7 @@ class Limits:
     weight: int
     orders_10s: int
     orders_day: int
+    connects: int
     _addresses: dict[str, _Address] = field(factory=dict)
     _orders: tuple[_Window, _Window] = field(init=False)
 
@@ -92,13 +96,21 @@ class Limits:
         if now < one.banned_until:
             raise self._banned(one, now)
         one.weight.used += weight
-        if one.weight.used <= one.weight.limit:
+        one.raw.used += 1
+        if one.weight.used <= one.weight.limit and one.raw.used <= one.raw.limit:
             one.ignored = 0
             return
         one.ignored += 1
         if one.ignored > _PATIENCE:
             self.ban(address)
             raise self._banned(one, now)
+        if one.raw.used > one.raw.limit:
+            raise Refused(
+                -1003,
+                f"Too many requests; current limit is {one.raw.limit} requests per 5 MINUTE.",
+                status=429,
+                retry_after=one.raw.ends_in(now),
+            )
         raise Refused(
             -1003,
             f"Too much request weight used; current limit is {one.weight.limit} request weight per 1 MINUTE. "
@@ -106,6 +118,21 @@ class Limits:
             status=429,
             retry_after=one.weight.ends_in(now),
         )
+
+    def connect(self, address: str) -> None:
+        """Count a connection to a socket.
+
+        Raises:
+            Refused: it is one too many, or the address is banned.
+        """
+        one, now = self._at(address), self.now()
+        if now < one.banned_until:
+            raise self._banned(one, now)
+        one.connects.used += 1
+        if one.connects.used > one.connects.limit:
+            raise Refused(
+                -1034, "Too many concurrent connections", status=429, retry_after=one.connects.ends_in(now)
+            )
 
     def refund(self, address: str, weight: int) -> None:
         """Give back what an order that was taken cost."""
@@ -125,9 +152,14 @@ class Limits:
     def _at(self, address: str) -> _Address:
         found = self._addresses.get(address)
         if found is None:
-            found = _Address(_Window("REQUEST_WEIGHT", "MINUTE", 1, self.weight))
+            found = _Address(
+                _Window("REQUEST_WEIGHT", "MINUTE", 1, self.weight),
+                _Window("RAW_REQUESTS", "MINUTE", 5, _RAW_REQUESTS),
+                _Window("CONNECTIONS", "MINUTE", 5, self.connects),
+            )
             self._addresses[address] = found
-        found.weight.turn(self.now())
+        for window in (found.weight, found.raw, found.connects):
+            window.turn(self.now())
         return found
 
     @staticmethod
@@ -195,4 +227,5 @@ class Limits:
     def rules(self) -> list[dict[str, Any]]:
         """As exchangeInfo has them."""
         weight = _Window("REQUEST_WEIGHT", "MINUTE", 1, self.weight)
-        return [weight.wire(count=False), *(window.wire(count=False) for window in self._orders)]
+        raw = _Window("RAW_REQUESTS", "MINUTE", 5, _RAW_REQUESTS)
+        return [one.wire(count=False) for one in (weight, *self._orders, raw)]

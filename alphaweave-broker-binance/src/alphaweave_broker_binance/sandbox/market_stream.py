@@ -10,8 +10,10 @@ from aiohttp import web
 from attrs import define, field
 
 from alphaweave.testing.sandbox import Action
+from alphaweave_broker_binance.sandbox.limits import Limits
 from alphaweave_broker_binance.sandbox.lines import Line, LineState
 from alphaweave_broker_binance.sandbox.prices import INTERVALS
+from alphaweave_broker_binance.sandbox.refusals import check_time_unit
 from alphaweave_broker_binance.sandbox.wire import Recorder
 
 __all__ = ["SHUTDOWN_STREAM", "MarketStream"]
@@ -45,8 +47,8 @@ class _Client:
 class MarketStream:
     """All connections to ``/ws`` and ``/stream``."""
 
-    def __init__(self, state: LineState, recorder: Recorder) -> None:
-        self._state, self._recorder = state, recorder
+    def __init__(self, state: LineState, recorder: Recorder, limits: Limits) -> None:
+        self._state, self._recorder, self._limits = state, recorder, limits
         self._clients: set[_Client] = set()
 
     def wanted(self, prefix: str) -> set[str]:
@@ -64,6 +66,8 @@ class MarketStream:
             client.say(SHUTDOWN_STREAM, {"e": "serverShutdown", "E": now})
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
+        check_time_unit(request.query.get("timeUnit"))
+        self._limits.connect(request.remote or "")
         return await Line(request, self._state).serve(self._talk)
 
     async def _talk(self, line: Line) -> None:

@@ -28,6 +28,7 @@ class SandboxOptions:
         keys: ``hmac`` or ``ed25519``: which key `options` has; the account knows both.
         weight: request weight for each address in a minute.
         orders_10s, orders_day: orders that are not filled, in ten seconds and in a day.
+        connects: connections to sockets for each address in five minutes.
         lag: seconds of the sandbox's time until a new order is found by a question.
         events_first: the events of an order go out before its answer.
         ping: real seconds from one ping to the next; 20 at Binance, and less here, so that silence is
@@ -36,6 +37,7 @@ class SandboxOptions:
         lifetime: real seconds after which a socket is closed; 0 is never.
         speed: seconds of the sandbox's time in one of the clock's; more than 1 leaves the clock behind.
         partial_fills: share of executions that are told in two parts, 0 to 1.
+        trading: the account may trade.
         withdrawals: the keys may withdraw.
         seed: of the random numbers behind ``partial_fills`` and the ids that the venue makes.
     """
@@ -52,6 +54,7 @@ class SandboxOptions:
     weight: int = 6_000
     orders_10s: int = 100
     orders_day: int = 200_000
+    connects: int = 300
     lag: float = 0.0
     events_first: bool = False
     ping: float = 0.2
@@ -59,5 +62,6 @@ class SandboxOptions:
     lifetime: float = 0.0
     speed: float = 1.0
     partial_fills: float = 0.0
+    trading: bool = True
     withdrawals: bool = False
     seed: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Refused", "engine", "filtered", "illegal", "missing", "unneeded"]
+__all__ = ["Refused", "check_time_unit", "engine", "filtered", "illegal", "missing", "unneeded"]
 
 
 class Refused(Exception):
@@ -37,6 +37,15 @@ class Refused(Exception):
         if self.data is not None:
             found["data"] = dict(self.data)
         return found
+
+
+def check_time_unit(unit: str | None) -> None:
+    """
+    Raises:
+        Refused: it is not milliseconds.
+    """
+    if unit is not None and unit.upper() != "MILLISECOND":
+        raise Refused(-1130, "Data sent for parameter 'timeUnit' is not valid: this is a sandbox.")
 
 
 def engine(message: str) -> Refused:

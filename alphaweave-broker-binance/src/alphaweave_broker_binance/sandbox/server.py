@@ -14,7 +14,7 @@ from alphaweave.testing.sandbox import Action, Fault
 from alphaweave_broker_binance.sandbox.gate import Answer, Call, Gate, Operation, timed_out
 from alphaweave_broker_binance.sandbox.keys import rest_parameters, rest_payload
 from alphaweave_broker_binance.sandbox.lines import LineState
-from alphaweave_broker_binance.sandbox.refusals import Refused
+from alphaweave_broker_binance.sandbox.refusals import Refused, check_time_unit
 from alphaweave_broker_binance.sandbox.user_stream import UserStream
 from alphaweave_broker_binance.sandbox.wire import Recorder
 
@@ -148,6 +148,7 @@ class Server:
         try:
             # Whatever its bytes are: text that was not percent-encoded is not what the client signed.
             body = raw.decode("latin-1")
+            check_time_unit(request.headers.get("X-MBX-TIME-UNIT"))
             sent, payload = rest_parameters(query, body), rest_payload(query, body)
         except Refused as error:
             refusal = error

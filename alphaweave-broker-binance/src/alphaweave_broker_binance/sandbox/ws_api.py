@@ -16,7 +16,7 @@ from alphaweave_broker_binance.sandbox.keys import Key, Keys, ws_payload
 from alphaweave_broker_binance.sandbox.limits import Limits
 from alphaweave_broker_binance.sandbox.lines import Line, LineState
 from alphaweave_broker_binance.sandbox.parameters import Parameters
-from alphaweave_broker_binance.sandbox.refusals import Refused
+from alphaweave_broker_binance.sandbox.refusals import Refused, check_time_unit
 from alphaweave_broker_binance.sandbox.server import GARBLED, Waits, client_ids
 from alphaweave_broker_binance.sandbox.user_stream import Subscription, UserStream
 from alphaweave_broker_binance.sandbox.wire import Armed, Recorder
@@ -72,6 +72,8 @@ class WebSocketApi:
             client.line.say(json.dumps({"event": {"e": "serverShutdown", "E": self._now()}}))
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
+        check_time_unit(request.query.get("timeUnit"))
+        self._limits.connect(request.remote or "")
         self._limits.spend(request.remote or "", _CONNECT_WEIGHT)
         return await Line(request, self._state).serve(self._talk)
 
