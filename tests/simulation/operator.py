@@ -42,6 +42,7 @@ class Operator:
 
     Attributes:
         plan: what will be said whatever happens.
+        blind: (from, until) when a run can neither read the file nor write it.
     """
 
     def __init__(self, script: Script, journal: Path, struck: Counter[FaultKind]) -> None:
@@ -53,11 +54,16 @@ class Operator:
         self._hurried = 0
         self._last: dict[str, tuple[Verb, int]] = {}
         self.plan = () if script.halts else tuple(self._plans())
+        self.blind: list[tuple[int, int]] = []
 
     @property
     def leaves_halted(self) -> bool:
         """What was said last of something is not that it may trade."""
         return any(verb is not Verb.RESUME for verb, _ in self._last.values())
+
+    def readable_from(self, now: int) -> int:
+        """From when on a run can use the file: at once, or when what is wrong with the disk is over."""
+        return max((until for begins, until in self.blind if begins <= now < until), default=now)
 
     def tell(self, order: Order, *, down: bool) -> None:
         """Write it down, as the command line does."""
@@ -67,6 +73,7 @@ class Operator:
         self._struck[_KINDS[order.verb]] += 1
         if down:
             self._struck[FaultKind.COMMAND_WHILE_DOWN] += 1
+        self._blind(order.at)
         if order.verb is not Verb.STOP:
             self._last[order.scope] = (order.verb, order.at)
 
@@ -92,7 +99,8 @@ class Operator:
     def busy(self) -> int:
         """How long the strategy thinks on when a command is found."""
         long = self._random.randrange(SECOND, 6 * SECOND)
-        if self._random.random() >= 0.3:
+        # Where many orders wait, most of all: those are what a halt has to hold back.
+        if self._random.random() >= (0.8 if self._script.hasty else 0.3):
             return 0
         self._struck[FaultKind.BUSY_AT_COMMAND] += 1
         return long
@@ -101,6 +109,9 @@ class Operator:
         """I7, by what was said and not by what the run made of it: a halt is kept."""
         for scope in ("", symbol):
             verb, said = self._last.get(scope, (Verb.RESUME, 0))
+            said = max(
+                (until for begins, until in self.blind if begins <= said + _NOTICED < until), default=said
+            )
             if verb is Verb.HALT and now > max(said, awake_since) + _NOTICED:
                 yield (
                     "I7",
@@ -121,6 +132,13 @@ class Operator:
             known = latched[scope].state if scope in latched else ACTIVE
             if shown.get(scope, ACTIVE) != known:
                 yield f"{scope or 'the account'} is {known}, and is shown as {shown.get(scope, ACTIVE)}"
+
+    def _blind(self, said: int) -> None:
+        """The disk may fail under the file before the run has read what was said, or before it answered."""
+        chance, long = self._random.random(), self._random.randrange(100 * MILLISECOND, 9 * SECOND)
+        begins = said + (0 if chance < 0.2 else self._random.randrange(90 * MILLISECOND, 700 * MILLISECOND))
+        if chance < 0.6 and begins + long < self._script.calm_from and not self._script.halts:
+            self.blind.append((begins, begins + long))
 
     def _plans(self) -> Iterator[Order]:
         chance = self._random.random()

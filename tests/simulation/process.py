@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alphaweave.core.clock import from_ns
-from alphaweave.core.errors import JournalFailed
+from alphaweave.core.errors import ControlError, JournalFailed
 from alphaweave.live.actions import (
     Action,
     Ask,
     Finish,
     Gate,
+    OpenOrdersQuery,
     Query,
     Reply,
     SendCancel,
@@ -24,7 +25,7 @@ from alphaweave.live.actions import (
     Tell,
 )
 from alphaweave.live.control import ControlStore
-from alphaweave.live.control_records import Command
+from alphaweave.live.control_records import Command, Latch
 from alphaweave.live.inputs import (
     Answer,
     AnswerInput,
@@ -38,7 +39,7 @@ from alphaweave.live.inputs import (
 from alphaweave.live.journal import Journal
 from alphaweave.live.journal_records import Decision
 from alphaweave.live.live_commands import CommandPost, Surroundings
-from alphaweave.live.reports import BrokerEvent
+from alphaweave.live.reports import BrokerEvent, BrokerOrder
 from alphaweave.live.sending_line import OrderSend, Send, SendingLine
 from alphaweave.monitoring.monitor import Alert
 from simulation.clock import MILLISECOND, SECOND, Happening
@@ -97,6 +98,40 @@ class FaultyJournal:
             raise JournalFailed("disk I/O error", self._journal.path)
 
 
+class FaultyControl(ControlStore):
+    """A real control store, on a disk that cannot be used for a while; ``again`` has it looked into then."""
+
+    _day: Day
+    _again: Callable[[], None]
+
+    @classmethod
+    def of(cls, day: Day, again: Callable[[], None]) -> FaultyControl:
+        """That of the day's run."""
+        store = cls(cls.path_beside(day.folder / f"day-{day.script.seed}.db"))
+        store._day, store._again = day, again
+        return store
+
+    def take(self, at_ns: int) -> tuple[Command, ...]:
+        self._check(FaultKind.CONTROL_UNREADABLE)
+        return super().take(at_ns)
+
+    def answer(self, number: int, answer: Mapping[str, Any], at_ns: int) -> None:
+        self._check(FaultKind.CONTROL_UNWRITABLE)
+        super().answer(number, answer, at_ns)
+
+    def mirror(self, latches: Mapping[str, Latch], at_ns: int) -> bool:
+        self._check(FaultKind.CONTROL_UNWRITABLE)
+        return super().mirror(latches, at_ns)
+
+    def _check(self, kind: FaultKind) -> None:
+        now = self._day.agenda.now
+        later = self._day.operator.readable_from(now)
+        if later > now:
+            self._day.broker.struck[kind] += 1
+            self._day.agenda.at(later, self._again)
+            raise ControlError("disk I/O error", self.path)
+
+
 class _NoWaiting(Surroundings):
     """Virtual time, and a disk that is never slow."""
 
@@ -150,7 +185,7 @@ class Process:
         self.live = day.build(self._writer)
         self._surroundings = _NoWaiting(self._later)
         self._post = CommandPost(
-            ControlStore.beside(self.journal.path),
+            FaultyControl.of(day, self.look_soon),
             sender=self.line,
             put=self._command,
             now=lambda: day.agenda.now,
@@ -159,6 +194,7 @@ class Process:
             ),
             answer_within=_ANSWERS_WITHIN,
             latched=lambda: self.live.core.latches,
+            cancel=self._cancel_own,
             surroundings=self._surroundings,
         )
         self._shown: object = None
@@ -301,11 +337,27 @@ class Process:
 
         self.take(lambda at: CommandInput(at, command), dealt_with)
 
+    def _cancel_own(self, scope: str) -> None:
+        """What the loop does by itself about a halt that the core does not come to: `cancel_own`."""
+        self.day.broker.struck[FaultKind.CANCELLED_BY_THE_LOOP] += 1
+        query = OpenOrdersQuery(0, (scope,) if scope else None)
+
+        def listed(answer: Answer, error: str | None) -> None:
+            if error is not None or not self.alive or not isinstance(answer, tuple):
+                return
+            for order in answer:
+                if isinstance(order, BrokerOrder) and not order.foreign and scope in {"", order.ref.symbol}:
+                    name = f"loop-{self.day.agenda.now}-{order.ref.client_order_id}"
+                    self.day.broker.send(SendCancel(name, order.ref), lambda outcome: None)
+
+        self.day.broker.ask(query, listed)
+
     # What leaves.
 
     def _launch(self, action: Send) -> None:
-        if not isinstance(action, SendCancel):
-            self._asleep_until = max(self._asleep_until, self.day.agenda.now + self.day.stall())
+        stall = 0 if isinstance(action, SendCancel) else self.day.stall()
+        if stall:
+            self._asleep_until = max(self._asleep_until, self.day.agenda.now + stall)
         self.day.agenda.after(_HAND_OVER, lambda: self._leave(action))
 
     def _leave(self, action: Send) -> None:

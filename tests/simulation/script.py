@@ -77,6 +77,9 @@ class FaultKind(StrEnum):
     COMMAND_WHILE_DOWN = "command_while_down"
     CRASH_AT_COMMAND = "crash_at_command"
     BUSY_AT_COMMAND = "busy_at_command"
+    CANCELLED_BY_THE_LOOP = "cancelled_by_the_loop"
+    CONTROL_UNREADABLE = "control_unreadable"
+    CONTROL_UNWRITABLE = "control_unwritable"
     CALLBACK_RAISES = "callback_raises"
 
 

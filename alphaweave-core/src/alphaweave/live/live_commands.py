@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from alphaweave.core.errors import ControlError
@@ -92,30 +93,42 @@ class CommandPost:
         self._holds = 0
         self._blind = False
         self._answers: set[asyncio.Future[None]] = set()
+        self._resumes = False
+        # What could not be written yet, by the number of its command.
+        self._owed: dict[int, dict[str, Any]] = {}
 
     async def look(self, *, first: bool = False) -> None:
-        """Take what is new; at the ``first`` time also what a run took that died before it answered."""
+        """Take what is new; at the ``first`` time also what a run took that died before it answered.
+
+        Until that was possible nothing but cancels leaves: there may be a halt that nobody has heard.
+        """
         at = self._now()
+        if first:
+            self._resumes = True
+            self._hold("operators' commands have not been read yet")
+        commands: tuple[Command, ...] = ()
         try:
             commands = await self._surroundings.blocking(lambda: self._store.take(at))
-            if first:
+            if self._resumes:
                 taken = {command.id for command in commands}
                 unanswered = await self._surroundings.blocking(self._store.unanswered)
                 # The core knows whether it had decided these.
                 commands = (*(one for one in unanswered if one.id not in taken), *commands)
+            await self._settle()
             if not commands:
                 await self._mirror()
         except ControlError as error:
-            # It is looked at ten times a second, and will say the same each time.
-            if not self._blind:
-                self._blind = True
-                self._alert("error", "control_failed", str(error))
-            return
-        if self._blind:
-            self._blind = False
-            self._alert("info", "control_restored", "operators' commands can be read again")
+            self._failed(error)
+        else:
+            if self._blind:
+                self._blind = False
+                self._alert("info", "control_restored", "operators' commands can be read again")
+        # Also where it failed halfway: what was taken out of the store is in nobody's hands but these.
         for command in commands:
             self._take(command)
+        if self._resumes and not self._blind:
+            self._resumes = False
+            self._let_go()
 
     def reply(self, number: int, document: dict[str, Any]) -> None:
         """Answer a command; the first answer that says what became of it stands."""
@@ -125,10 +138,11 @@ class CommandPost:
             task.add_done_callback(self._answers.discard)
 
     async def close(self) -> None:
-        """Return when all answers are written, and what is latched is shown."""
+        """Return when all answers are written, and what is latched is shown, as far as the store takes it."""
         if self._answers:
             await asyncio.gather(*self._answers, return_exceptions=True)
         with suppress(ControlError):
+            await self._settle()
             await self._mirror()
 
     async def _mirror(self) -> None:
@@ -143,8 +157,7 @@ class CommandPost:
     def _take(self, command: Command) -> None:
         holding = command.verb in _HOLDING
         if holding:
-            self._holds += 1
-            self._sender.hold(f"{command.operator} said {command.verb}")
+            self._hold(f"{command.operator} said {command.verb}")
         late = self._surroundings.later(self._answer_within, lambda: self._answer_late(command))
 
         self._undecided += 1
@@ -155,11 +168,18 @@ class CommandPost:
             late.cancel()
             self._undecided -= 1
             if holding:
-                self._holds -= 1
-                if not self._holds:
-                    self._sender.release()
+                self._let_go()
 
         self._put(command, dealt_with)
+
+    def _hold(self, why: str) -> None:
+        self._holds += 1
+        self._sender.hold(why)
+
+    def _let_go(self) -> None:
+        self._holds -= 1
+        if not self._holds:
+            self._sender.release()
 
     def _answer_late(self, command: Command) -> None:
         sender = self._sender
@@ -170,8 +190,22 @@ class CommandPost:
         self.reply(command.id, {"taken": True, "decided": False, "gate": gate, "note": text})
 
     async def _answer(self, number: int, document: dict[str, Any]) -> None:
+        self._owed[number] = document
         try:
-            at = self._now()
-            await self._surroundings.blocking(lambda: self._store.answer(number, document, at))
+            await self._settle()
         except ControlError as error:
+            self._failed(error)
+
+    async def _settle(self) -> None:
+        """Write the answers that are owed; what cannot be written is owed on."""
+        for number, document in tuple(self._owed.items()):
+            at = self._now()
+            await self._surroundings.blocking(partial(self._store.answer, number, document, at))
+            if self._owed.get(number) is document:
+                del self._owed[number]
+
+    def _failed(self, error: ControlError) -> None:
+        # It is looked at ten times a second, and will say the same each time.
+        if not self._blind:
+            self._blind = True
             self._alert("error", "control_failed", str(error))
