@@ -8,7 +8,23 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ib_async import Contract, Crypto, LimitOrder, MarketOrder, Order, Stock, StopOrder
+from ib_async import (
+    ComboLeg,
+    Contract,
+    Crypto,
+    ExecutionCondition,
+    LimitOrder,
+    MarginCondition,
+    MarketOrder,
+    Order,
+    PercentChangeCondition,
+    PriceCondition,
+    Stock,
+    StopOrder,
+    TagValue,
+    TimeCondition,
+    VolumeCondition,
+)
 
 from alphaweave.core.order import OrderStatus
 from alphaweave.testing.sandbox import Action
@@ -223,5 +239,90 @@ def test_cash_buys_fractions(at_gateway: Run) -> None:
         await site.until_status(trade, "Filled")
         (execution,) = site.venue.truth().executions
         assert execution.size == Decimal("1.6666")
+
+    at_gateway(scenario)
+
+
+def _combo() -> Contract:
+    legs = [ComboLeg(8894, 1, "BUY", "SMART"), ComboLeg(8314, 1, "SELL", "SMART")]
+    return Contract(symbol="KO,IBM", secType="BAG", exchange="SMART", currency="USD", comboLegs=legs)
+
+
+@pytest.mark.parametrize(
+    ("contract", "order", "why"),
+    [
+        (
+            _combo(),
+            _order("LMT", lmtPrice=1, smartComboRoutingParams=[TagValue("NonGuaranteed", "1")]),
+            "200",
+        ),
+        (
+            None,
+            _order("LMT", lmtPrice=1, algoStrategy="Adaptive", algoParams=[TagValue("a", "b")]),
+            "algorithm",
+        ),
+        (None, _order("LMT", lmtPrice=1, hedgeType="B", hedgeParam="1"), "hedge"),
+        (None, _order("LMT", lmtPrice=1, scaleInitLevelSize=5, scalePriceIncrement=0.5), "scale"),
+        (None, _order("LMT", lmtPrice=1, deltaNeutralOrderType="MKT"), "delta neutral"),
+        (None, _order("PEG BENCH", lmtPrice=1, referenceContractId=8314), "peg"),
+        (None, _order("PEG BEST", lmtPrice=1, minCompeteSize=5, competeAgainstBestOffset=0.01), "387"),
+        (None, _order("PEG MID", lmtPrice=1, midOffsetAtWhole=0.01), "387"),
+        (
+            None,
+            _order(
+                "LMT",
+                lmtPrice=1,
+                conditions=[
+                    PriceCondition(price=5, conId=8894, exch="SMART"),
+                    TimeCondition(time="20310304 10:00:00"),
+                    MarginCondition(percent=5),
+                    ExecutionCondition(secType="STK", exch="SMART", symbol="KO"),
+                    VolumeCondition(volume=5, conId=8894, exch="SMART"),
+                    PercentChangeCondition(changePercent=5, conId=8894, exch="SMART"),
+                ],
+            ),
+            "condition",
+        ),
+    ],
+    ids=["combo", "algo", "hedge", "scale", "delta", "peg bench", "peg best", "peg mid", "conditions"],
+)
+def test_whole_order_language_is_read(
+    at_gateway: Run, contract: Contract | None, order: Order, why: str
+) -> None:
+    """What the gateway does not trade it reads to the last field, and says what it is."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        ib.placeOrder(contract or site.stock, order)
+        await site.until(site.codes, "the refusal")
+        ((_, code, text),) = [one for one in site.errors if one[1] not in {2104, 2106, 2158}]
+        assert code in {200, 321, 387}, text
+        assert why in text or why == str(code), text
+
+    at_gateway(scenario)
+
+
+def test_message_that_is_no_message_ends_the_connection(at_gateway: Run) -> None:
+    """What has too many fields is refused with 320; what is no frame ends the connection."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        ib.client.send(3, 900, *["x"] * 20)
+        await site.until_said(320)
+        ib.client.conn.sendMsg(b"\xff" * 8)
+        await site.until(lambda: not ib.isConnected(), "the end")
+
+    at_gateway(scenario)
+
+
+def test_client_that_speaks_other_versions_is_sent_away(at_gateway: Run) -> None:
+    """The gateway speaks one version, and says nothing to whom it does not suit."""
+
+    async def scenario(site: Site) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.venue.port)
+        offer = b"v100..157"
+        writer.write(b"API\0" + len(offer).to_bytes(4, "big") + offer)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
 
     at_gateway(scenario)
