@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from alphaweave.core.market import Bar
 from alphaweave.core.order import OrderStatus
+from alphaweave.testing.clock import RunningClock
 
 OCO = {
     "symbol": "BTCUSDT",
@@ -106,6 +109,22 @@ def test_one_order_of_an_oco_expires_the_other(
         assert site.venue.venue.account.of("BTC").locked == 0
 
     at_sandbox(scenario)
+
+
+def test_minute_that_could_meet_both_meets_the_stop(at_sandbox: Callable[..., None]) -> None:
+    """Nobody knows which was first, and the stop is the worse one."""
+    clock = RunningClock()
+
+    async def scenario(site: Any) -> None:
+        await placed(site, "oco", OCO)
+        clock.advance(60)
+        begin = site.venue.now()
+        end = begin + timedelta(minutes=1)
+        await site.venue.play(Bar("ONE", "1m", begin, end, 100.0, 125.0, 75.0, 100.0, 5.0))
+        assert statuses(site) == {"stop": OrderStatus.FILLED, "target": OrderStatus.EXPIRED}
+        assert site.venue.truth().executions[0].price == Decimal(80)
+
+    at_sandbox(scenario, clock=clock)
 
 
 def test_part_of_an_order_expires_the_other_too(at_sandbox: Callable[..., None]) -> None:
