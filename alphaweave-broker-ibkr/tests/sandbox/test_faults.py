@@ -166,6 +166,29 @@ def test_cancel_and_change_meet_faults_of_their_own(at_gateway: Run) -> None:
     at_gateway(scenario)
 
 
+@pytest.mark.parametrize("fault", [Fault.LOSE_ANSWER, Fault.ERROR_AFTER, Fault.HANG_UP])
+def test_end_of_an_order_is_told_though_the_answer_is_not(at_gateway: Run, fault: Fault) -> None:
+    """A cancel without its 202 still ends the order, and the order's own status says so, if anything can."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        trade = await site.placed(ib, site.limit(orderRef="aw-1"))
+        said: list[Any] = []
+        ib.client.wrapper.orderStatus = lambda *words: said.append(words[1])
+        ib.client.wrapper.error = lambda *words: said.append(words[1])
+        await site.venue.arm(Action.CANCEL, fault)
+        ib.client.cancelOrder(trade.order.orderId, "")
+        if fault is Fault.HANG_UP:
+            await site.until(lambda: not ib.isConnected(), "the end")
+            assert said == []
+        else:
+            await site.until(lambda: "Cancelled" in said, "the status")
+            assert said == ([322] if fault is Fault.ERROR_AFTER else []) + ["Cancelled"]
+        assert site.venue.truth().orders[0].status is OrderStatus.CANCELLED
+
+    at_gateway(scenario)
+
+
 def test_events_are_held_repeated_and_turned_round(at_gateway: Run) -> None:
     """Held events are nowhere; released they come as often, and in the order, that was asked for."""
 

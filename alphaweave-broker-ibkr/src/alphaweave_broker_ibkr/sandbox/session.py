@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from alphaweave.testing.sandbox import Action, Fault
 from alphaweave_broker_ibkr.sandbox.order_messages import error
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["HMDS", "REQUESTS", "Kind", "Session", "UnderWay"]
 
 _SERVER_VERSION = 178
-_RATE = 50
+# How the status of an order begins.
+_STATUS = b"3\0"
 
 
 @frozen
@@ -88,12 +89,16 @@ class UnderWay:
     Attributes:
         order_id: the order that it is about; None if it is about none.
         executions: how many there were when it came: what follows the next one is no answer any more.
+        cancel: whether it asks for the end of that order.
         answers: what is kept for later; None while answers go out at once.
+        outcome: what the order's own messages say of what was done, and no fault takes back.
     """
 
     order_id: int | None
     executions: int
+    cancel: bool = False
     answers: list[bytes] | None = None
+    outcome: list[bytes] = field(factory=list)
 
 
 class Session(asyncio.Protocol):
@@ -185,7 +190,8 @@ class Session(asyncio.Protocol):
             return
         under_way = self.under_way
         if not event and under_way is not None and under_way.answers is not None:
-            under_way.answers.append(body)
+            sure = under_way.cancel and body.startswith(_STATUS)
+            (under_way.outcome if sure else under_way.answers).append(body)
         elif event and self.gateway.held is not None:
             self.gateway.held.append((self, body))
         else:
@@ -230,13 +236,15 @@ class Session(asyncio.Protocol):
             return
         kept: list[bytes] | None = None if armed is None else []
         order_id = number if code in {3, 4} else None
-        self.under_way = UnderWay(order_id, gateway.executions(), kept)
+        under_way = UnderWay(order_id, gateway.executions(), cancel=code == 4, answers=kept)
+        self.under_way = under_way
         try:
             self._answer(code, body, number)
         finally:
             self.under_way = None
         if armed is not None and kept is not None:
             self._after(armed, kept, number)
+        self.deliver(under_way.outcome)
 
     def _answer(self, code: int, body: bytes, number: int) -> None:
         handler = self.gateway.handlers.get(code)
