@@ -224,3 +224,15 @@ def test_no_order_leaves_where_its_fills_would_not_be_heard_of() -> None:
         await transport.call(Use.QUERY, "GET", "/account")
 
     assert [line.split()[0] for line in talk(response("200 OK", "{}"), script)] == ["DELETE", "GET"]
+
+
+def test_an_address_where_nobody_is_is_told_as_such() -> None:
+    """The library's words are the name of a class."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        other = Transport(options(1), LoopTimer())
+        with pytest.raises(Unsent, match="it cannot be reached"):
+            await other.call(Use.QUERY, "GET", "/account")
+        other.close()
+
+    talk(None, script)

@@ -295,10 +295,11 @@ class Transport:
             raise _refusal(error, self._until(noted[1] if noted else None)) from None
         except requests.exceptions.RequestException as error:
             # Its words hold an address, and nothing that is worth repeating.
-            what = type(error).__name__
+            unsent = not ticket.written or _never_connected(error)
+            what = f"{'it cannot be reached' if unsent else 'the connection broke'} ({type(error).__name__})"
             if isinstance(error, requests.exceptions.TooManyRedirects):
                 what = "it answers with a redirect, which is not followed"
-            if not ticket.written or _never_connected(error):
+            if unsent:
                 raise Unsent(what) from None
             raise NoAnswer(what) from None
         except ValueError:

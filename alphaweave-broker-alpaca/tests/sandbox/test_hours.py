@@ -51,6 +51,15 @@ def test_sessions_are_new_york_s(hours: int, is_open: bool, is_extended: bool) -
     assert (calendar.is_open(when), calendar.is_extended(when)) == (is_open, is_extended)
 
 
+def test_market_that_never_closes_says_so_in_its_calendar() -> None:
+    """Else a run would wait for an opening that was never closed before."""
+    saturday = datetime(2031, 3, 8, 5, 0, tzinfo=UTC)
+    always = Hours((), always_open=True)
+    assert always.is_open(saturday)
+    (row,) = always.calendar(saturday.date(), saturday.date())
+    assert (row["open"], row["close"]) == ("00:00", "23:59")
+
+
 def test_clock_and_calendar_skip_holidays_and_summer_time() -> None:
     """The next opening is that of the next day that trades, in the offset of that day."""
     friday = datetime(2031, 3, 7, 22, 0, tzinfo=UTC)

@@ -79,8 +79,8 @@ class Hours:
                 rows.append(
                     {
                         "date": day.isoformat(),
-                        "open": "09:30",
-                        "close": "16:00",
+                        "open": "00:00" if self._always else "09:30",
+                        "close": "23:59" if self._always else "16:00",
                         "session_open": "0400",
                         "session_close": "2000",
                         "settlement_date": settled.isoformat(),
