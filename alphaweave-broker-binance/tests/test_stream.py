@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +24,9 @@ from alphaweave.live.broker import (
     ConnectionRestored,
     OrderUpdate,
 )
+from alphaweave_broker_binance.settings import BinanceOptions
 from alphaweave_broker_binance.signing import Keys
+from alphaweave_broker_binance.user_stream import Listener, UserLink
 
 At = Callable[[Callable[[Any], Awaitable[None]]], None]
 RIGHTS = ("GET", "/sapi/v1/account/apiRestrictions")
@@ -193,6 +197,51 @@ def test_subscription_with_a_clock_that_is_off_is_made_with_the_right_one(at_ven
         assert len(venue.params("GET", "/api/v3/time")) == 2
 
     at_venue(scenario)
+
+
+class Line:
+    """A socket that says what it is told to."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.coming: asyncio.Queue[str] = asyncio.Queue()
+
+    async def send(self, frame: str) -> None:
+        self.said.append(json.loads(frame)["id"])
+
+    async def recv(self) -> str:
+        return await self.coming.get()
+
+
+def test_late_answer_teaches_nothing_of_the_time() -> None:
+    """It belongs to a question of long ago, and would set the clock back."""
+    learned: list[datetime] = []
+    options = BinanceOptions(key=Secret("k"), secret=Secret("s"))
+
+    async def scenario() -> None:
+        timer, line = ManualTimer(), Line()
+        socket: Any = line
+        listener = Listener(
+            beat=lambda: None,
+            deliver=lambda event: None,
+            renew=lambda reason: None,
+            learn=lambda asked_at, said: learned.append(said),
+            now_ms=lambda: 0,
+        )
+        link = UserLink(socket, Keys(options), listener, timer, options)
+        reading = asyncio.create_task(link.run())
+        for _ in range(2):
+            await timer.asleep()
+            timer.advance(20)
+        await timer.asleep()
+        for name, at in zip(line.said, (1_000, 21_000), strict=True):
+            line.coming.put_nowait(json.dumps({"id": name, "status": 200, "result": {"serverTime": at}}))
+        while not line.coming.empty():
+            await asyncio.sleep(0)
+        reading.cancel()
+
+    asyncio.run(scenario())
+    assert learned == [datetime(1970, 1, 1, 0, 0, 21, tzinfo=UTC)]
 
 
 def test_key_that_is_taken_back_is_said(at_venue: At) -> None:

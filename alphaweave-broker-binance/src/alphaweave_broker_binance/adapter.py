@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from random import Random
@@ -53,6 +52,7 @@ from alphaweave_broker_binance.mapping import (
 from alphaweave_broker_binance.rights import check_account, check_mode, check_rights
 from alphaweave_broker_binance.settings import BINANCE_CAPABILITIES, BinanceOptions
 from alphaweave_broker_binance.signing import Keys
+from alphaweave_broker_binance.symbols import find_symbols
 from alphaweave_broker_binance.trades import Trades
 from alphaweave_broker_binance.translator import Translator
 from alphaweave_broker_binance.transport import Call, NoAnswer, Refused, Transport, Unsent
@@ -65,8 +65,6 @@ __all__ = ["BinanceAdapter"]
 _OPENING: Final = 4.0
 _UNKNOWN_ORDER: Final = "-2011"
 _NO_SUCH_ORDER: Final = "-2013"
-# A symbol that is none, and one that could not be one.
-_NO_SUCH_SYMBOL: Final = frozenset({"-1121", "-1100"})
 _ALL_ORDERS: Final = 80
 _ORDERS_OF_ONE: Final = 6
 
@@ -330,26 +328,8 @@ class BinanceAdapter:
     async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
         named = {self._said.venue_symbol(symbol): symbol for symbol in symbols}
         with answered():
-            told = await self._rules(list(named))
+            told = await find_symbols(self._connected()[0], list(named))
             return {named[one["symbol"]]: instrument_of(one, named[one["symbol"]]) for one in told}
-
-    async def _rules(self, venue_symbols: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        if not venue_symbols:
-            return ()
-        asked = {"symbols": json.dumps(venue_symbols, separators=(",", ":"))}
-        try:
-            call = Call(Use.QUERY, "GET", "/api/v3/exchangeInfo", asked, 20, signed=False)
-            told = mapping_in(await self._call(call))
-        except Refused as no:
-            if no.status != 400 or no.code not in _NO_SUCH_SYMBOL:
-                raise
-            if len(venue_symbols) == 1:
-                return ()
-            # One that is unknown spoils the question for all.
-            half = len(venue_symbols) // 2
-            return [*await self._rules(venue_symbols[:half]), *await self._rules(venue_symbols[half:])]
-        self._connected()[0].learn_limits(mappings_in(told["rateLimits"]))
-        return mappings_in(told["symbols"])
 
     async def get_time(self) -> datetime:
         with answered():

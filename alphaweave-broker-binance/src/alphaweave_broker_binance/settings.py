@@ -12,7 +12,7 @@ from alphaweave.core.order import GroupKind, OrderType, TimeInForce
 from alphaweave.core.secret import Secret
 from alphaweave.live.adapters.capabilities import Capabilities, ClientIdRules, ClientIdUniqueness
 
-__all__ = ["BINANCE_CAPABILITIES", "BinanceOptions"]
+__all__ = ["BINANCE_CAPABILITIES", "BinanceOptions", "Reach"]
 
 _HOSTS: Final = {
     "mainnet": ("https://api.binance.com", "wss://ws-api.binance.com/ws-api/v3", "wss://stream.binance.com"),
@@ -63,39 +63,27 @@ BINANCE_CAPABILITIES: Final = Capabilities(
 
 
 @frozen(kw_only=True)
-class BinanceOptions:
-    """How to reach an account.
+class Reach:
+    """Where Binance is, and how long to wait for it.
 
     Attributes:
-        key: the API key; write ${env:BINANCE_KEY}.
-        secret: what signs: the secret of an HMAC key, write ${env:BINANCE_SECRET}; or the private key of an
-            Ed25519 key, in PEM, write file:PATH.
-        password: opens the private key, where it is encrypted.
         environment: ``testnet`` or ``demo``, which are play money, or ``mainnet``.
-        rest_url: where orders go; by default the environment's own address.
+        rest_url: where requests go; by default the environment's own address.
         ws_api_url: where account events come from, with its path; by default the environment's own address.
         stream_url: where market data is streamed from, without a path; by default the environment's own
             address. The datafeed uses it.
-        allow_withdrawals: a key that may withdraw is taken, too.
-        recv_window: milliseconds that a request may take on its way and is still accepted.
         timeout: seconds that one request has.
         patience: seconds that an order waits for room in the request limits before it is not sent.
-        heartbeat: seconds between two questions on the event stream. Two and a half of them without a word
-            count as a lost connection.
-        lifetime: seconds after which the event stream is opened anew, before Binance closes it at a day.
+        heartbeat: seconds between two questions on a stream. Two and a half of them without a word count as
+            a lost connection.
+        lifetime: seconds after which a stream is opened anew, before Binance closes it at a day.
         retry: seconds, the most to wait before the first attempt to connect anew; later ones wait longer.
     """
 
-    key: Secret
-    secret: Secret
-    password: Secret | None = None
     environment: str = field(default="testnet", validator=in_(tuple(_HOSTS)))
     rest_url: str | None = None
     ws_api_url: str | None = None
     stream_url: str | None = None
-    allow_withdrawals: bool = False
-    # Within `not_found_is_final_after`, together with the engine's ten seconds.
-    recv_window: int = field(default=5000, validator=[ge(1), le(9000)])
     timeout: float = field(default=10.0, validator=gt(0))
     patience: float = field(default=30.0, validator=gt(0))
     heartbeat: float = field(default=20.0, validator=gt(0))
@@ -122,7 +110,7 @@ class BinanceOptions:
 
     @property
     def rest(self) -> str:
-        """Where orders go, without a slash at the end."""
+        """Where requests go, without a slash at the end."""
         return (self.rest_url or _HOSTS[self.environment][0]).rstrip("/")
 
     @property
@@ -134,6 +122,27 @@ class BinanceOptions:
     def stream(self) -> str:
         """Where market data is streamed from, without a slash at the end."""
         return (self.stream_url or _HOSTS[self.environment][2]).rstrip("/")
+
+
+@frozen(kw_only=True)
+class BinanceOptions(Reach):
+    """How to reach an account.
+
+    Attributes:
+        key: the API key; write ${env:BINANCE_KEY}.
+        secret: what signs: the secret of an HMAC key, write ${env:BINANCE_SECRET}; or the private key of an
+            Ed25519 key, in PEM, write file:PATH.
+        password: opens the private key, where it is encrypted.
+        allow_withdrawals: a key that may withdraw is taken, too.
+        recv_window: milliseconds that a request may take on its way and is still accepted.
+    """
+
+    key: Secret
+    secret: Secret
+    password: Secret | None = None
+    allow_withdrawals: bool = False
+    # Within `not_found_is_final_after`, together with the engine's ten seconds.
+    recv_window: int = field(default=5000, validator=[ge(1), le(9000)])
 
 
 def _environment_of(host: str) -> str | None:

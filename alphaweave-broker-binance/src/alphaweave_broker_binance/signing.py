@@ -10,7 +10,7 @@ from binance_common.signature import Signers
 from binance_common.utils import get_signature
 
 from alphaweave.core.errors import AuthenticationFailed
-from alphaweave_broker_binance.settings import BinanceOptions
+from alphaweave_broker_binance.settings import BinanceOptions, Reach
 
 __all__ = ["Keys"]
 
@@ -24,24 +24,33 @@ class Keys:
         signer: of a private key; None where a secret signs.
     """
 
-    def __init__(self, options: BinanceOptions) -> None:
-        """Raises AuthenticationFailed where the private key cannot be read."""
-        self._key = options.key
-        self._recv_window = str(options.recv_window)
-        password, secret = options.password, options.secret.reveal()
+    def __init__(self, reach: Reach) -> None:
+        """A datafeed's ``reach`` has no key.
+
+        Raises:
+            AuthenticationFailed: a private key cannot be read.
+        """
+        options = reach if isinstance(reach, BinanceOptions) else None
+        password = None if options is None else options.password
+        secret = "" if options is None else options.secret.reveal()
         is_private = secret.lstrip().startswith("-----BEGIN")
+        self._key = None if options is None else options.key
+        self._recv_window = "0" if options is None else str(options.recv_window)
         self.configuration = ConfigurationRestAPI(
-            api_key=options.key.reveal(),
-            api_secret=None if is_private else secret,
-            base_path=options.rest,
+            api_key=None if options is None else options.key.reveal(),
+            api_secret=None if is_private else secret or None,
+            base_path=reach.rest,
             # In milliseconds; its own default is one second, and to try three times more.
-            timeout=round(options.timeout * 1000),
+            timeout=round(reach.timeout * 1000),
             retries=0,
             # It would offer an encoding that nobody here may know how to read.
             compression=False,
             private_key=secret if is_private else None,
             private_key_passphrase=None if password is None else password.reveal(),
         )
+        if options is None:
+            # The library says an empty key.
+            del self.configuration.base_headers["X-MBX-APIKEY"]
         self.signer: Any = None
         if is_private:
             try:
@@ -60,7 +69,7 @@ class Keys:
         """Parameters of a signed request over the WebSocket API."""
         whole: dict[str, str | int] = {
             **params,
-            "apiKey": self._key.reveal(),
+            "apiKey": "" if self._key is None else self._key.reveal(),
             "recvWindow": int(self._recv_window),
             "timestamp": timestamp,
         }

@@ -26,7 +26,7 @@ from alphaweave.live.adapters.server_clock import ServerClock
 from alphaweave.live.adapters.timer import Timer
 from alphaweave_broker_binance.gate import GatedAdapter, Ticket, Withdrawn, holding
 from alphaweave_broker_binance.limits import Limits
-from alphaweave_broker_binance.settings import BinanceOptions
+from alphaweave_broker_binance.settings import Reach
 from alphaweave_broker_binance.signing import Keys
 
 __all__ = ["Call", "NoAnswer", "Refused", "Transport", "Unsent"]
@@ -103,7 +103,7 @@ _heard = threading.local()
 class Transport:
     """Signed and unsigned REST calls, within Binance's limits and by its clock."""
 
-    def __init__(self, options: BinanceOptions, keys: Keys, timer: Timer) -> None:
+    def __init__(self, options: Reach, keys: Keys, timer: Timer) -> None:
         self._timer = timer
         self._clock: Clock = timer.clock
         self._timeout = options.timeout

@@ -27,7 +27,6 @@ from alphaweave_broker_binance.sockets import open_socket, read_frame
 __all__ = ["ClockOff", "Listener", "UserLink", "open_user_link"]
 
 _SUBSCRIBE: Final = "subscribe"
-_TIME: Final = "time"
 _OFF_CLOCK: Final = -1021
 _REFUSED: Final = frozenset({-1002, -1022, -2014, -2015})
 
@@ -74,6 +73,7 @@ class UserLink:
         self._timer = timer
         self._pace = _Pace(options.heartbeat, options.lifetime, timer.clock.monotonic())
         self._subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked = 0
         self._asked_at: datetime | None = None
 
     async def subscribe(self) -> None:
@@ -118,7 +118,7 @@ class UserLink:
                 self._tell.deliver(event)
             return
         failure = _failure(frame)
-        if frame.get("id") == _TIME:
+        if frame.get("id") == self._question:
             self._note_time(frame.get("result"))
         elif frame.get("id") == _SUBSCRIBE:
             if not self._subscribed.done():
@@ -126,9 +126,13 @@ class UserLink:
                     self._subscribed.set_result(None)
                 else:
                     self._subscribed.set_exception(failure)
-        elif failure is not None:
+        elif failure is not None and frame.get("id") is None:
             # It answers no question of ours: the key was taken back, say.
             raise failure
+
+    @property
+    def _question(self) -> str:
+        return f"time-{self._asked}"
 
     def _note_time(self, told: Any) -> None:
         asked_at, self._asked_at = self._asked_at, None
@@ -147,8 +151,10 @@ class UserLink:
                     self._tell.renew("it is as old as Binance lets a connection become")
                     return
                 await self._timer.sleep(min(self._pace.heartbeat, left))
+                # An answer to an earlier one, that was long under way, tells nothing of this moment.
+                self._asked += 1
                 self._asked_at = self._timer.clock.now()
-                await self._say(_TIME, "time")
+                await self._say(self._question, "time")
 
     async def _say(self, name: str, method: str, params: Mapping[str, str | int] | None = None) -> None:
         request: dict[str, Any] = {"id": name, "method": method}
