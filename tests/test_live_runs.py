@@ -24,7 +24,7 @@ from alphaweave.core.errors import (
     BrokerUnavailable,
     JournalLocked,
     RunRefused,
-    StateError,
+    StateFailed,
     StrategyError,
 )
 from alphaweave.core.market import Bar
@@ -486,8 +486,10 @@ def test_disk_that_fills_under_the_simulated_account_ends_the_run_and_no_more(
     keep = AccountFile._save
     with monkeypatch.context() as patched:
         patched.setattr(AccountFile, "_save", fills_up)
-        with pytest.raises(StateError, match=r"account.*No space left on device\), so the run ends; see to"):
+        words = r"account.*No space left on device\), so the run ends; see to"
+        with pytest.raises(StateFailed, match=words) as caught:
             ran(wanted)
+    assert caught.value.exit_code == 1  # as of a journal that cannot be written
     done = len(recorded_run(JournalReader(tmp_path / "run.db")).bars_df())
     assert 0 < done < BARS
     after = ran(wanted, first=done)

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from alphaweave.core.errors import StateCorrupt, StateError, StateSchemaTooNew
+from alphaweave.core.errors import StateCorrupt, StateFailed, StateSchemaTooNew
 from alphaweave.data.series import Series
 from alphaweave.sim.snapshot import Mark, merged
 from alphaweave.sim.venue import SimVenue
@@ -74,12 +74,12 @@ class AccountFile:
         """Write what has changed, durably.
 
         Raises:
-            StateError: it cannot be written.
+            StateFailed: it cannot be written.
         """
         try:
             self._save(venue, board, time)
         except OSError as error:
-            raise StateError(
+            raise StateFailed(
                 f"the simulated account cannot be written ({error.strerror or error}), so the run ends; see "
                 "to the disk, and start it again: what was told before is in the journal",
                 self.path,

@@ -13,7 +13,7 @@ from alphaweave.core.errors import (
     BrokerUnavailable,
     NotSent,
     OrderRejected,
-    StateError,
+    StateFailed,
     Unsupported,
 )
 from alphaweave.core.instrument import Instrument
@@ -323,7 +323,7 @@ class SimulatedBroker:
         if self._file is not None:
             try:
                 self._file.save(self._venue, self._board, self._market_time)
-            except StateError as error:
+            except StateFailed as error:
                 # What was not kept is not to be told of, nor found when it is asked for.
                 self._broken = str(error)
                 raise

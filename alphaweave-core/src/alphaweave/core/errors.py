@@ -15,7 +15,8 @@ AlphaweaveError
 ├── StateError                  saved state cannot be written or restored
 │   ├── StateCorrupt
 │   ├── StateSchemaTooNew
-│   └── StateMismatch
+│   ├── StateMismatch
+│   └── StateFailed             it could not be written during a run: nothing more may be sent
 ├── JournalError                the journal of a live run cannot be used
 │   ├── JournalLocked           another process writes it
 │   ├── JournalForeign          it belongs to another run or account
@@ -107,6 +108,7 @@ __all__ = [
     "SecretError",
     "StateCorrupt",
     "StateError",
+    "StateFailed",
     "StateMismatch",
     "StateSchemaTooNew",
     "StrategyError",
@@ -293,6 +295,12 @@ class StateError(AlphaweaveError):
     def __init__(self, message: str, path: str | Path | None = None) -> None:
         self.path = str(path) if path is not None else None
         super().__init__(f"{path}: {message}" if path is not None else message)
+
+
+class StateFailed(StateError):
+    """State that a run depends on could not be written while it ran: nothing more may be sent."""
+
+    exit_code = 1
 
 
 class StateCorrupt(StateError):

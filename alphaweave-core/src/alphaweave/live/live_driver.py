@@ -236,7 +236,7 @@ class LiveDriver:
     async def _hear_broker(self) -> None:
         async for event in self._events:
             if isinstance(event, BrokerNotice):
-                self._monitors.notice(event)
+                self._monitors.hear(event)
             self._put(BrokerInput(self.now(), event))
         raise BrokerUnavailable(
             "the broker's stream of events ended, and nothing more would be heard of fills"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
@@ -43,18 +44,34 @@ class LiveMonitors:
         self._quiet = quiet
         self._before: dict[str, float] = {}
         self._held: str | None = None
+        # What was told before the core came to it.
+        self._early: Counter[tuple[str, str, str | None]] = Counter()
 
     def tell(self, told: Tell) -> None:
-        self._queues.notes(told.notes)
+        self._queues.notes(tuple(note for note in told.notes if not self._was_told(note)))
         for bar in told.bars:
             self._queues.bars(self._columns(bar))
 
     def alert(self, severity: str, code: str, text: str, at: datetime, symbol: str | None = None) -> None:
         self._queues.notes((Alert(at, severity, code, text, symbol),))
 
+    def hear(self, notice: BrokerNotice) -> None:
+        """Tell what the broker says, at once: the core, which tells it as well, may be busy for long."""
+        self.notice(notice)
+        self._early[notice.code, notice.text, notice.symbol] += 1
+
     def notice(self, notice: BrokerNotice) -> None:
         quiet = notice.severity == "warning" and self._quiet()
         self.alert("info" if quiet else notice.severity, notice.code, notice.text, notice.at, notice.symbol)
+
+    def _was_told(self, note: object) -> bool:
+        if not self._early or not isinstance(note, Alert):
+            return False
+        name = (note.code, note.message, note.symbol)
+        if not self._early[name]:
+            return False
+        self._early -= Counter({name: 1})
+        return True
 
     def gate(self, gate: Gate) -> None:
         """A change is told at once, not with the next pulse."""

@@ -74,6 +74,25 @@ def test_requests_that_fail_are_a_loss_until_what_was_missed_is_there(run: Run, 
     run(scene)
 
 
+def test_venue_in_maintenance_is_not_asked_again_before_it_is_over(run: Run, asking_feed: Any) -> None:
+    """Its failures are no reason to ask the sooner."""
+
+    async def scene(bench: Any) -> None:
+        feed = asking_feed(bench)
+        feed._resting = lambda: 40.0
+        await bench.listen(feed, "A")
+        await bench.hears("A to 0")
+        bench.venue.history_trouble = 1
+        bench.venue.exist["A"] = {1}
+        await bench.timer.asleep(2)
+        bench.minute(1.02)
+        await bench.hears("lost: A: history was cut off")
+        await bench.until(lambda: "restored" in bench.told, step=0.5)
+        assert bench.clock.now() >= bench.at(1.02 + 40 / 60)
+
+    run(scene)
+
+
 def test_a_venue_that_does_not_answer_is_a_loss(run: Run, asking_feed: Any) -> None:
     """A question nobody answers would hide every bar after it."""
 

@@ -51,6 +51,7 @@ class PollingDataFeed(LiveDataFeed):
             at_once: how many requests may be under way together.
         """
         super().__init__(services, timer=timer, calendar=calendar)
+        self._resting = services.resting
         self.plan = PollPlan(grid=self.grid, backoff=self.usual_backoff, calendar=calendar, settle=settle)
         self._clock_every = clock_every
         self._answer_within = answer
@@ -161,8 +162,9 @@ class PollingDataFeed(LiveDataFeed):
             if isinstance(answer, History):
                 self.emit(self.plan.answered(ask, answer, now))
             else:
-                retry_after = getattr(answer, "retry_after", None)
-                self.emit(self.plan.failed(ask, now, told_of(answer), retry_after))
+                # While the broker is in maintenance there is no use in asking again.
+                retry_after = max(getattr(answer, "retry_after", None) or 0.0, self._resting())
+                self.emit(self.plan.failed(ask, now, told_of(answer), retry_after or None))
         self._changed.set()
 
     async def _look_at_clock(self) -> None:
