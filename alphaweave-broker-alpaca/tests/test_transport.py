@@ -179,6 +179,20 @@ def test_cancels_go_out_when_the_limit_is_spent() -> None:
     assert [line.split()[0] for line in seen] == ["GET", "DELETE"]
 
 
+@pytest.mark.parametrize(("reset", "wait"), [("99999999999", 60), ("1", 1)], ids=["ahead", "behind"])
+def test_a_clock_that_is_wrong_shuts_nobody_out_for_longer_than_a_window(reset: str, wait: float) -> None:
+    """The limit begins anew at an instant of Alpaca's clock; one behind it by an hour would wait that hour."""
+
+    async def script(transport: Transport, seen: list[str]) -> None:
+        await transport.call(Use.QUERY, "GET", "/account")
+        with pytest.raises(Unsent) as caught:
+            await transport.call(Use.QUERY, "GET", "/account")
+        assert caught.value.retry_after == pytest.approx(wait, abs=0.5)
+
+    headers = ("X-RateLimit-Remaining: 0", f"X-RateLimit-Reset: {reset}")
+    talk(response("200 OK", "{}", *headers), script)
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [

@@ -179,6 +179,7 @@ class Transport:
             ]
         )
         self._weight = options.requests
+        self._window = options.requests_window
         self._client = TradingClient(
             options.key.reveal(),
             options.secret.reveal(),
@@ -325,7 +326,9 @@ class Transport:
             self._budget.bar(self._now(), self._until(noted[1]), cancels=False)
 
     def _until(self, reset: float | None) -> float:
-        return 1.0 if reset is None else max(reset - to_ns(self._clock.now()) / 1e9, 0.0)
+        # By a clock that is wrong it may be in the past, or hours ahead; a window is no longer than it is.
+        wait = 0.0 if reset is None else reset - to_ns(self._clock.now()) / 1e9
+        return min(wait if wait > 0 else 1.0, self._window)
 
 
 def _refuse_redirect(response: requests.Response, *args: Any, **kwargs: Any) -> None:
