@@ -181,7 +181,7 @@ def test_cancels_go_out_when_the_limit_is_spent() -> None:
 
 @pytest.mark.parametrize(("reset", "wait"), [("99999999999", 60), ("1", 1)], ids=["ahead", "behind"])
 def test_a_clock_that_is_wrong_shuts_nobody_out_for_longer_than_a_window(reset: str, wait: float) -> None:
-    """The limit begins anew at an instant of Alpaca's clock; one behind it by an hour would wait that hour."""
+    """The limit begins anew at an instant of Alpaca's clock; one an hour behind it would wait that hour."""
 
     async def script(transport: Transport, seen: list[str]) -> None:
         await transport.call(Use.QUERY, "GET", "/account")
