@@ -126,6 +126,27 @@ def test_held_answer_comes_when_it_is_released(at_sandbox: Callable[..., None]) 
     at_sandbox(scenario)
 
 
+def test_answer_to_nobody_is_no_error(
+    at_sandbox: Callable[..., None], sign: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who asked has hung up when the answer is released."""
+
+    async def scenario(site: Any) -> None:
+        await site.venue.arm(Action.SUBMIT, Fault.HOLD)
+        _, writer = await asyncio.open_connection("127.0.0.1", site.venue.port)
+        text = "&".join(f"{name}={value}" for name, value in PLACE.items()) + f"&timestamp={site.stamp()}"
+        path = f"/api/v3/order?{text}&signature={sign(site.secret, text)}"
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: here\r\nX-MBX-APIKEY: {site.key}\r\n\r\n".encode())
+        await site.until(lambda: site.venue.truth().orders)
+        writer.close()
+        await writer.wait_closed()
+        await site.venue.release_answers()
+        await site.placed()
+
+    at_sandbox(scenario)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize(("first", "wanted"), [(False, "answer"), (True, "event")])
 def test_answer_comes_before_its_events(at_sandbox: Callable[..., None], first: bool, wanted: str) -> None:
     """Or after them, if the sandbox is told so: clients have to bear both."""

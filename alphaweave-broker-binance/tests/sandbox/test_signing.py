@@ -163,6 +163,28 @@ def test_keys_are_told_apart(at_sandbox: Callable[..., None], sign: Any) -> None
     at_sandbox(scenario)
 
 
+def test_key_that_is_revoked_ends_its_sessions(at_sandbox: Callable[..., None]) -> None:
+    """The socket is told without an id, hears of nothing any more, and every request is refused."""
+
+    async def scenario(site: Any) -> None:
+        socket = await site.listen()
+        idle = await site.connect()
+        await site.venue.revoke(True)
+        assert (await site.order()).refusal[:2] == (401, -2015)
+        await site.settled(socket)
+        (told,) = (one for one in socket.heard if one.get("status") == 401)
+        assert (told["id"], told["error"]["code"]) == (None, -2015)
+        assert socket.of("eventStreamTerminated")
+        await site.settled(idle)
+        assert len(idle.heard) == 1
+        refused = await socket.ask("userDataStream.subscribe.signature", signed=True)
+        assert refused["error"]["code"] == -2015
+        await site.venue.revoke(False)
+        await site.placed()
+
+    at_sandbox(scenario)
+
+
 def test_wrong_options_have_the_key_and_another_secret(at_sandbox: Callable[..., None], sign: Any) -> None:
     """What is signed with them is refused, whichever kind of key it is."""
 

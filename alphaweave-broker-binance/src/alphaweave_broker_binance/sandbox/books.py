@@ -18,11 +18,12 @@ def venue_id(order: Order) -> str:
     return f"{order.pair.name}:{order.id}"
 
 
-def truth_of(venue: Venue, names: Mapping[str, str]) -> Truth:
+def truth_of(venue: Venue, names: Mapping[str, str], currency: str) -> Truth:
     """The books as they are now.
 
     Args:
         names: venue symbol -> config symbol.
+        currency: of which there is a balance though it be zero.
     """
     return Truth(
         orders=tuple(_order(order, names) for order in venue.orders),
@@ -40,7 +41,11 @@ def truth_of(venue: Venue, names: Mapping[str, str]) -> Truth:
             )
             for one in venue.executions
         ),
-        balances={asset: one.total for asset, one in venue.account.balances().items() if one.total},
+        balances={
+            asset: one.total
+            for asset, one in venue.account.balances().items()
+            if one.total or asset == currency
+        },
     )
 
 

@@ -141,7 +141,7 @@ class BinanceSandbox(VenueControl, FeedControl):
         self._recorder = Recorder(self.clock.now)
         self._state = LineState(options.ping, options.pong, options.lifetime)
         waits = self._waits = Waits()
-        keys = Keys((self._hmac, self._ed25519))
+        keys = self._keys = Keys((self._hmac, self._ed25519))
         gate = Gate(self._limits, keys, self._stream, self._ms, events_first=options.events_first)
         lag = int(options.lag * 1000)
         operations = [
@@ -264,6 +264,12 @@ class BinanceSandbox(VenueControl, FeedControl):
         """Take no request from this machine for a while (418)."""
         self._limits.ban(_LOCAL, seconds)
 
+    async def revoke(self, revoked: bool) -> None:
+        """While True: the keys of the account are good for nothing, and sockets that used one are told."""
+        self._keys.revoked = revoked
+        if revoked:
+            self._ws_api.log_out()
+
     async def wall(self, times: int = 1) -> None:
         """Let the firewall answer the next REST requests (403)."""
         self._server.walled = times
@@ -302,7 +308,7 @@ class BinanceSandbox(VenueControl, FeedControl):
     # The account ---------------------------------------------------------------------------------------
 
     def truth(self) -> Truth:
-        return truth_of(self.venue, self._ours)
+        return truth_of(self.venue, self._ours, self.currency)
 
     async def fill(
         self, client_order_id: str, size: Decimal | None = None, price: Decimal | None = None

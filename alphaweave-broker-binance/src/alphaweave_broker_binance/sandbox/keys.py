@@ -71,10 +71,15 @@ def ed25519_key(name: str, seed: bytes) -> Key:
 
 
 class Keys:
-    """The keys that the account knows."""
+    """The keys that the account knows.
+
+    Attributes:
+        revoked: none of them is good any more.
+    """
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
         self._keys = {key.name: key for key in keys}
+        self.revoked = False
 
     def known(self, name: str | None) -> Key:
         """The key under its name.
@@ -84,7 +89,7 @@ class Keys:
         """
         if name is None or not re.fullmatch("[A-Za-z0-9]{64}", name):
             raise Refused(-2014, "API-key format invalid.", status=401)
-        if name not in self._keys:
+        if self.revoked or name not in self._keys:
             raise Refused(-2015, "Invalid API-key, IP, or permissions for action.", status=401)
         return self._keys[name]
 

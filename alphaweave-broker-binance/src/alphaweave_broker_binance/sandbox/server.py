@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 from aiohttp import web
@@ -194,8 +195,10 @@ class Server:
             await self._waits.released.wait()
         response = _response(answer.status, json.dumps(answer.body), answer.headers)
         # Sent here, so that the events which follow the answer do follow it.
-        await response.prepare(request)
-        await response.write_eof()
+        # Who asked may have gone meanwhile.
+        with suppress(ConnectionError):
+            await response.prepare(request)
+            await response.write_eof()
         return response
 
     async def _nothing(self, request: web.Request) -> web.StreamResponse:

@@ -32,7 +32,7 @@ class _Client:
 
     Attributes:
         key: what it has logged on with, and since when.
-        subscriptions: to the user data stream, by id, each with the name of its key.
+        subscriptions: to the user data stream, by id.
     """
 
     line: Line
@@ -40,7 +40,7 @@ class _Client:
     rates: bool
     key: Key | None = None
     since: int | None = None
-    subscriptions: dict[int, tuple[Subscription, str]] = field(factory=dict)
+    subscriptions: dict[int, Subscription] = field(factory=dict)
     count: int = 0
     tasks: set[asyncio.Task[None]] = field(factory=set)
 
@@ -71,6 +71,19 @@ class WebSocketApi:
         for client in self._clients:
             client.line.say(json.dumps({"event": {"e": "serverShutdown", "E": self._now()}}))
 
+    def log_out(self) -> None:
+        """Take the keys of every connection away: its session and its subscription are over."""
+        refusal = Refused(-2015, "Invalid API-key, IP, or permissions for action.", status=401)
+        told = json.dumps({"id": None, "status": refusal.status, "error": refusal.body()})
+        for client in self._clients:
+            if client.key is None and not client.subscriptions:
+                continue
+            for subscription in client.subscriptions.values():
+                self._stream.remove(subscription, self._now())
+            client.subscriptions.clear()
+            client.key = client.since = None
+            client.line.say(told)
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         check_time_unit(request.query.get("timeUnit"))
         self._limits.connect(request.remote or "")
@@ -86,7 +99,7 @@ class WebSocketApi:
                 self._hear(client, text)
         finally:
             self._clients.discard(client)
-            for subscription, _ in client.subscriptions.values():
+            for subscription in client.subscriptions.values():
                 self._stream.remove(subscription)
             for task in client.tasks:
                 task.cancel()
@@ -214,20 +227,19 @@ class WebSocketApi:
         sent.done()
         if client.key is None:
             raise Refused(-2015, "Invalid API-key, IP, or permissions for action.", status=401)
-        return self._subscribed(client, client.key.name)
+        return self._subscribed(client)
 
     def _subscribe_signed(self, client: _Client, sent: Parameters) -> dict[str, int]:
-        name = sent.raw("apiKey")
         sent.done()
-        return self._subscribed(client, name or "")
+        return self._subscribed(client)
 
-    def _subscribed(self, client: _Client, name: str) -> dict[str, int]:
+    def _subscribed(self, client: _Client) -> dict[str, int]:
         # Both keys are of one account, and a connection hears an account once.
         if client.subscriptions:
             raise Refused(-2035, "User Data Stream subscription already active.")
         subscription = Subscription(client.line, client.count)
         client.count += 1
-        client.subscriptions[subscription.id] = subscription, name
+        client.subscriptions[subscription.id] = subscription
         self._stream.add(subscription)
         return {"subscriptionId": subscription.id}
 
@@ -238,8 +250,7 @@ class WebSocketApi:
         if not gone or any(one not in client.subscriptions for one in gone):
             raise Refused(-2036, "User Data Stream subscription not active.")
         for one in gone:
-            subscription, _ = client.subscriptions.pop(one)
-            self._stream.remove(subscription, self._now())
+            self._stream.remove(client.subscriptions.pop(one), self._now())
         return {}
 
 
