@@ -110,6 +110,7 @@ def main() -> None:
     told["execution"] = [execution.orderRef, execution.side, str(execution.shares), execution.price]
     (report,) = client.until("commissionReport")
     told["commission"] = [report.execId == execution.execId, report.commission, report.currency]
+    told["realized"] = report.realizedPNL
     client.until("orderStatus", lambda words: words[0] == first and words[1] == "Filled")
     told["filled"] = [words[3].status for one, words in client.heard if one == "openOrder"]
 

@@ -163,6 +163,25 @@ def test_order_for_the_close(at_gateway: Run, kind: str, price: int, filled: boo
     at_gateway(scenario)
 
 
+def test_order_waits_for_the_open_or_for_its_hour(at_gateway: Run) -> None:
+    """One for the opening waits for the next session; one that is good after an hour for that."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.venue.set_price("ONE", Decimal(60))
+        opening = await site.placed(ib, site.limit(price=61, tif="OPG"))
+        late = await site.placed(ib, site.limit(price=61, goodAfterTime="20310304 12:00:00 US/Eastern"))
+        await ib.reqCurrentTimeAsync()
+        assert (opening.filled(), late.filled()) == (0, 0)
+        await site.venue.skew(1.6 * 3600)
+        await site.until_status(late, "Filled")
+        assert opening.filled() == 0
+        await site.venue.skew(23.5 * 3600)
+        await site.until_status(opening, "Filled")
+
+    at_gateway(scenario)
+
+
 def test_order_ends_with_its_day_or_its_date(at_gateway: Run) -> None:
     """A day order ends at the close, one with a date then; one that is good till cancelled stays."""
 

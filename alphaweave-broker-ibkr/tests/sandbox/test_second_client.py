@@ -76,6 +76,7 @@ def test_another_client_library_trades(at_gateway: Run, library: Path) -> None:
         assert told["hours"] == "20310304:0930-20310304:1600"
         assert told["execution"] == ["second-MKT", "BOT", "30", 60.5]
         assert told["commission"] == [True, 1.0, "USD"]
+        assert told["realized"] == 1.7976931348623157e308
         assert told["filled"] == ["PreSubmitted", "Filled", "Filled"]
         assert told["modified"] == [41.5, "second-LMT", True]
         assert told["completed"] == ["second-LMT", "second-MKT"]

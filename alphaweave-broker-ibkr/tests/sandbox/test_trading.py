@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -164,6 +166,34 @@ def test_executions_are_told_again_on_request(at_gateway: Run) -> None:
     at_gateway(scenario)
 
 
+def test_executions_are_sifted(at_gateway: Run) -> None:
+    """By side, symbol, kind, account and time."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.venue.set_price("ONE", Decimal(60))
+        for action in ("BUY", "SELL"):
+            trade = ib.placeOrder(site.stock, MarketOrder(action, 1, tif="DAY"))
+            await site.until_status(trade, "Filled")
+        later = f"{site.venue.now() + timedelta(minutes=1):%Y%m%d-%H:%M:%S}"
+        sieves: tuple[tuple[int, dict[str, Any]], ...] = (
+            (2, {"acctCode": "DU1234567", "secType": "STK"}),
+            (1, {"side": "BUY"}),
+            (1, {"side": "SELL", "symbol": "KO"}),
+            (0, {"symbol": "IBM"}),
+            (0, {"secType": "FUT"}),
+            (0, {"acctCode": "DU9"}),
+            (0, {"time": later}),
+        )
+        for count, wanted in sieves:
+            assert len(await ib.reqExecutionsAsync(ExecutionFilter(**wanted))) == count, wanted
+        unanswered = asyncio.ensure_future(ib.reqExecutionsAsync(ExecutionFilter(time="noon")))
+        await site.until_said(321)
+        unanswered.cancel()
+
+    at_gateway(scenario)
+
+
 def test_executions_of_yesterday_are_gone(at_gateway: Run) -> None:
     """The gateway knows executions since its last midnight only; the books keep them."""
 
@@ -255,6 +285,21 @@ def test_untransmitted_order_is_not_at_the_venue(at_gateway: Run) -> None:
     at_gateway(scenario)
 
 
+def test_part_ends_the_group_that_says_so(at_gateway: Run) -> None:
+    """In a group of the first type a part is enough to end the others."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        group = {"ocaGroup": "g", "ocaType": 1}
+        first = await site.placed(ib, site.limit(orderRef="aw-50", **group))
+        second = await site.placed(ib, site.limit(orderRef="aw-51", **group))
+        await site.venue.fill("aw-51", Decimal(4))
+        await site.until_status(first, "Cancelled")
+        assert second.isActive()
+
+    at_gateway(scenario)
+
+
 def test_one_cancels_all(at_gateway: Run) -> None:
     """An execution ends or reduces the other orders of the group."""
 
@@ -286,6 +331,7 @@ def test_completed_orders_name_no_order_id(at_gateway: Run) -> None:
         (known,) = [one for one in again.trades() if one.order.permId == perm_id]
         assert (known.order.orderId, known.order.orderRef) == (0, "aw-9")
         assert (known.orderStatus.status, known.order.filledQuantity) == ("Filled", 10)
+        assert known.order.parentPermId == 0
         assert again.openTrades() == []
 
     at_gateway(scenario)
