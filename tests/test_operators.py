@@ -18,7 +18,9 @@ from alphaweave.cli.main import main
 from alphaweave.live.control import ControlStore
 
 CHILD = Path(__file__).with_name("operated_child.py")
-# What is asked of a run is answered within a second; the rest is for a machine that does other things too.
+# Of a run that is up, seconds from the command to its answer. On a machine at work with five other things it
+# took 0.1 to 0.4.
+AT_ONCE = 1
 PATIENCE = 3
 
 
@@ -69,7 +71,7 @@ def test_each_command_acts_on_a_run_that_is_up_and_on_one_that_is_down(tmp_path:
             began = time.monotonic()
             told = say(verb, tmp_path, *words)
             assert (told["code"], told["run_is"], told["answer"]["state"]) == (0, "up", state), verb
-            assert time.monotonic() - began < PATIENCE
+            assert time.monotonic() - began < AT_ONCE, verb
         deadline = time.monotonic() + 10
         while say("status", tmp_path)["answer"]["positions"] and time.monotonic() < deadline:
             pass
