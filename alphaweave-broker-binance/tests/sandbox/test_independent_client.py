@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,14 +90,6 @@ asyncio.run(main())
 """
 
 
-def unproven(item: pytest.Item, reason: str) -> None:
-    """Report that nothing was proved; a failure where everything has to be."""
-    if os.environ.get("ALPHAWEAVE_REQUIRE") == "all":
-        pytest.fail(f"{reason}; ALPHAWEAVE_REQUIRE=all wants it proved", pytrace=False)
-    item.user_properties.append(("unproven", reason))
-    pytest.skip(reason)
-
-
 @pytest.fixture
 def other_python(request: pytest.FixtureRequest) -> Path:
     """An interpreter that has the client; made once, and kept with what pytest keeps."""
@@ -113,7 +104,7 @@ def other_python(request: pytest.FixtureRequest) -> Path:
         except (OSError, subprocess.TimeoutExpired):
             missing = 1
         if missing:
-            unproven(request.node, f"needs {REQUIREMENT}, which cannot be installed here")
+            request.getfixturevalue("unproven")(f"needs {REQUIREMENT}, which cannot be installed here")
         done.touch()
     return python
 
