@@ -432,3 +432,142 @@ def test_update_of_a_version_before_changes_nothing(bench: Any) -> None:
     ref = bench.broker.orders[handle.id].ref
     bench.event(OrderUpdate(ref, OrderStatus.CANCELLED, from_ns(bench.now), Decimal(0)))
     assert (handle.status, total(bench, handle)) == (OrderStatus.ACCEPTED, 25.0)
+
+
+def test_order_that_is_over_in_the_input_that_would_replace_it(bench: Any) -> None:
+    """One answer has a fill at which it is replaced, and the one that completes it; a restart knows."""
+    handle = resting(bench)
+    bench.on_fill = lambda strategy, fill: fill.order.replace(limit_price=91)
+    for size in ("4", "6"):
+        bench.broker.fill(handle.id, size, "90", from_ns(bench.now))
+    bench.settle(40)
+    assert (handle.status, handle.filled) == (OrderStatus.FILLED, 10.0)
+    assert not bench.sent
+    bench.crash()
+    order = bench.kernel.order_of(handle.id)
+    assert (order.status, order.filled, bench.kernel.orders) == (OrderStatus.FILLED, 10, {})
+
+
+def test_refused_replacement_takes_no_next_version_away(bench: Any) -> None:
+    """While one waits for a price another is asked for and refused: a restart does not mistake the two."""
+    handle = resting(bench)
+    replaced(bench, handle, size=25)
+    bench.deliver()
+    bench.crash()
+    cancelled(bench, handle.id)
+    bench.settle(10)
+    waiting = bench.kernel.order_of(handle.id)
+    assert not bench.at_once(lambda strategy: bench.kernel.desk.replace(handle.id, 30, None, None))
+    assert waiting.retiring
+    bench.crash()
+    assert bench.kernel.order_of(handle.id).retiring
+    bench.settle(10)
+    bench.bar()
+    assert [sent.request.quantity for sent in bench.sent] == [25]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_cancel_that_got_lost_is_looked_up_also_after_a_fill(bench: Any, arrived: bool) -> None:
+    """A fill says that the order is there, and nothing of its cancel."""
+    handle = resting(bench)
+    replaced(bench, handle, size=25)
+    bench.deliver(lost="answer")
+    bench.event(bench.broker.fill(handle.id, "4", "90", from_ns(bench.now)))
+    if arrived:
+        bench.broker.end(handle.id, OrderStatus.CANCELLED, from_ns(bench.now))
+    bench.settle(20)
+    assert [sent.request.quantity for sent in bench.sent] == ([21] if arrived else [])
+    assert not bench.kernel.order_of(handle.id).retiring
+    assert bench.kernel.books["SPY"].open_buy == (21 if arrived else 6)
+
+
+def test_cancel_that_had_no_effect_is_not_waited_for_without_end(bench: Any) -> None:
+    """The broker took the cancel, and the order works on all the same."""
+    handle = resting(bench)
+    replaced(bench, handle, size=25)
+    bench.deliver()
+    bench.settle(20)
+    assert bench.kernel.order_of(handle.id).retiring
+    bench.settle(60)
+    assert (handle.status, total(bench, handle)) == (OrderStatus.ACCEPTED, 10.0)
+    assert bench.at_once(lambda strategy: handle.replace(size=11))
+
+
+def test_late_fill_of_a_version_before_does_not_stand_for_one_that_is_missing(bench: Any) -> None:
+    """The end of a version counts its own fills, and those are waited for."""
+    handle = resting(bench)
+    replaced(bench, handle, size=25)
+    bench.deliver()
+    cancelled(bench, handle.id)
+    (second,) = bench.deliver()
+    replaced(bench, handle, size=30)
+    bench.deliver()
+    fill = bench.broker.fill(second.ref.client_order_id, "6", "90", from_ns(bench.now))
+    cancelled(bench, second.ref.client_order_id)
+    bench.event(bench.broker.fill(handle.id, "6", "90", from_ns(bench.now)))
+    assert not bench.sent
+    bench.event(fill)
+    assert [sent.request.quantity for sent in bench.sent] == [18]
+
+
+def test_cancel_of_what_is_complete_by_then_is_the_same_after_a_restart(bench: Any) -> None:
+    """The last fill that counts completes the new total; a cancel in its callback comes too late."""
+    handle = resting(bench)
+    replaced(bench, handle, size=5)
+    bench.deliver()
+    fill = bench.broker.fill(handle.id, "6", "90", from_ns(bench.now))
+    cancelled(bench, handle.id)
+    bench.on_fill = lambda strategy, fill: fill.order.cancel()
+    bench.event(fill)
+    assert (handle.status, total(bench, handle)) == (OrderStatus.FILLED, 5.0)
+    bench.crash()
+    order = bench.kernel.order_of(handle.id)
+    assert (order.status, order.quantity) == (OrderStatus.FILLED, 5)
+
+
+def test_version_that_is_over_is_not_missed_while_the_next_one_waits(bench: Any) -> None:
+    """A broker may forget what it cancelled; that it did is known."""
+    handle = resting(bench)
+    replaced(bench, handle, size=25)
+    bench.deliver()
+    bench.crash()
+    cancelled(bench, handle.id)
+    bench.settle(1)
+    del bench.broker.orders[handle.id]
+    bench.settle(90)
+    assert "order_vanished" not in bench.alerts()
+    bench.bar()
+    assert [sent.request.quantity for sent in bench.sent] == [25]
+
+
+def test_text_of_a_next_version_that_is_refused_survives_a_restart(bench: Any) -> None:
+    """Also where another replacement was refused in the same input before: the last word stands."""
+    handle = resting(bench)
+    replaced(bench, handle, size=25)
+    bench.deliver()
+    bench.on_fill = lambda strategy, fill: fill.order.replace(size=30)
+    bench.event(bench.broker.fill(handle.id, "10", "90", from_ns(bench.now)))
+    assert (handle.status, handle.text) == (OrderStatus.FILLED, "it was filled before that")
+    bench.crash()
+    assert bench.kernel.order_of(handle.id).text == handle.text
+
+
+def test_end_in_an_answer_at_which_a_callback_fails_ends_the_order(bench: Any) -> None:
+    """The answer has a fill at which it is replaced, one at which the strategy fails, and the rest of it."""
+    handle = resting(bench)
+
+    def on_fill(strategy: Any, fill: Any) -> None:
+        if fill.size == 1:
+            assert fill.order.replace(limit_price=91)
+        else:
+            raise ArithmeticError("at the second")
+
+    bench.on_fill = on_fill
+    for size in ("1", "2", "7"):
+        bench.broker.fill(handle.id, size, "90", from_ns(bench.now))
+    bench.settle(40)
+    assert (handle.status, handle.filled) == (OrderStatus.FILLED, 10.0)
+    assert not bench.kernel.books["SPY"].orders
+    bench.crash()
+    assert bench.kernel.order_of(handle.id).status is OrderStatus.FILLED
+    assert not bench.kernel.books["SPY"].orders

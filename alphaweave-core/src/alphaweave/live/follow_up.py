@@ -74,8 +74,6 @@ def _next_request(order: Order) -> OrderRequest | None:
     if ending is None or ending[0] is not OrderStatus.CANCELLED:
         status = OrderStatus.FILLED if ending is None else ending[0]
         raise Refused("not_open", f"it was {status.value} before that")
-    if succession.revoked:
-        raise Refused("cancelled", "it was cancelled")
     if ending[1] == EXECUTIONS_MISSING:
         raise Refused("not_open", ending[2])
     request = left_after(order.request, change, order.filled)
@@ -83,4 +81,6 @@ def _next_request(order: Order) -> OrderRequest | None:
         order.request = changed_request(order.request, change)
         order.quantity = order.request.quantity
         order.drop_change("")
+    elif succession.revoked:
+        raise Refused("cancelled", "it was cancelled")
     return request

@@ -73,11 +73,13 @@ class Retirement:
 
     Attributes:
         change, new_ref: of the next version; None where it was decided on before.
+        refused: why it was not placed, once its turn had come.
     """
 
     change: OrderChange | None = None
     new_ref: OrderRef | None = None
     revoked: bool = False
+    refused: str | None = None
 
 
 class LiveKernel(Kernel):
@@ -93,8 +95,7 @@ class LiveKernel(Kernel):
         own: ids of orders that the engine placed.
         flows: keys of the cash flows that are booked.
         texts: what refused replacements left on their orders, by order id; the core takes and clears it.
-        retirements: what this input made of orders that are cancelled for a next version, by id; the core
-            takes and clears it.
+        retirements: what this input made of orders cancelled for a next version, by id; taken as well.
     """
 
     desk: LiveDesk
@@ -278,6 +279,8 @@ class LiveKernel(Kernel):
                     order.version -= 1
                     order.drop_change(order.text, asked=False)
                     order.reserve()
+                    if order.status.terminal:
+                        self.changed(order)
                     self.retirements.pop(order.id, None)
         # The next version of an order was decided on before; what failed may still shut the gate before it.
         self.effects[:] = [
@@ -291,10 +294,8 @@ class LiveKernel(Kernel):
 
     def _failed(self, callback: str, error: BaseException, mark: int) -> StrategyError:
         # A replacement that is dropped was never made: neither its number nor a word of it stays.
-        replaced = [
-            effect for effect in self.effects[mark:] if isinstance(effect, ReplaceOrder | RetireOrder)
-        ]
-        orders = [(order, order.text) for each in replaced if (order := self._named_by(each)) is not None]
+        made = [each for each in self.effects[mark:] if isinstance(each, ReplaceOrder | RetireOrder)]
+        orders = [(order, order.text) for each in made if (order := self._named_by(each)) is not None]
         failure = super()._failed(callback, error, mark)
         for order, text in orders:
             order.version -= 1
@@ -315,7 +316,8 @@ class LiveKernel(Kernel):
 
     def refuse_next(self, order: Order, text: str) -> None:
         super().refuse_next(order, text)
-        self.texts[order.id] = text
+        self.texts.pop(order.id, None)
+        self.retirements.setdefault(order.id, Retirement()).refused = text
 
     def next_id(self) -> str:
         # A feed may tell of one gap twice; the orders of the second time are not those of the first.

@@ -185,11 +185,12 @@ def retirement_documents(kernel: LiveKernel) -> dict[str, dict[str, Any]]:
     """The orders that are to be cancelled for a next version, or to have none after all, by id."""
     documents: dict[str, dict[str, Any]] = {}
     for name, retirement in kernel.retirements.items():
-        document: dict[str, Any] = {"revoked": retirement.revoked}
-        if retirement.change is not None and retirement.new_ref is not None:
+        document: dict[str, Any] = {"revoked": retirement.revoked, "refused": retirement.refused}
+        order = kernel.order_of(name)  # it may be over by now
+        if order is not None and retirement.change is not None and retirement.new_ref is not None:
             document["change"] = change_to_state(retirement.change)
             document["new_ref"] = ref_to_state(retirement.new_ref)
-            document["adjustments"] = list(kernel.orders[name].adjustments)
+            document["adjustments"] = list(order.adjustments)
         documents[name] = document
     return documents
 

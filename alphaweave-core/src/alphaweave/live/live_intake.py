@@ -319,14 +319,14 @@ class Intake:
                 told(finding, kernel, self._halt)
 
     def _works_on(self, found: OrderUpdate) -> None:
-        """A cancel that was asked for so that an order could be replaced never arrived."""
+        """A cancel that was asked for so that an order could be replaced never arrived, or had no effect."""
         name = found.ref.client_order_id
         order = self._kernel.orders.get(name)
         if order is None or not order.retiring or order.change_ref is None or found.status.terminal:
             return
         works = found.status not in _NO_ANSWER and name == order.ref.client_order_id
         if works and not self._intents.cancelling(name):
-            text = "the order works on: its cancel never arrived"
+            text = "the order works on: its cancel never arrived, or had no effect"
             self._kernel.on_replace_rejected(order.change_ref, text)
 
     def _settled(self, finding: Settled, at: int) -> None:

@@ -16,6 +16,7 @@ from alphaweave.live.journal_records import Intent, IntentKind, IntentState, Out
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.orders import Order
 from alphaweave.live.reconcile_books import OpenVersion
+from alphaweave.live.succession import retired
 
 __all__ = ["Intents", "Tracked"]
 
@@ -23,6 +24,9 @@ _OF_STATUS: Final = {
     OrderStatus.REJECTED: IntentState.REJECTED,
     OrderStatus.DENIED: IntentState.WITHDRAWN,
 }
+
+# After so long a cancel that the broker took, and that ended nothing, counts as one that had no effect.
+_NO_EFFECT_NS: Final = 30_000_000_000
 
 
 @define
@@ -225,6 +229,8 @@ class Intents:
             if order is None:
                 continue
             if tracked.client_id == order.ref.client_order_id:
+                if order.ending is not None and retired(order):
+                    continue  # the broker said that it is over, and may forget it while the next one waits
                 ref = order.ref
             elif order.change_ref is not None and tracked.client_id == order.change_ref.client_order_id:
                 ref = order.change_ref
@@ -232,13 +238,21 @@ class Intents:
                 continue
             yield OpenVersion(
                 ref,
-                _status(tracked, order),
+                OrderStatus.UNKNOWN if self._hangs(order, kernel.at) else _status(tracked, order),
                 order.side,
                 order.own_filled,
                 tracked.decided_at,
                 tracked.quiet_since,
                 tracked.taken,
             )
+
+    def _hangs(self, order: Order, at: int) -> bool:
+        """Whether nobody knows what became of the cancel that the next version of an order waits for: also
+        fills say that the order is there, and nothing of its cancel."""
+        succession, name = order.succession, order.ref.client_order_id
+        if succession is None or not order.retiring or order.ending is not None or name in self._cancels:
+            return False
+        return name in self._lost_cancels or at - succession.decided_at >= _NO_EFFECT_NS
 
     def _say(self, tracked: Tracked, state: IntentState) -> None:
         tracked.state = state

@@ -11,7 +11,7 @@ from alphaweave.live.inputs import AnswerInput
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.reconcile_findings import FoundOrder
 from alphaweave.live.reports import FillReport, OrderUpdate
-from alphaweave.live.succession import EXECUTIONS_MISSING
+from alphaweave.live.succession import EXECUTIONS_MISSING, retired
 
 __all__ = ["MissingFills"]
 
@@ -45,6 +45,8 @@ class MissingFills:
             for order in book.orders.values():
                 if order.ending is None or (order.change is not None and not order.retiring):
                     continue
+                if retired(order):
+                    continue  # all are here, and its next version waits for something else
                 since, answers = before.get(order.id, (given.at, 0))
                 if complete_from is not None and complete_from <= given.query.query.since:
                     answers += 1

@@ -183,7 +183,7 @@ def _as_then(decision: Decision, order: Order, request: OrderRequest) -> OrderRe
     for intent in decision.intents:
         if intent.client_order_id == order.change_ref.client_order_id and intent.kind is IntentKind.SUBMIT:
             return evolve(order.change_ref, wire=MappingProxyType(dict(intent.wire)))
-    why = _entries(decision, "texts", "texts").get(order.id)
+    why = _entries(decision, "retirements", "orders").get(order.id, {}).get("refused")
     if why is None:
         return None
     raise Refused("not_placed", why)

@@ -105,12 +105,16 @@ def recount(order: Order, client_order_id: str | None, size: Decimal) -> bool:
         Whether it was of one that is over.
     """
     succession = order.succession
-    if succession is None or order.quantity is None:
+    if succession is None or order.quantity is None or not succession.past:
         return False
-    if all(ref.client_order_id != client_order_id for ref in succession.past):
+    if client_order_id == order.ref.client_order_id:
         return False
     succession.base += size
     order.quantity += size
+    if order.ending is not None:
+        # What it counts of the version that works comes on top of those before.
+        status, reason, text, counted = order.ending
+        order.ending = status, reason, text, counted + size
     return True
 
 
