@@ -411,6 +411,40 @@ def test_quirks_of_real_gateways(at_gateway: Run) -> None:
     at_gateway(scenario)
 
 
+def test_times_may_lack_their_zone(at_gateway: Run) -> None:
+    """Older gateways write New York's time, and do not say whose it is."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        ib.TimezoneTWS = "America/New_York"
+        await site.venue.set_price("ONE", Decimal(60))
+        site.venue.quirks.bare_times = True
+        trade = await _place(site, ib, "aw-1", MarketOrder)
+        await site.until(lambda: trade.fills, "the execution")
+        true = site.venue.truth().executions[0].at
+        assert trade.fills[0].execution.time == true.replace(microsecond=0)
+
+    at_gateway(scenario)
+
+
+def test_inactive_order_may_work_again(at_gateway: Run) -> None:
+    """An order that is held back is Inactive, is not executed, and lives."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        trade = await site.placed(ib, site.limit(orderRef="aw-1"))
+        site.venue.troubles.idle("aw-1", True)
+        await site.until_status(trade, "Inactive")
+        await site.venue.set_price("ONE", Decimal(40))
+        assert site.venue.truth().orders[0].status is OrderStatus.ACCEPTED
+        site.venue.troubles.idle("aw-1", False)
+        await site.until_status(trade, "Submitted")
+        await site.venue.set_price("ONE", Decimal(41))
+        await site.until_status(trade, "Filled")
+
+    at_gateway(scenario)
+
+
 def test_question_for_executions_may_stay_unanswered(at_gateway: Run) -> None:
     """A question that names no client is not answered; one that does is."""
 

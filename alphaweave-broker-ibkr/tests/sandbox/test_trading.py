@@ -281,6 +281,9 @@ def test_untransmitted_order_is_not_at_the_venue(at_gateway: Run) -> None:
         assert site.venue.truth().executions == ()
         other = await site.client(2)
         assert await other.reqAllOpenOrdersAsync() == []
+        (trade,) = ib.openTrades()
+        ib.cancelOrder(trade.order)
+        await site.until_status(trade, "ApiCancelled")
 
     at_gateway(scenario)
 

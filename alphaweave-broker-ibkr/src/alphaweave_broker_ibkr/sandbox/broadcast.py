@@ -38,13 +38,15 @@ class Broadcast:
         bodies = [body]
         if not (quirks.no_status and order.status == "Filled"):
             bodies.append(status)
-        cancelled = order.status == "Cancelled"
+        cancelled = order.status in {"Cancelled", "ApiCancelled"}
         self._tell(order, [status] if cancelled else bodies)
 
     def executed(self, execution: Execution) -> None:
         """As `Listener` has it."""
         execution.unheard = self._gateway.venue.cut_off
-        self._tell(execution.order, [say.exec_details(execution)], once=True)
+        self._tell(
+            execution.order, [say.exec_details(execution, bare=self._gateway.quirks.bare_times)], once=True
+        )
 
     def charged(self, execution: Execution) -> None:
         """As `Listener` has it."""

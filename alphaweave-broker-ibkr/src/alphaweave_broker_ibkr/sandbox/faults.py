@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define
 
 from alphaweave.testing.sandbox import Action, Fault
 
@@ -39,16 +39,16 @@ class Quirks:
         no_status: an order that is filled has no status message about that.
         repeats: how often each word about an order is said.
         commissions: when they are reported.
+        bare_times: executions bear the time of New York, and do not say so.
         silent_executions: a question for executions that names no client is not answered.
-        silent: names of requests that are never answered.
     """
 
     executions_first: bool = False
     no_status: bool = False
     repeats: int = 1
     commissions: Commissions = Commissions.AT_ONCE
+    bare_times: bool = False
     silent_executions: bool = False
-    silent: set[str] = field(factory=set)
 
 
 @define

@@ -77,7 +77,8 @@ class Floor:
         """End an order, and with it the children that wait for it."""
         if not order.open:
             return
-        order.status, order.expired, order.ended_at = "Cancelled", expired, self.now()
+        order.status = "Cancelled" if order.perm_id else "ApiCancelled"
+        order.expired, order.ended_at = expired, self.now()
         order.end_text = "Cancelled by System" if reason else "Cancelled by Trader"
         self.listener.told(order)
         self.listener.complained(order, 202, f"Order Canceled - reason:{reason}")

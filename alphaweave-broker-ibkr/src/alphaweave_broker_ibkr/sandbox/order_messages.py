@@ -165,7 +165,7 @@ def completed_order(order: Order) -> bytes:
         "status": order.status,
         "totalQuantity": ZERO if order.status == "Filled" else order.quantity,
         "filledQuantity": order.filled,
-        "completedTime": f"{ended.astimezone(NEW_YORK):%Y%m%d %H:%M:%S} US/Eastern",
+        "completedTime": stamp(ended),
         "completedStatus": order.end_text,
         "parentPermId": order.parent.perm_id if order.parent is not None else 0,
         "autoCancelDate": "",
@@ -176,10 +176,11 @@ def completed_order(order: Order) -> bytes:
     )
 
 
-def exec_details(execution: Execution, number: int = -1) -> bytes:
+def exec_details(execution: Execution, number: int = -1, *, bare: bool = False) -> bytes:
     """
     Args:
         number: of the request that asked for it; -1 as it happens.
+        bare: without the time zone, as older gateways write times.
     """
     order = execution.order
     return encode(
@@ -189,7 +190,7 @@ def exec_details(execution: Execution, number: int = -1) -> bytes:
             order.order_id,
             *order.contract.short_fields(order.contract.primary),
             execution.id,
-            stamp(execution.at),
+            stamp(execution.at, bare=bare),
             order.account,
             order.contract.primary,
             "BOT" if order.form.buy else "SLD",
@@ -217,8 +218,10 @@ def commission_report(execution: Execution) -> bytes:
     return encode((59, 1, execution.id, execution.commission, currency, realized, UNSET, ""))
 
 
-def stamp(moment: datetime) -> str:
+def stamp(moment: datetime, *, bare: bool = False) -> str:
     """An instant as executions bear it."""
+    if bare:
+        return f"{moment.astimezone(NEW_YORK):%Y%m%d  %H:%M:%S}"
     return f"{moment.astimezone(NEW_YORK):%Y%m%d %H:%M:%S} US/Eastern"
 
 

@@ -113,12 +113,13 @@ class Order:
 
     @property
     def open(self) -> bool:
-        return self.status not in ENDED and self.status != "Inactive"
+        return self.status not in ENDED and self.ended_at is None
 
     @property
     def working(self) -> bool:
         """Whether prices can do anything to it."""
-        return self.open and self.transmitted and not self.held and self.perm_id != 0
+        idle = self.held or self.status == "Inactive"
+        return self.open and self.transmitted and not idle and self.perm_id != 0
 
     @property
     def remaining(self) -> Decimal:
@@ -161,7 +162,7 @@ class Order:
             return OrderStatus.FILLED
         if self.expired:
             return OrderStatus.EXPIRED
-        if self.status == "Inactive":
+        if self.status == "Inactive" and not self.open:
             return OrderStatus.REJECTED
         if self.status in ENDED:
             return OrderStatus.CANCELLED

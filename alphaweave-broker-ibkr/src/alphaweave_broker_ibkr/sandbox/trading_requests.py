@@ -163,7 +163,8 @@ class TradingRequests:
             ):
                 continue
             if _fits(execution, wanted):
-                session.say(say.exec_details(execution, number))
+                bare = self._gateway.quirks.bare_times
+                session.say(say.exec_details(execution, number, bare=bare))
                 if execution.told:
                     session.say(say.commission_report(execution))
         session.say(encode((55, 1, number)))

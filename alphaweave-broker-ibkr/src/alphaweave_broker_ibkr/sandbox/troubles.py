@@ -80,6 +80,14 @@ class Troubles:
         assert order is not None, f"the venue has no order {client_order_id}"
         self._venue.listener.complained(order, code, text)
 
+    def idle(self, client_order_id: str, idle: bool) -> None:
+        """Let a living order be held back, as Inactive, or let it work again."""
+        order = self._venue.by_ref(client_order_id)
+        assert order is not None, f"the venue has no order {client_order_id}"
+        assert order.open, f"{client_order_id} has ended"
+        order.status = "Inactive" if idle else order.working_status()
+        self._venue.listener.told(order)
+
     def notice(self, code: int, text: str) -> None:
         """Say something to every client, which changes nothing."""
         self._gateway.notice(code, text)
