@@ -192,6 +192,18 @@ def test_many_symbols_cost_a_request_for_each_kind_of_asset(at_venue: At) -> Non
     at_venue(scenario)
 
 
+def test_an_asset_under_another_name_is_none(at_venue: At) -> None:
+    """Alpaca knows BTC/USD as BTCUSD too, and what it tells of it would be of a symbol that nobody trades."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/assets/BTCUSD"] = (200, ASSET | {"class": "crypto", "symbol": "BTC/USD"})
+        adapter = venue.adapter()
+        await adapter.connect()
+        assert await adapter.get_instruments(["BTCUSD"]) == {}
+
+    at_venue(scenario)
+
+
 def test_an_order_in_several_options_is_its_legs(at_venue: At) -> None:
     """Somebody trades them in the same account: they have no symbol and no side, and disturb nothing."""
 

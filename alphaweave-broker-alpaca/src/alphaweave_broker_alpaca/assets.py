@@ -18,7 +18,7 @@ _Ask = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 
 
 async def find_assets(ask: _Ask, venue_symbols: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """The assets of these symbols; one that Alpaca does not have is missing.
+    """The assets of these symbols; one that Alpaca does not have, or has under another, is missing.
 
     Args:
         ask: makes one GET request to the trading API: a path, and what is asked for.
@@ -40,8 +40,12 @@ async def find_assets(ask: _Ask, venue_symbols: Iterable[str]) -> dict[str, Mapp
         for symbol in left:
             if symbol not in found:
                 try:
-                    found[symbol] = mapping_in(await ask(f"/assets/{quote(symbol, safe='')}", {}))
+                    asset = mapping_in(await ask(f"/assets/{quote(symbol, safe='')}", {}))
                 except Refused as no:
                     if no.status != 404 or no.code is None:
                         raise
+                    continue
+                # Alpaca takes BTCUSD for BTC/USD, and tells of orders and positions under its own name.
+                if asset.get("symbol", symbol) == symbol:
+                    found[symbol] = asset
     return found

@@ -86,9 +86,10 @@ class AlpacaFeed(StreamingDataFeed):
         crypto = self._options.feed == "crypto"
         if ("/" in self._venue(subscription.symbol)) is not crypto:
             kinds = ("crypto", "a stock") if crypto else ("stocks", "crypto")
+            pairs = ", and a pair has a slash, as BTC/USD" if crypto else ""
             raise Unsupported(
                 f"{subscription.symbol}: the feed {self._options.feed} is of {kinds[0]}, and this is "
-                f"{kinds[1]}; a run has the one or the other"
+                f"{kinds[1]}; a run has the one or the other{pairs}"
             )
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
