@@ -18,7 +18,7 @@ from alphaweave.core.errors import OrderState, Unsupported
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import GroupKind, OrderStatus, OrderType, TimeInForce
 from alphaweave.data.series import Series
-from alphaweave.live.actions import SendCancel, SendSubmit
+from alphaweave.live.actions import SendCancel, SendReplace, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.control_records import Verb
 from alphaweave.live.engine import EngineSettings, LiveEngine
@@ -571,3 +571,22 @@ def test_end_in_an_answer_at_which_a_callback_fails_ends_the_order(bench: Any) -
     bench.crash()
     assert bench.kernel.order_of(handle.id).status is OrderStatus.FILLED
     assert not bench.kernel.books["SPY"].orders
+
+
+def test_late_fill_of_a_version_that_the_broker_replaced_itself_frees_nothing(tmp_path: Path) -> None:
+    """A broker may replace prices alone: versions of both kinds are those before the one that works."""
+    bench = live.LiveBench(tmp_path, evolve(CAPABILITIES, replace=frozenset({"limit_price"})))
+    bench.settle()
+    bench.bar()
+    handle = resting(bench)
+    assert bench.at_once(lambda strategy: handle.replace(limit_price=91))
+    (native,) = bench.deliver()
+    assert isinstance(native, SendReplace)
+    replaced(bench, handle, size=25)
+    bench.deliver()
+    cancelled(bench, native.new_ref.client_order_id)
+    (sent,) = bench.deliver()
+    assert sent.request.quantity == 25
+    bench.event(bench.broker.fill(handle.id, "3", "90", from_ns(bench.now)))
+    assert "overfill" in bench.alerts()
+    assert bench.kernel.books["SPY"].open_buy == 25
