@@ -877,3 +877,18 @@ def test_a_connection_that_maintenance_leaves_lost_is_an_alarm_at_its_end(make: 
     bench.event(ConnectionRestored(from_ns(bench.now)))
     bench.settle(3)
     assert bench.gates[-1].open
+
+
+def test_replacement_between_two_fills_of_one_answer_is_recovered(bench: Any) -> None:
+    """The second fill completes what was asked for before: the order is not over, its replacement may be more."""
+    ready(bench)
+    handle, sent = order(bench, lambda strategy: strategy.order_limit("SPY", 10, 90.0))
+    bench.deliver()
+    bench.on_fill = lambda strategy, fill: handle.replace(size=20) if handle.filled == 4 else None
+    for size in ("4", "6"):
+        bench.broker.fill(sent.intent, size, "90", from_ns(bench.now))
+    bench.settle(40)
+    assert (handle.filled, handle.is_open) == (10.0, True)
+    bench.crash()
+    recovered = bench.kernel.order_of(handle.id)
+    assert (recovered.filled, recovered.is_open, recovered.change.quantity) == (10, True, 20)
