@@ -590,3 +590,17 @@ def test_late_fill_of_a_version_that_the_broker_replaced_itself_frees_nothing(tm
     bench.event(bench.broker.fill(handle.id, "3", "90", from_ns(bench.now)))
     assert "overfill" in bench.alerts()
     assert bench.kernel.books["SPY"].open_buy == 25
+
+
+def test_text_of_what_is_complete_without_a_next_version_survives_a_restart(bench: Any) -> None:
+    """Another replacement was refused in the same input, and that is not the last word on it."""
+    handle = resting(bench)
+    replaced(bench, handle, size=5)
+    bench.deliver()
+    fill = bench.broker.fill(handle.id, "6", "90", from_ns(bench.now))
+    cancelled(bench, handle.id)
+    bench.on_fill = lambda strategy, fill: fill.order.replace(size=7)
+    bench.event(fill)
+    assert (handle.status, handle.text) == (OrderStatus.FILLED, "")
+    bench.crash()
+    assert bench.kernel.order_of(handle.id).text == handle.text

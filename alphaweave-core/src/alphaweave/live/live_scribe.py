@@ -124,7 +124,10 @@ class Scribe:
             entries.append(Entry("retirements", {"orders": retirement_documents(kernel)}))
             kernel.retirements.clear()
         if kernel.texts:
-            entries.append(Entry("texts", {"texts": dict(kernel.texts)}))
+            # The last word of this input: what came after may have been the order's end.
+            orders = {name: kernel.order_of(name) for name in kernel.texts}
+            texts = {name: order.text for name, order in orders.items() if order is not None}
+            entries.append(Entry("texts", {"texts": texts}))
             kernel.texts.clear()
         decision = Decision(
             input_kind=written.kind,
