@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from test_live_runs import config, prepared
 
-from alphaweave.core.errors import AlphaweaveError, OutcomeUnknown
+from alphaweave.cli.main import main
+from alphaweave.core.errors import AlphaweaveError, OrderRejected, OutcomeUnknown
+from alphaweave.core.order import RejectReason
 from alphaweave.core.scrubber import Scrubber
 from alphaweave.live.control import ControlStore
 from alphaweave.live.discreet_stores import DiscreetControl
@@ -89,3 +91,73 @@ def test_an_answer_to_an_operator_holds_no_secret(tmp_path: Path) -> None:
     answered = ControlStore(store.path).get(number)
     assert answered is not None
     assert answered.answer == {"causes": ["strategy_failed: [redacted]"]}
+
+
+class Listing(Strategy):
+    """Reads what was said of its orders at each bar."""
+
+    read: ClassVar[list[str]] = []
+
+    def next(self, i: int) -> None:
+        if i == 0:
+            self.order_market("MSFT", 3)
+            self.order_limit("GOOG", 1, self.close("GOOG") / 2, tif="gtc")
+        self.read.extend(order.text for order in self.open_orders())
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """All that a command says, with exit code 0."""
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    out, err = capsys.readouterr()
+    assert left.value.code == 0, err
+    return out + err
+
+
+def test_no_command_page_or_alert_shows_a_secret_that_was_said_over_two_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refusal and an operator's reason hold it; the commands know no secret, they read what runs kept."""
+
+    async def refused(self: PaperBrokerAdapter, ref: Any, request: Any) -> Any:
+        if request.symbol == "MSFT":
+            raise OrderRejected(f"account {CANARY} may not", reason=RejectReason.ACCOUNT_BLOCKED)
+        await submit(self, ref, request)
+        raise OutcomeUnknown(f"GET https://x/?key={CANARY} timed out")
+
+    submit = PaperBrokerAdapter.submit_order
+    monkeypatch.setattr(PaperBrokerAdapter, "submit_order", refused)
+    journal, page = tmp_path / "run.db", tmp_path / "page.html"
+    wanted = config(
+        tmp_path,
+        strategy={"class": f"{__name__}:Listing"},
+        persistence={"journal": str(journal)},
+    )
+
+    def go(first: int, count: int) -> Any:
+        runner = prepared(wanted, first=first, count=count)
+        runner.scrubber.add(CANARY)
+        runner.run()
+        return runner
+
+    said: list[Any] = [go(0, 5)]
+    say = ("--symbol", "IBM", "--operator", "eva", "--wait", "0", "--reason", f"key {CANARY} is out")
+    printed(capsys, "halt", str(journal), *say)
+    Listing.read.clear()
+    said.append(go(5, 10))
+    told = [
+        printed(capsys, "state", "export", str(journal)),
+        printed(capsys, "state", "show", str(journal)),
+        printed(capsys, "status", str(journal), "--wait", "0"),
+        printed(capsys, "report", str(journal), "--out", str(page)),
+        page.read_text(),
+        *(repr((list(one.memory.alerts), list(one.memory.orders), one.memory.metrics_df())) for one in said),
+    ]
+    assert [CANARY in text for text in told] == [False] * len(told)
+    assert leaks(tmp_path) == []
+    assert "account [redacted] may not" in told[0]
+    assert "GET https://x/?key=[redacted] timed out" in told[0]
+    assert set(Listing.read) == {""}  # of the order that works on, whose answer was lost
+    assert "key [redacted] is out" in told[0]
+    assert "key [redacted] is out" in told[2]
+    assert "key [redacted] is out" in page.read_text()

@@ -40,7 +40,14 @@ __all__ = ["ControlStore"]
 
 _SECOND_NS: Final = 1_000_000_000
 _TIGHTER: Final = (ACTIVE, REDUCING, HALTED)
-
+# What was taken out of a text must not stand on in the file where the text was longer.
+_PRAGMAS: Final = (
+    "synchronous = EXTRA",
+    "fullfsync = 1",
+    "mmap_size = 0",
+    "trusted_schema = 0",
+    "secure_delete = 1",
+)
 
 _LATCHES: Final[Mapping[Verb, str]] = {Verb.HALT: HALTED, Verb.FLATTEN: REDUCING, Verb.RESUME: ACTIVE}
 
@@ -191,6 +198,7 @@ class ControlStore:
             if connection.execute(waiting.limit(1)).one_or_none() is None:
                 return ()
         with self._transaction() as connection:
+            self._reword(connection)
             rows = connection.execute(waiting).all()
             taken = _commands.update().where(_commands.c.id.in_([row.id for row in rows]))
             connection.execute(taken.values(taken_at=at_ns))
@@ -235,12 +243,26 @@ class ControlStore:
             if not poll():
                 return None
 
+    def _worded(self, text: str) -> str:
+        """An operator's words, as the run that takes them keeps them."""
+        return text
+
+    def _reword(self, connection: Connection) -> None:
+        """Put the words of operators as they are kept; with them, what they latched is worded."""
+        for table, key in ((_commands, _commands.c.id), (_latches, _latches.c.scope)):
+            for name, operator, reason in connection.execute(
+                select(key, table.c.operator, table.c.reason)
+            ).all():
+                kept = {"operator": self._worded(operator), "reason": self._worded(reason)}
+                if kept != {"operator": operator, "reason": reason}:
+                    connection.execute(table.update().where(key == name).values(**kept))
+
     def _connected(self) -> sqlite3.Connection:
         raw = sqlite3.connect(
             f"file:{quote(str(self.path))}?mode=rw", uri=True, timeout=5.0, isolation_level=None
         )
         try:
-            for pragma in ("synchronous = EXTRA", "fullfsync = 1", "mmap_size = 0", "trusted_schema = 0"):
+            for pragma in _PRAGMAS:
                 raw.execute(f"PRAGMA {pragma}")
         except sqlite3.Error:
             raw.close()

@@ -70,7 +70,8 @@ class DiscreetJournal:
 
 
 class DiscreetControl(ControlStore):
-    """The commands to a run that has secrets, as that run answers them."""
+    """The commands to a run that has secrets, as that run takes and answers them: what an operator said holds
+    none any more once it is taken, in the file neither."""
 
     def __init__(self, path: str | Path, scrubber: Scrubber) -> None:
         super().__init__(path)
@@ -78,6 +79,9 @@ class DiscreetControl(ControlStore):
 
     def answer(self, number: int, answer: Mapping[str, Any], at_ns: int) -> None:
         super().answer(number, self._scrubber.tree(answer), at_ns)
+
+    def _worded(self, text: str) -> str:
+        return self._scrubber.text(text)
 
     def mirror(self, latches: Mapping[str, Latch], at_ns: int) -> bool:
         washed = self._scrubber.text
