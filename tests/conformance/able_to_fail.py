@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from alphaweave.core.errors import (
 )
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
-from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side
+from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.adapters.base import RunMode
 from alphaweave.live.adapters.capabilities import ClientIdRules
 from alphaweave.live.broker import OrderUpdate, PositionChange
@@ -607,6 +607,108 @@ class DiagnosesAndKeeps(ToyBroker):
     async def diagnose(self) -> Any:
         self.services.store["seen"] = "1"
         return []
+
+
+@breaks("BRK-125")
+class UpdatesBearAnotherId(ToyBroker):
+    """Tells in updates the id that the order has on another wire of the broker's."""
+
+    def update_of(self, words: Any) -> OrderUpdate:
+        told = super().update_of(words)
+        return evolve(told, ref=evolve(told.ref, broker_order_id=f"perm-{told.ref.broker_order_id}"))
+
+
+@breaks("BRK-445")
+class ClaimsMoreThanItAsked(ToyBroker):
+    """Asks from an instant on, and says that its answer is complete from the day before."""
+
+    async def get_fills(self, query: Any) -> Any:
+        found = await super().get_fills(query)
+        complete = {symbol: at - timedelta(days=1) for symbol, at in found.complete_from.items()}
+        return evolve(found, fills=(), complete_from=complete)
+
+
+@breaks("BRK-450")
+class CursorIsForgotten(ToyBroker):
+    """Knows its own cursors only: from one of another process it answers that nothing happened."""
+
+    given = ""
+
+    async def get_fills(self, query: Any) -> Any:
+        found = await super().get_fills(query)
+        strange = query.cursor not in {None, self.given}
+        self.given = "here"
+        return evolve(found, fills=() if strange else found.fills, cursor=self.given)
+
+
+@breaks("BRK-450")
+class OtherFiguresAfterACursor(ToyBroker):
+    """Reads the pages after the first in another unit."""
+
+    async def get_fills(self, query: Any) -> Any:
+        found = evolve(await super().get_fills(query), cursor="next")
+        if query.cursor is None:
+            return found
+        return evolve(found, fills=tuple(evolve(fill, price=fill.price * 100) for fill in found.fills))
+
+
+@breaks("BRK-822")
+class ForgetsWhatEnded(ToyBroker):
+    """Finds ended orders in what it heard itself, as the cache of an SDK does."""
+
+    async def get_order(self, ref: Any) -> Any:
+        found = await super().get_order(ref)
+        if found is not None and found.status.terminal and ref.broker_order_id is None:
+            return None
+        return found
+
+
+@breaks("BRK-890")
+class UpdatesBearOwnTime(ToyBroker):
+    def update_of(self, words: Any) -> OrderUpdate:
+        return evolve(super().update_of(words), broker_time=self.clock.now())
+
+
+@breaks("BRK-910")
+class EquityCountsTwice(ToyBroker):
+    """Adds what the broker's own figure has in it already."""
+
+    async def get_account_state(self) -> Any:
+        found = await super().get_account_state()
+        return evolve(found, equity=found.balances["USD"].total * 2)
+
+
+@breaks("BRK-925")
+class StateOfAMinuteAgo(ToyBroker):
+    async def get_account_state(self) -> Any:
+        found = await super().get_account_state()
+        return evolve(found, as_of=found.as_of - timedelta(minutes=1))
+
+
+@breaks("BRK-930")
+class OpenOrdersInOtherTerms(ToyBroker):
+    """Reads its own limit as one for the day, whatever it is."""
+
+    async def get_open_orders(self, symbols: Any = None) -> Any:
+        found = await super().get_open_orders(symbols)
+        return [
+            evolve(one, request=evolve(one.request, tif=TimeInForce.IOC)) if one.request else one
+            for one in found
+        ]
+
+
+@breaks("BRK-932")
+class AverageIsTheLimit(ToyBroker):
+    def order_of(self, words: Any) -> Any:
+        found = super().order_of(words)
+        limit = found.request.limit_price if found.request else None
+        return evolve(found, average_price=limit + 1 if limit else None)
+
+
+@breaks("BRK-965")
+class UnnamedPositionsAreOwn(ToyBroker):
+    async def get_account_state(self) -> Any:
+        return evolve(await super().get_account_state(), foreign=())
 
 
 @breaks("FEED-010")

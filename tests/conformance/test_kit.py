@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import json
@@ -16,6 +17,7 @@ import pytest
 from attrs import evolve, fields
 from click.testing import CliRunner
 
+import alphaweave.testing
 from alphaweave.cli.main import cli
 from alphaweave.core.errors import (
     AdapterFailed,
@@ -200,6 +202,36 @@ def test_unexpected_error_is_a_failure_with_its_place() -> None:
     found, why = outcome(suite_of(plugin=plugin_of(Raises)), "BRK-930")
     assert found is Outcome.FAILED
     assert why.startswith("KeyError: 'orders' (get_open_orders, line ")
+
+
+def test_unexpected_error_is_told_with_what_was_behind_it() -> None:
+    """The supervisor, and whatever wraps errors, says no words of a library: here they are of use."""
+
+    class Wraps(ToyBroker):
+        async def get_open_orders(self, symbols: Any = None) -> Any:
+            try:
+                raise RuntimeError("receive() twice at once")
+            except RuntimeError as error:
+                raise BrokerUnavailable("toy: RuntimeError") from error
+
+    found, why = outcome(suite_of(plugin=plugin_of(Wraps)), "BRK-930")
+    assert found is Outcome.FAILED
+    first, behind = why.split("; after ")
+    assert first.startswith("BrokerUnavailable: toy: RuntimeError (get_open_orders, line ")
+    assert behind.startswith("RuntimeError: receive() twice at once (get_open_orders, line ")
+    assert behind.endswith(" of test_kit.py)")
+
+
+def test_every_assertion_of_a_case_says_what_was_wrong() -> None:
+    """But for those about orders of the kit's own making, which no adapter can fail."""
+    own = {"request", "limit", "whole", "trailing", "target", "stop", "order"}
+    for path in sorted(Path(alphaweave.testing.__file__).parent.glob("cases_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Assert) or node.msg is not None:
+                continue
+            test = ast.unparse(node.test)
+            narrows = test.endswith(" is not None") and re.split(r"[. ]", test)[0] in own
+            assert test.startswith("isinstance(") or narrows, f"{path.name}:{node.lineno}: {test}"
 
 
 def test_answer_of_a_wrong_type_is_told_with_the_right_one() -> None:

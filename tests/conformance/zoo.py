@@ -173,6 +173,38 @@ class EmptyOnFailure(ToyBroker):
             return ()
 
 
+class RefusedLookupIsNone(ToyBroker):
+    """Takes whatever the broker answers to a lookup, a rate limit too, for "there is no such order"."""
+
+    async def get_order(self, ref: OrderRef) -> BrokerOrder | None:
+        try:
+            return await super().get_order(ref)
+        except BrokerUnavailable as error:
+            if error.retry_after is not None:
+                return None
+            raise
+
+
+class ForgetsEndedOrders(ToyBroker):
+    """Looks orders up among those that work, and those whose end it heard of itself."""
+
+    def __init__(self, options: Any, services: Any) -> None:
+        super().__init__(options, services)
+        self.ended: set[str] = set()
+
+    def update_of(self, words: Words) -> OrderUpdate:
+        told = super().update_of(words)
+        if told.status.terminal:
+            self.ended.add(told.ref.client_order_id)
+        return told
+
+    async def get_order(self, ref: OrderRef) -> BrokerOrder | None:
+        found = await super().get_order(ref)
+        if found is not None and found.status.terminal and ref.client_order_id not in self.ended:
+            return None
+        return found
+
+
 class NaiveTimes(ToyBroker):
     """Tells times without a zone."""
 
@@ -357,7 +389,7 @@ ZOO: Mapping[type[ToyBroker], str] = {
     Doubles: "110 155 157 455 810 825 830 920 930 940 945 986 995",
     Retries: "540 610 615 620 625 635 655 660 665 670 672 995",
     RetriesThrottled: "550",
-    Floats: "157 440 455 465 480 870 875 915 950 995",
+    Floats: "157 440 450 455 465 480 870 875 915 950 995",
     TellsFloats: "850 870",
     WritesExponents: "860",
     RoundsPrices: "530 865",
@@ -369,7 +401,9 @@ ZOO: Mapping[type[ToyBroker], str] = {
     TimeoutIsRejected: "170 540 610 615 620 625 630 635 640 645 995",
     ErrorIsNotSent: "620 625 665 995",
     EmptyOnFailure: "055 555 675 680 685 687 720 995",
-    NaiveTimes: "440 455 880 890 895",
+    RefusedLookupIsNone: "555",
+    ForgetsEndedOrders: "822 995",
+    NaiveTimes: "440 450 455 880 890 895",
     OwnClock: "885 890 925",
     LeaksATask: "970 989",
     LogsItsKey: "980",
@@ -383,7 +417,7 @@ ZOO: Mapping[type[ToyBroker], str] = {
     CancelMeansGone: "660 665 667",
     CancelsOnExit: "080 810 815 830 840",
     HidesForeigners: "940 945 960",
-    UnmappedSymbols: "240 420 440 455 545 645 820 875 930 940 945 995",
+    UnmappedSymbols: "240 420 440 450 455 545 645 820 875 930 940 945 995",
     EndlessEvents: "065 970 989",
     AnyAccount: "040 976",
 }

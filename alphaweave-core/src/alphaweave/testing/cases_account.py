@@ -13,12 +13,13 @@ from alphaweave.live.broker import (
     BrokerAccountState,
     BrokerEvent,
     BrokerFill,
+    BrokerOrder,
     CashFlow,
     FillQuery,
     OrderUpdate,
     PositionChange,
 )
-from alphaweave.testing.bench import Bench, distinct
+from alphaweave.testing.bench import Bench, Sent, distinct
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Power
 
@@ -55,15 +56,25 @@ def _holds(bench: Bench, symbol: str, units: Decimal, state: BrokerAccountState)
     return _held(bench, state, symbol) == units
 
 
+def _has_its_terms(order: BrokerOrder, sent: Sent) -> None:
+    """The terms that are told are those that were asked for, where any are."""
+    for name in ("type", "tif", "quantity", "limit_price") if order.request is not None else ():
+        told, wanted = getattr(order.request, name), getattr(sent.request, name)
+        assert told == wanted, f"the request of {sent.id} has {name} {told}, not {wanted}"
+
+
 class AccountCases:
     """What the account holds, and what others do in it."""
 
     @_case("BRK-910")
     async def test_account_has_its_name_and_currency(self, bench: Bench) -> None:
-        """The account state bears the account's id and the currency of its figures."""
+        """The account state bears the account's id, the currency of its figures, and its equity, if any."""
         await bench.open()
         state = await _state(bench)
-        assert (state.account_id, state.base_currency) == (bench.venue.account_id, bench.venue.currency)
+        told, wanted = (state.account_id, state.base_currency), (bench.venue.account_id, bench.venue.currency)
+        assert told == wanted, f"account and currency are {told}, not {wanted}"
+        cash = bench.venue.truth().balances[bench.venue.currency]
+        assert state.equity in {None, cash}, f"equity is {state.equity}, the account is {cash} in cash"
 
     @_case("BRK-915")
     async def test_cash_is_the_venue_s(self, bench: Bench) -> None:
@@ -100,14 +111,20 @@ class AccountCases:
     async def test_account_state_is_of_its_instant(self, bench: Bench) -> None:
         """The account state is not stamped later than it was asked for, nor long before."""
         await bench.open()
+        await bench.bought()
         before = bench.venue.clock.now()
         state = await _state(bench)
         after = bench.venue.clock.now()
-        assert before - timedelta(minutes=10) <= state.as_of <= after, f"as_of is {state.as_of}"
+        oldest = before - timedelta(seconds=bench.venue.patience)
+        assert oldest <= state.as_of <= after, (
+            f"as_of is {state.as_of}; it was asked for from {before} to {after}"
+        )
+        balances = state.balances_as_of
+        assert balances is None or balances <= after, f"balances_as_of is {balances}; it was {after} then"
 
     @_case("BRK-930")
     async def test_open_orders_are_the_venue_s(self, bench: Bench) -> None:
-        """`get_open_orders` has every working order with side, quantity and filled size, and no ended one."""
+        """`get_open_orders` has every working order, as it was sent and is filled, and no ended one."""
         broker = await bench.open()
         working = [await bench.submit(bench.orders.limit(symbol)) for symbol in bench.symbols[:2]]
         gone = await bench.submit(bench.orders.limit(bench.symbol))
@@ -118,6 +135,8 @@ class AccountCases:
         told = {order.client_order_id: (order.side, order.quantity, order.filled) for order in found}
         wanted = {one.id: (one.request.side, one.request.quantity, Decimal(0)) for one in working}
         assert told == wanted, f"{told} instead of {wanted}"
+        for order in found:
+            _has_its_terms(order, next(one for one in working if one.id == order.client_order_id))
         some = await bench.within(broker.get_open_orders([bench.symbol]), "get_open_orders()")
         own = [order for order in some if order.ref.symbol == bench.symbol]
         listed = [order.client_order_id for order in own]
@@ -125,7 +144,7 @@ class AccountCases:
 
     @_case("BRK-932", powers=[Power.FILL])
     async def test_open_order_tells_what_is_filled(self, bench: Bench) -> None:
-        """`get_open_orders` and `get_order` tell of a partly filled order how much of it is filled."""
+        """`get_open_orders` and `get_order` tell how much of a partly filled order is filled, at what."""
         broker = await bench.open()
         sent = await bench.submit(bench.orders.limit(bench.symbol, 3))
         lot = bench.orders.size(bench.symbol)
@@ -138,6 +157,11 @@ class AccountCases:
         for name, order in (("get_open_orders", listed), ("get_order", found)):
             told = None if order is None else (order.side, order.quantity, order.filled)
             assert told == wanted, f"{name}: side, quantity and filled are {told}, not {wanted}"
+            if order is not None:
+                _has_its_terms(order, sent)
+                (true,) = bench.executions(sent)
+                average = order.average_price
+                assert average in {None, true.price}, f"{name}: average price {average}, not {true.price}"
 
     @_case("BRK-935")
     async def test_order_that_never_was_is_not_found(self, bench: Bench) -> None:
@@ -230,3 +254,25 @@ class AccountCases:
         assert symbols == [(bench.venue.names[bench.other], True)], f"told: {symbols}"
         updates = [event for event in bench.all_of(OrderUpdate) if not event.foreign]
         assert not updates, "its updates are not flagged as foreign"
+
+    @_case("BRK-965", powers=[Power.FOREIGN_TRADE])
+    async def test_position_in_an_unnamed_symbol_is_told(self, bench: Bench) -> None:
+        """A position in a symbol that the config does not name has its venue symbol, flagged as foreign."""
+        only = {bench.symbol: bench.venue.names[bench.symbol]}
+        await bench.open(names=only, symbols=(bench.symbol,))
+        size, price = bench.orders.size(bench.other), bench.orders.price(bench.other)
+        await bench.venue.set_price(bench.other, price)
+        await bench.venue.foreign_trade(bench.other, Side.BUY, size, price)
+        rules, symbol = bench.instrument(bench.other), bench.venue.names[bench.other]
+        if rules.kind == "spot" and rules.base is not None:
+            # What is held is a balance there, and no config names those.
+            await _complete(
+                bench, lambda state: rules.base in state.balances, f"the account has {rules.base}"
+            )
+            return
+        wanted = ({symbol: size}, {symbol})
+        await _complete(
+            bench,
+            lambda state: (dict(state.positions), set(state.foreign)) == wanted,
+            f"the venue holds {size} of {symbol}, and the config names no such symbol",
+        )

@@ -36,6 +36,17 @@ async def _unknown(bench: Bench, fault: Fault) -> Sent:
     return sent
 
 
+async def _unknown_cancel(bench: Bench, sent: Sent, what: str) -> None:
+    """A cancel that has to be OutcomeUnknown."""
+    call = bench.broker.cancel_order(bench.known(sent))
+    try:
+        await bench.refused(OutcomeUnknown, call, what)
+    except AssertionError as error:
+        # HTTP libraries repeat a DELETE by themselves, and what is told then is the answer to the second.
+        heard = len(bench.requests(Action.CANCEL))
+        raise AssertionError(f"{error}; the venue heard {heard} cancel(s)") from error
+
+
 async def _answered(bench: Bench, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """What a query says, once the connection that the fault may have cost is back."""
     answer: list[Any] = []
@@ -156,31 +167,28 @@ class AmbiguityCases:
     @_case("BRK-660", powers=[Power.LOSE_REQUEST])
     async def test_lost_cancel_is_not_taken_for_done(self, bench: Bench) -> None:
         """A cancel whose request is lost is OutcomeUnknown, and no update says that the order has ended."""
-        broker = await bench.open()
+        await bench.open()
         sent = await bench.submit(bench.orders.limit(bench.symbol))
         await bench.venue.arm(Action.CANCEL, Fault.LOSE_REQUEST)
-        call = broker.cancel_order(bench.known(sent))
-        await bench.refused(OutcomeUnknown, call, "a cancel that never arrived")
+        await _unknown_cancel(bench, sent, "a cancel that never arrived")
         assert OrderStatus.CANCELLED not in bench.statuses(sent), "CANCELLED was told of a working order"
         assert bench.working(sent), f"the cancel was lost, and {sent.id} works no more: {bench.truth(sent)}"
 
     @_case("BRK-665", powers=[Power.ERROR_AFTER])
     async def test_cancel_with_an_error_is_unknown(self, bench: Bench) -> None:
         """A cancel that the venue answers with an internal error is OutcomeUnknown, never a refusal."""
-        broker = await bench.open()
+        await bench.open()
         sent = await bench.submit(bench.orders.limit(bench.symbol))
         await bench.venue.arm(Action.CANCEL, Fault.ERROR_AFTER)
-        call = broker.cancel_order(bench.known(sent))
-        await bench.refused(OutcomeUnknown, call, "a cancel that met an internal error")
+        await _unknown_cancel(bench, sent, "a cancel that met an internal error")
 
     @_case("BRK-667", powers=[Power.HANG_UP])
     async def test_cancel_that_is_hung_up_on_is_unknown(self, bench: Bench) -> None:
         """A cancel whose connection ends before the answer is OutcomeUnknown, never a refusal."""
-        broker = await bench.open()
+        await bench.open()
         sent = await bench.submit(bench.orders.limit(bench.symbol))
         await bench.venue.arm(Action.CANCEL, Fault.HANG_UP)
-        call = broker.cancel_order(bench.known(sent))
-        await bench.refused(OutcomeUnknown, call, "a cancel whose connection ended")
+        await _unknown_cancel(bench, sent, "a cancel whose connection ended")
 
     @_case("BRK-670", powers=[Power.LOSE_ANSWER], claim=_replaces)
     async def test_replacement_without_an_answer_is_unknown(self, bench: Bench) -> None:

@@ -115,7 +115,7 @@ class CancelCases:
         await bench.until_status(sent, OrderStatus.CANCELLED)
         assert bench.filled(sent) == size, f"{bench.filled(sent)} units are told, {size} were executed"
         found = await bench.within(broker.get_order(bench.known(sent)), "get_order()")
-        assert found is not None
+        assert found is not None, f"get_order does not find {sent.id}, which was cancelled half filled"
         assert (found.status, found.filled) == (OrderStatus.CANCELLED, size), f"get_order: {found}"
 
     @_case("BRK-250", powers=[Power.REJECT])
@@ -127,7 +127,7 @@ class CancelCases:
         call = broker.cancel_order(bench.known(sent))
         error = await bench.refused(CancelRejected, call, "a cancel that the venue refused")
         assert error.order_state is not OrderState.GONE, "order_state says that a working order is gone"
-        assert bench.working(sent)
+        assert bench.working(sent), f"the cancel was refused, and {sent.id} is {bench.truth(sent)}"
 
     @_case("BRK-255", powers=[Power.CANCEL])
     async def test_venue_cancels_by_itself(self, bench: Bench) -> None:
@@ -165,7 +165,7 @@ class CancelCases:
             new = await bench.replace(old, change)
             order = bench.truth(new)
             assert order is not None, f"the new version, with another {name}, is not at the venue"
-            assert not order.status.terminal
+            assert not order.status.terminal, f"the new version has ended at the venue: {order.status.name}"
             assert order.request is not None, "the venue does not say the terms of the new version"
             held = getattr(order.request, name)
             assert held == getattr(change, name), f"{name} is {held}, not {getattr(change, name)}"
@@ -179,7 +179,7 @@ class CancelCases:
         new = await bench.replace(old, OrderChange(limit_price=price))
         found = await bench.within(broker.get_order(bench.known(new)), "get_order() of the new version")
         assert found is not None, "the new version is not found"
-        assert not found.status.terminal
+        assert not found.status.terminal, f"the new version works, and get_order says {found.status.name}"
         before = await bench.within(broker.get_order(bench.known(old)), "get_order() of the old version")
         told = [event for event in bench.all_of(OrderUpdate) if event.ref.client_order_id == old.id]
         names = {event.replaced_by for event in told} | {before.replaced_by if before else None}
@@ -227,7 +227,7 @@ class CancelCases:
             ReplaceRejected, bench.replace(old, change), "a replacement that the venue refused"
         )
         assert error.order_state is not OrderState.GONE, "order_state says that a working order is gone"
-        assert bench.working(old)
+        assert bench.working(old), f"the replacement was refused, and {old.id} is {bench.truth(old)}"
 
 
 def _changes(bench: Bench) -> list[tuple[str, OrderRequest, OrderChange]]:

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from attrs import evolve
 
-from alphaweave.core.order import OrderRequest, OrderType
+from alphaweave.core.order import OrderRequest, OrderStatus, OrderType
 from alphaweave.live.broker import BrokerFill, FillQuery, OrderUpdate
 from alphaweave.testing.bench import Bench
 from alphaweave.testing.case import in_group
@@ -98,7 +98,7 @@ class ExactnessCases:
         # A venue without a wire has nothing to read; what it understood is checked all the same.
         assert not found or b"Decimal(" in raw, f"{', '.join(found)} went to the wire"
         order = bench.truth(sent)
-        assert order is not None
+        assert order is not None, f"{odd} is not at the venue"
         assert order.quantity == request.quantity, f"{odd.quantity} arrived as {order.quantity}"
 
     @_numbers("BRK-865")
@@ -109,8 +109,8 @@ class ExactnessCases:
             for request in _finest(bench, symbol):
                 sent = await bench.submit(request)
                 order = bench.truth(sent)
-                assert order is not None
-                assert order.request is not None
+                assert order is not None, f"{request} is not at the venue"
+                assert order.request is not None, f"the venue cannot say what it was asked for: {order}"
                 arrived = (order.request.quantity, order.request.limit_price)
                 assert arrived == (request.quantity, request.limit_price), f"{request} arrived as {arrived}"
 
@@ -167,7 +167,7 @@ class ExactnessCases:
 
     @_time("BRK-890", powers=[Power.SKEW])
     async def test_venue_times_are_the_venue_s(self, bench: Bench) -> None:
-        """Executions bear the venue's time, also where its clock is not this machine's."""
+        """Executions and updates bear the venue's time, also where its clock is not this machine's."""
         await bench.venue.skew(20.0)
         await bench.open()
         sent = await bench.bought()
@@ -176,6 +176,11 @@ class ExactnessCases:
         apart = abs(fill.executed_at - true.at)
         assert apart < timedelta(seconds=1), f"executed_at is {fill.executed_at}, at the venue {true.at}"
         assert abs(bench.venue.clock.now() - fill.received_at) < _NEAR, f"received_at is {fill.received_at}"
+        await bench.until_status(sent, OrderStatus.FILLED)
+        for update in bench.all_of(OrderUpdate):
+            if update.broker_time is not None:
+                late = abs(update.broker_time - true.at)
+                assert late < _NEAR, f"broker_time is {update.broker_time}, executed was at {true.at}"
 
     @_time("BRK-895", powers=[Power.SKEW])
     async def test_get_time_is_the_venue_s(self, bench: Bench) -> None:

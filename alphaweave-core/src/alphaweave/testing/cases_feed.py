@@ -118,7 +118,7 @@ class FeedStreamCases:
                 assert math.isfinite(value), f"{value!r} is not finite"
             offsets = {bar.start.utcoffset(), bar.end.utcoffset()}
             assert offsets == {timedelta(0)}, "the times of a bar are not UTC"
-            assert bar.start < bar.end
+            assert bar.start < bar.end, f"a bar from {bar.start} to {bar.end}"
 
     @_case("FEED-120", claim=streams)
     async def test_only_what_was_asked_for_comes(self, bench: FeedBench) -> None:
@@ -128,7 +128,8 @@ class FeedStreamCases:
         wanted = bench.bar(foreign.end, symbol=bench.symbol)
         await bench.venue.publish(wanted)
         await bench.delivered(wanted)
-        assert {bar.symbol for bar in bench.bars()} == {bench.symbol}
+        symbols = {bar.symbol for bar in bench.bars()}
+        assert symbols == {bench.symbol}, f"bars of {symbols} came, asked for was {bench.symbol}"
 
     @_case("FEED-125", claim=streams)
     async def test_subscriptions_replace_each_other(self, bench: FeedBench) -> None:
@@ -169,7 +170,7 @@ class FeedStreamCases:
         events = [event for event in bench.events if isinstance(event, Watermark | Bar)]
         first = events[0]
         assert isinstance(first, Watermark), "a bar came before the first watermark"
-        assert bench.symbol in first.symbols
+        assert bench.symbol in first.symbols, f"{bench.symbol} is not in the first watermark: {first}"
         early = [each.end for each in bench.bars() if each.end <= first.end]
         assert not early, f"bars ended at {early}, the stream begins at {first.end}"
 
@@ -181,7 +182,8 @@ class FeedStreamCases:
         other = bench.bar(published[-1].end, symbol=bench.other)
         await bench.venue.publish(other)
         await bench.delivered(*published, other)
-        assert ends(bench.bars(bench.symbol)) == ends(published)
+        told, wanted = ends(bench.bars(bench.symbol)), ends(published)
+        assert told == wanted, f"bars ended at {told}; published were those that ended at {wanted}"
 
     @_case("FEED-145", powers=[Power.HOLD_EVENTS, Power.DUPLICATE], claim=streams)
     async def test_repeated_bar_comes_once(self, bench: FeedBench) -> None:
@@ -192,7 +194,8 @@ class FeedStreamCases:
         await bench.venue.release_events(times=2)
         second = await bench.published(close=102.0)
         await bench.delivered(first, second)
-        assert ends(bench.bars()) == ends([first, second])
+        told, wanted = ends(bench.bars()), ends([first, second])
+        assert told == wanted, f"bars ended at {told}; published were those that ended at {wanted}"
 
     @_case("FEED-150", powers=[Power.FORMING], claim=streams)
     async def test_forming_bar_does_not_come(self, bench: FeedBench) -> None:
@@ -214,8 +217,8 @@ class FeedStreamCases:
         await bench.venue.correct_bar(mended)
         told = await bench.event(lambda event: isinstance(event, BarCorrection), "the correction")
         assert isinstance(told, BarCorrection)
-        assert figures(told.bar) == figures(mended)
-        assert len(bench.bars()) == 1
+        assert figures(told.bar) == figures(mended), f"the correction has {told.bar}, restated was {mended}"
+        assert len(bench.bars()) == 1, f"one bar closed, and these came: {bench.bars()}"
 
     @_case("FEED-160", powers=[Power.TRADES])
     async def test_trades(self, bench: FeedBench) -> None:
@@ -232,7 +235,8 @@ class FeedStreamCases:
         await bench.venue.publish_trade(Trade(bench.symbol, at, 100.25, 3.0))
         told = await bench.event(lambda event: isinstance(event, Trade), "the trade")
         assert isinstance(told, Trade)
-        assert (told.symbol, told.price, told.size, told.at) == (bench.symbol, 100.25, 3.0, at)
+        figures = (bench.symbol, 100.25, 3.0, at)
+        assert (told.symbol, told.price, told.size, told.at) == figures, f"{told} instead of {figures}"
 
     @_case("FEED-165", powers=[Power.QUOTES])
     async def test_quotes(self, bench: FeedBench) -> None:
@@ -249,4 +253,5 @@ class FeedStreamCases:
         await bench.venue.publish_quote(Quote(bench.symbol, at, 100.0, 100.5, 2.0, 3.0))
         told = await bench.event(lambda event: isinstance(event, Quote), "the quote")
         assert isinstance(told, Quote)
-        assert (told.symbol, told.bid, told.ask) == (bench.symbol, 100.0, 100.5)
+        sides = (bench.symbol, 100.0, 100.5)
+        assert (told.symbol, told.bid, told.ask) == sides, f"{told} instead of {sides}"

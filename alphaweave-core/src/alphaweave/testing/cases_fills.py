@@ -14,6 +14,7 @@ from alphaweave.live.broker import BrokerFill, FeeReport, FillCorrection, FillQu
 from alphaweave.testing.bench import Bench, distinct
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Action, Fault, Power
+from alphaweave.testing.venue import TruthExecution
 
 __all__ = ["FillCases"]
 
@@ -37,17 +38,28 @@ async def _asked(bench: Bench, cursor: str | None = None, *, hours: float = 1) -
     return await bench.within(bench.broker.get_fills(FillQuery(since, None, cursor)), "get_fills()")
 
 
+def _figures(one: BrokerFill | TruthExecution) -> tuple[str, str, Decimal, Decimal]:
+    return one.symbol, one.side.value, one.size, one.price
+
+
 def _as_executed(bench: Bench, fills: Sequence[BrokerFill]) -> None:
     """What `get_fills` says by itself is what the venue did: who reads it may have seen no event."""
     true = bench.venue.truth().executions
-    told = sorted((one.symbol, one.side.value, one.size, one.price) for one in distinct(fills))
-    want = sorted((one.symbol, one.side.value, one.size, one.price) for one in true)
+    told = sorted(_figures(one) for one in distinct(fills))
+    want = sorted(_figures(one) for one in true)
     assert told == want, f"get_fills has {told}; the venue has {want}"
     accounts = {one.account for one in fills}
     assert accounts == {bench.venue.account_id}, f"accounts {accounts}, not {bench.venue.account_id}"
+    _as_known(bench, fills)
+
+
+def _as_known(bench: Bench, fills: Sequence[BrokerFill]) -> None:
+    """Each of these is one that the venue has, with its figures, time and fees."""
+    true = bench.venue.truth().executions
     for fill in fills:
-        figures = (fill.symbol, fill.side, fill.size, fill.price)
-        same = [one for one in true if (one.symbol, one.side, one.size, one.price) == figures]
+        figures = _figures(fill)
+        same = [one for one in true if _figures(one) == figures]
+        assert same, f"get_fills has {figures}; the venue has {[_figures(one) for one in true]}"
         times = [one.at for one in same]
         # Venues tell times in units of their own.
         near = any(abs(fill.executed_at - at) < timedelta(seconds=1) for at in times)
@@ -55,6 +67,24 @@ def _as_executed(bench: Bench, fills: Sequence[BrokerFill]) -> None:
         if fill.fees is not None and bench.capabilities.fee_reports:
             fees = [_totals(one.fees) for one in same]
             assert _totals(fill.fees) in fees, f"fees {_totals(fill.fees)}; the venue has {fees}"
+
+
+def _has(report: FillReport, fills: Sequence[BrokerFill], what: str) -> None:
+    keys = {fill.execution_key for fill in report.fills}
+    places = {(fill.broker_order_id, fill.cumulative, fill.size, fill.price) for fill in report.fills}
+    gone = [
+        fill
+        for fill in fills
+        if fill.execution_key not in keys
+        and (fill.broker_order_id, fill.cumulative, fill.size, fill.price) not in places
+    ]
+    assert not gone, f"{what} lacks {gone}"
+
+
+def _of_the_same(told: FillCorrection, fill: BrokerFill) -> None:
+    key, wanted = told.execution_key, fill.execution_key
+    assert key == wanted, f"the correction is of {key!r}, the execution is {wanted!r}"
+    assert told.revision > fill.revision, f"revision {told.revision} after revision {fill.revision}"
 
 
 class FillCases:
@@ -94,9 +124,11 @@ class FillCases:
             told = bench.fills(sent)
             want = [(one.side, one.size, one.price) for one in true]
             assert [(one.side, one.size, one.price) for one in told] == want, f"{told} instead of {want}"
-            assert {one.symbol for one in told} == {bench.symbol}
-            assert {one.account for one in told} == {bench.venue.account_id}
-            assert {one.client_order_id for one in told} <= {sent.id, None}
+            places = {(one.symbol, one.account) for one in told}
+            place = (bench.symbol, bench.venue.account_id)
+            assert places == {place}, f"symbol and account are {places}, not {place}"
+            names = {one.client_order_id for one in told}
+            assert names <= {sent.id, None}, f"the client ids are {names}, not {sent.id}"
 
     @_case("BRK-425", powers=[Power.FILL])
     async def test_cumulative_is_the_order_s_total(self, bench: Bench) -> None:
@@ -129,7 +161,8 @@ class FillCases:
         await bench.until_filled(sent)
         later = await bench.bought()
         assert bench.filled(sent) == sent.request.quantity, "a repeated event was told as another execution"
-        assert bench.filled(later) == later.request.quantity
+        told = bench.filled(later)
+        assert told == later.request.quantity, f"{told} units of the next order, not {later.request.quantity}"
 
     @_case("BRK-435", powers=[Power.HOLD])
     async def test_fill_before_the_acknowledgement(self, bench: Bench) -> None:
@@ -143,7 +176,8 @@ class FillCases:
         await bench.until_filled(sent)
         await bench.venue.release_answers()
         await asyncio.gather(call, return_exceptions=True)
-        assert bench.filled(sent) == sent.request.quantity
+        told = bench.filled(sent)
+        assert told == sent.request.quantity, f"{told} units were told, not {sent.request.quantity}"
 
     @_case("BRK-440")
     async def test_get_fills_and_events_agree(self, bench: Bench) -> None:
@@ -160,31 +194,37 @@ class FillCases:
 
     @_case("BRK-445")
     async def test_get_fills_answers_for_every_symbol(self, bench: Bench) -> None:
-        """`get_fills` says for every symbol of the config how far back its answer is complete."""
+        """`get_fills` says for every symbol of the config how far back its answer is complete, and it is."""
         await bench.open()
-        report = await _asked(bench, hours=0.25)
+        await bench.bought()
+        report = await _asked(bench, hours=0)
         missing = sorted(set(bench.symbols) - set(report.complete_from))
         assert not missing, f"complete_from has no {', '.join(missing)}"
         late = [symbol for symbol, at in report.complete_from.items() if at > bench.venue.clock.now()]
         assert not late, f"complete_from of {', '.join(late)} lies in the future"
+        for done in bench.venue.truth().executions:
+            since = report.complete_from[done.symbol]
+            # Venues tell times in units of their own.
+            if done.at > since + timedelta(seconds=1):
+                sizes = {fill.size for fill in report.fills if fill.symbol == done.symbol}
+                assert done.size in sizes, f"complete from {since} on, without {done.size} at {done.at}"
 
     @_case("BRK-450")
     async def test_get_fills_goes_on_from_its_cursor(self, bench: Bench) -> None:
-        """`get_fills` with the cursor of the last answer has everything that happened since."""
+        """`get_fills` with the cursor of the last answer has what happened since, in a new process too."""
         await bench.open()
         await bench.bought()
         first = await _asked(bench)
         later = await bench.bought(bench.other)
         second = await _asked(bench, first.cursor)
-        keys = {fill.execution_key for fill in second.fills}
-        missed = [fill for fill in bench.fills(later) if fill.execution_key not in keys]
-        places = {(fill.broker_order_id, fill.cumulative, fill.size, fill.price) for fill in second.fills}
-        gone = [
-            fill
-            for fill in missed
-            if (fill.broker_order_id, fill.cumulative, fill.size, fill.price) not in places
-        ]
-        assert not gone, f"the second answer lacks {gone}"
+        _has(second, bench.fills(later), "the second answer")
+        await bench.reopen()
+        last = await bench.bought()
+        # The cursor was kept with the books, and is all that the new process has.
+        third = await _asked(bench, second.cursor)
+        _has(third, bench.fills(last), "the answer to a new process")
+        for report in (second, third):
+            _as_known(bench, report.fills)
 
     @_case("BRK-455")
     async def test_get_fills_of_some_symbols(self, bench: Bench) -> None:
@@ -236,9 +276,8 @@ class FillCases:
         await bench.venue.bust(true.id)
         told = await bench.event(lambda event: isinstance(event, FillCorrection), "the bust")
         assert isinstance(told, FillCorrection)
-        assert told.execution_key == fill.execution_key, "it names another execution"
-        assert told.fill is None
-        assert told.revision > fill.revision
+        _of_the_same(told, fill)
+        assert told.fill is None, f"it was taken back, and the correction has {told.fill}"
 
     @_case("BRK-475", powers=[Power.CORRECT])
     async def test_correction_is_told(self, bench: Bench) -> None:
@@ -251,10 +290,10 @@ class FillCases:
         await bench.venue.correct(true.id, size, price)
         told = await bench.event(lambda event: isinstance(event, FillCorrection), "the correction")
         assert isinstance(told, FillCorrection)
-        assert told.execution_key == fill.execution_key, "it names another execution"
-        assert told.revision > fill.revision
-        assert told.fill is not None
-        assert (told.fill.size, told.fill.price) == (size, price)
+        _of_the_same(told, fill)
+        assert told.fill is not None, "it was restated, and is told as taken back"
+        figures, wanted = (told.fill.size, told.fill.price), (size, price)
+        assert figures == wanted, f"size and price are {figures}, restated were {wanted}"
 
     @_case("BRK-480", powers=[Power.LATE_FEE])
     async def test_late_fee_is_told(self, bench: Bench) -> None:
@@ -266,7 +305,8 @@ class FillCases:
         await bench.venue.late_fee(true.id, Money(bench.venue.currency, Decimal("1.25")))
         told = await bench.event(lambda event: isinstance(event, FeeReport), "the late fee")
         assert isinstance(told, FeeReport)
-        assert told.execution_key == fill.execution_key
+        key = told.execution_key
+        assert key == fill.execution_key, f"the fee is of {key!r}, the execution is {fill.execution_key!r}"
         (now,) = bench.venue.truth().executions_of(sent.id)
         assert _totals(told.fees) == _totals(now.fees), f"{told.fees} instead of {now.fees}"
 
@@ -282,7 +322,8 @@ class FillCases:
         await bench.venue.release_events()
         await bench.until_filled(sent, size)
         await bench.until_status(sent, OrderStatus.CANCELLED)
-        assert bench.filled(sent) == size
+        told = bench.filled(sent)
+        assert told == size, f"{told} units were told, {size} were executed"
 
     @_case("BRK-490", powers=[Power.HOLD_EVENTS, Power.REORDER])
     async def test_events_of_several_orders_in_any_order(self, bench: Bench) -> None:

@@ -105,7 +105,7 @@ class GroupCases:
         for leg in legs:
             found = await bench.within(broker.get_order(bench.known(leg)), "get_order()")
             assert found is not None, f"the leg {leg.id} is not found"
-            assert found.side is leg.request.side
+            assert found.side is leg.request.side, f"the leg {leg.id} is told as a {found.side.value}"
             assert found.ref.client_order_id == leg.id, f"it bears the id {found.ref.client_order_id}"
 
     @_case("BRK-335", claim=_ocos)
@@ -178,5 +178,6 @@ async def _are_one_group(bench: Bench, legs: tuple[Sent, ...]) -> None:
     assert len(groups) == 1, "the legs are not joined at the venue"
     assert groups != {None}, "the legs are not joined at the venue"
     for leg, order in zip(legs, orders, strict=True):
-        assert order is not None
-        assert (order.side, order.quantity) == (leg.request.side, leg.request.quantity)
+        told = None if order is None else (order.side, order.quantity)
+        wanted = (leg.request.side, leg.request.quantity)
+        assert told == wanted, f"the leg {leg.id} is {told} at the venue, not {wanted}"

@@ -96,7 +96,8 @@ class LifecycleCases:
         """Once `connect` returned, an order can be sent and its executions are told by events."""
         await bench.open()
         sent = await bench.bought()
-        assert bench.filled(sent) == sent.request.quantity
+        told = bench.filled(sent)
+        assert told == sent.request.quantity, f"{told} units were told, not {sent.request.quantity}"
 
     @_case("BRK-035", powers=[Power.WRONG_KEYS])
     async def test_wrong_keys_are_told_as_such(self, bench: Bench) -> None:

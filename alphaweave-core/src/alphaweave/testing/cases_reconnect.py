@@ -116,7 +116,7 @@ class ReconnectCases:
         await _restored(bench)
         after = len(bench.requests(Action.SUBMIT, Action.CANCEL, Action.REPLACE))
         assert before == after, "orders were sent, cancelled or changed by a reconnect"
-        assert bench.working(sent)
+        assert bench.working(sent), f"after a reconnect {sent.id} is {bench.truth(sent)}"
 
     @_case("BRK-745", powers=[Power.DROP])
     async def test_repeated_drops_are_each_told(self, bench: Bench) -> None:
@@ -155,10 +155,12 @@ class ReconnectCases:
         broker = await bench.reopen()
         found = await bench.within(broker.get_order(sent.ref), "get_order() of a new process")
         assert found is not None, "the order is not found"
-        assert found.ref.client_order_id == sent.id
-        assert (found.side, found.quantity) == (sent.request.side, sent.request.quantity)
+        told = (found.ref.client_order_id, found.side, found.quantity)
+        wanted = (sent.id, sent.request.side, sent.request.quantity)
+        assert told == wanted, f"client id, side and quantity are {told}, not {wanted}"
         working = await bench.within(broker.get_open_orders(), "get_open_orders()")
-        assert [order.client_order_id for order in working] == [sent.id]
+        listed = [order.client_order_id for order in working]
+        assert listed == [sent.id], f"get_open_orders has {listed}, working is {sent.id}"
 
     @_restart("BRK-815")
     async def test_open_order_is_cancelled_by_a_new_process(self, bench: Bench) -> None:
@@ -181,6 +183,20 @@ class ReconnectCases:
         report = await bench.within(broker.get_fills(FillQuery(since)), "get_fills()")
         found = distinct([fill for fill in report.fills if fill.symbol == bench.symbol])
         assert sum(fill.size for fill in found) == sent.request.quantity, f"found: {report.fills}"
+
+    @_restart("BRK-822", powers=[Power.FILL])
+    async def test_order_that_ended_between_processes_is_found(self, bench: Bench) -> None:
+        """A new process finds an order that ended while none ran by the committed names, as it ended."""
+        await bench.open()
+        sent = bench.written(bench.orders.limit(bench.symbol, 2))
+        await bench.within(bench.broker.submit_order(sent.ref, sent.request), "submit_order()")
+        await bench.within(bench.broker.disconnect(), "disconnect()")
+        await bench.venue.fill(sent.id)
+        broker = await bench.reopen()
+        found = await bench.within(broker.get_order(sent.ref), "get_order() of a new process")
+        told = None if found is None else (found.status, found.filled)
+        wanted = (OrderStatus.FILLED, sent.request.quantity)
+        assert told == wanted, f"{sent.id} is {wanted} at the venue, get_order says {told}"
 
     @_restart("BRK-825")
     async def test_keys_outlive_the_process(self, bench: Bench) -> None:
@@ -224,5 +240,5 @@ class ReconnectCases:
         before = len(bench.requests(Action.SUBMIT, Action.CANCEL, Action.REPLACE))
         await bench.reopen()
         after = len(bench.requests(Action.SUBMIT, Action.CANCEL, Action.REPLACE))
-        assert before == after
-        assert bench.working(sent)
+        assert before == after, "a new process sent, cancelled or changed something when it connected"
+        assert bench.working(sent), f"after a new process connected {sent.id} is {bench.truth(sent)}"

@@ -9,8 +9,9 @@ from typing import Any
 from attrs import evolve
 
 from alphaweave.core.errors import OrderRejected, OutcomeUnknown, Unproven, Unsupported
-from alphaweave.core.order import OrderRef, OrderRequest, OrderType, Side, TimeInForce, Trail
+from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce, Trail
 from alphaweave.live.adapters.capabilities import Capabilities, ClientIdUniqueness
+from alphaweave.live.broker import OrderUpdate
 from alphaweave.testing.bench import Bench
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Action
@@ -121,8 +122,8 @@ class SubmitCases:
         orders = [order for order in bench.venue.truth().orders if not order.foreign]
         assert len(orders) == 1, f"one order was sent, the venue has {len(orders)}"
         assert orders[0].client_order_id == sent.id, f"it bears the client id {orders[0].client_order_id!r}"
-        assert orders[0].symbol == bench.symbol
-        assert orders[0].request is not None
+        assert orders[0].symbol == bench.symbol, f"it is one in {orders[0].symbol}, not in {bench.symbol}"
+        assert orders[0].request is not None, f"the venue cannot say what it was asked for: {orders[0]}"
         wrong = _differences(request, orders[0].request)
         assert not wrong, f"it arrived with {wrong}"
 
@@ -152,15 +153,26 @@ class SubmitCases:
 
     @_case("BRK-125")
     async def test_acknowledgement_names_the_order(self, bench: Bench) -> None:
-        """An acknowledgement bears the order's own client id and symbol, and the order's broker id."""
+        """An acknowledgement bears the order's own client id and symbol, and the order's broker id.
+
+        Whatever is said of the order later bears the same broker id.
+        """
         broker = await bench.open()
         sent = bench.written(bench.orders.limit(bench.symbol))
         ack = await bench.within(broker.submit_order(sent.ref, sent.request), "submit_order()")
-        assert (ack.ref.client_order_id, ack.ref.symbol) == (sent.id, bench.symbol)
+        told, wanted = (ack.ref.client_order_id, ack.ref.symbol), (sent.id, bench.symbol)
+        assert told == wanted, f"client id and symbol are {told}, not {wanted}"
         found = await bench.within(broker.get_order(sent.ref), "get_order()")
         assert found is not None, "an acknowledged order is not found"
         if ack.ref.broker_order_id is not None:
-            assert found.ref.broker_order_id == ack.ref.broker_order_id, "two broker ids for one order"
+            own = ack.ref.broker_order_id
+            assert found.ref.broker_order_id == own, f"broker ids {found.ref.broker_order_id} and {own}"
+            await bench.venue.set_price(bench.symbol, bench.orders.price(bench.symbol, "0.5"))
+            await bench.until_status(sent, OrderStatus.FILLED)
+            updates = [one for one in bench.all_of(OrderUpdate) if one.ref.client_order_id == sent.id]
+            ids = {one.ref.broker_order_id for one in updates}
+            ids |= {one.broker_order_id for one in bench.fills(sent)}
+            assert ids <= {own, None}, f"broker ids {ids} are told of the order {own}"
 
     @_case("BRK-130")
     async def test_quote_quantity(self, bench: Bench) -> None:
@@ -292,7 +304,8 @@ class SubmitCases:
     @_case("BRK-165")
     async def test_kit_form_of_client_id_is_accepted(self, bench: Bench) -> None:
         """The form of AlphaWeave's own client ids, 30 characters of [a-z0-9-], is among those declared."""
-        assert bench.capabilities.client_ids.accepts(bench.ref().client_order_id)
+        rules, form = bench.capabilities.client_ids, bench.ref().client_order_id
+        assert rules.accepts(form), f"client_ids ({rules.alphabet}, {rules.max_length}) does not take {form}"
 
     @_case("BRK-170")
     async def test_used_client_id_is_unknown_not_rejected(self, bench: Bench) -> None:
@@ -318,7 +331,7 @@ class SubmitCases:
         for symbol in bench.symbols:
             sent = await bench.submit(bench.orders.limit(symbol))
             order = bench.truth(sent)
-            assert order is not None
+            assert order is not None, f"an order in {symbol} is not at the venue"
             assert order.symbol == symbol, f"an order in {symbol} became one in {order.symbol}"
 
     @_case("BRK-180")

@@ -11,6 +11,7 @@ import traceback
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from alphaweave.core.errors import ConformanceError, Unproven
@@ -22,6 +23,7 @@ __all__ = ["CASE_LIMIT", "Suite"]
 CASE_LIMIT = 60.0
 """Real seconds after which a case that has not come to an end has failed."""
 _GRACE = 30.0
+_DEPTH = 4
 
 
 class Suite:
@@ -180,7 +182,13 @@ class Suite:
 
 
 def _told(error: BaseException) -> str:
-    """An error nobody expected, with where it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    """An error nobody expected, with where it came from, and what was behind it."""
+    told: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(told) < _DEPTH:
+        frames = traceback.extract_tb(seen.__traceback__)
+        last = frames[-1] if frames else None
+        where = f" ({last.name}, line {last.lineno} of {Path(last.filename).name})" if last else ""
+        told.append(f"{type(seen).__name__}: {seen}{where}")
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return "; after ".join(told)
