@@ -22,6 +22,7 @@ from alphaweave.cli.main import main
 from alphaweave.core.market import Bar
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.journal_reader import JournalReader
+from alphaweave.live.journal_records import IntentKind
 from alphaweave.live.runner import LiveRunner
 from alphaweave.testing.clock import KIT_NOW, RunningClock
 from alphaweave_broker_alpaca.sandbox.control import AlpacaSandbox
@@ -49,6 +50,22 @@ class Resting(Strategy):
             self.order_limit("BTC-USD", 2000, 105)
         if i == 45:
             self.close_position("BTC-USD")
+"""
+
+
+# Changes its mind about size and price before anything is filled, and sells what it came to.
+MOVING = """
+from alphaweave import Strategy
+
+
+class Moving(Strategy):
+    def next(self, i):
+        if i == 41:
+            self.resting = self.order_limit("SPY", 10, 90, tif="gtc")
+        if i == 42:
+            assert self.resting.replace(size=30, limit_price=105), self.resting.text
+        if i == 45:
+            self.close_position("SPY")
 """
 
 
@@ -139,11 +156,19 @@ def has_seen(journal: Path, slices: int) -> bool:
     )
 
 
-def trade(venue: Venue, journal: Path, problems: list[BaseException]) -> None:
+def has_successor(journal: Path) -> bool:
+    """Whether an order was replaced by another, which the venue has."""
+    orders = JournalReader(journal).orders()
+    return any(one.broker_order_id and one.intent.order_id != one.intent.client_order_id for one in orders)
+
+
+def trade(venue: Venue, journal: Path, problems: list[BaseException], replaced_at: int = FAR) -> None:
     """Let the market go on, minute by minute, and stop the run after its last order."""
     try:
         for number in range(WARMUP, len(PRICES)):
             wait(partial(has_seen, journal, number), f"slice {number}")
+            if number > replaced_at:
+                wait(partial(has_successor, journal), "the next version of the order")
             venue.clock.advance(60.0)
             venue.do(venue.sandbox.play(minute(number, venue.symbol)))
         wait(lambda: len(venue.sandbox.truth().executions) == 2, "the second fill")
@@ -224,3 +249,39 @@ def test_crypto_is_bought_held_and_sold_with_its_fees_in_the_books(
     assert bought.size - sold.size == round(bought.size * rate, 9) > 0
     assert Decimal(repr(ended["cash"])) == truth.balances["USD"]
     assert "BTC" not in truth.balances
+
+
+def test_order_is_replaced_by_another_at_alpaca_and_stays_one_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled, waited for, and placed anew with what is left: the books have one order of 30."""
+    venue = Venue()
+    problems: list[BaseException] = []
+    (tmp_path / "moving.py").write_text(MOVING, encoding="utf-8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(LiveRunner, "from_config", partial(LiveRunner.from_config, clock=venue.clock))
+    with venue.up():
+        given = venue.sandbox.options()
+        monkeypatch.setenv("APCA_KEY", given["key"])
+        monkeypatch.setenv("APCA_SECRET", given["secret"])
+        path, journal = config(venue, tmp_path, "paper"), tmp_path / "run.db"
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document["strategy"] = {"class": "moving:Moving"}
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        driver = threading.Thread(target=trade, args=(venue, journal, problems, 42))
+        driver.start()
+        with pytest.raises(SystemExit) as left:
+            main(["run", str(path), "--summary", str(tmp_path / "summary.json")])
+        driver.join()
+        truth = venue.sandbox.truth()
+    assert problems == []
+    assert left.value.code == 0
+    ended = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["summary"]
+    assert (ended["outcome"], ended["orders"], ended["fills"]) == ("stopped", 2, 2)
+    assert [(one.size, one.price) for one in truth.executions] == [(30, 100), (30, 90)]
+    assert Decimal(repr(ended["cash"])) == truth.balances["USD"]
+    asked = [row.intent for row in JournalReader(journal).orders()]
+    first, second, exit_ = (one for one in asked if one.kind is IntentKind.SUBMIT)
+    assert (first.order_id, second.order_id) == (first.client_order_id, first.client_order_id)
+    assert exit_.order_id == exit_.client_order_id
