@@ -6,8 +6,10 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import redirect_stderr
 from errno import ENOSPC
 from functools import cache, partial
+from io import StringIO
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from attrs import evolve
 
 from alphaweave.cli import running
+from alphaweave.cli.main import main
 from alphaweave.cli.reporting import write_report
 from alphaweave.core.clock import ManualClock, from_ns
 from alphaweave.core.errors import (
@@ -43,6 +46,7 @@ from alphaweave.live.risk_time import Timed
 from alphaweave.live.runner import LiveRunner
 from alphaweave.live.trading_state import KillStep
 from alphaweave.monitoring.monitor import Monitor, TradeRecord
+from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
 from alphaweave_broker_mock import PaperBrokerAdapter
 from alphaweave_broker_mock.account_file import AccountFile
@@ -469,12 +473,15 @@ def test_strategy_whose_init_raises_ends_the_run(tmp_path: Path, monkeypatch: py
     assert ran(config(tmp_path, persistence={"journal": str(path)}), count=3).summary is not None
 
 
+@pytest.mark.parametrize("command", [False, True])
 def test_disk_that_fills_under_the_simulated_account_ends_the_run_and_no_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: bool
 ) -> None:
-    """It is told with the file and what to do, and nothing that was not kept: a new start goes on."""
+    """It is told with the file and what to do, and nothing that was not kept: a new start goes on. The
+    command ends with 1, as for a journal that cannot be written, and no order gets to the venue after it."""
     wanted = config(tmp_path, persistence={"journal": str(tmp_path / "run.db")})
-    saves = 0
+    saves, placed, late = 0, 0, 0
+    keep, submit = AccountFile._save, SimVenue.submit
 
     def fills_up(file: AccountFile, *what: Any) -> None:
         nonlocal saves
@@ -483,13 +490,30 @@ def test_disk_that_fills_under_the_simulated_account_ends_the_run_and_no_more(
             raise OSError(ENOSPC, os.strerror(ENOSPC))
         keep(file, *what)
 
-    keep = AccountFile._save
+    def counted(self: SimVenue, *what: Any) -> Any:
+        nonlocal placed, late
+        placed += 1
+        late += saves > 40
+        return submit(self, *what)
+
     with monkeypatch.context() as patched:
         patched.setattr(AccountFile, "_save", fills_up)
+        patched.setattr(SimVenue, "submit", counted)
         words = r"account.*No space left on device\), so the run ends; see to"
-        with pytest.raises(StateFailed, match=words) as caught:
-            ran(wanted)
-    assert caught.value.exit_code == 1  # as of a journal that cannot be written
+        if command:
+            patched.setattr(running, "load_live_config", lambda path, overrides: wanted)
+            patched.setattr(
+                LiveRunner, "from_config", lambda config, watchers: prepared(config, watchers=watchers)
+            )
+            with redirect_stderr(StringIO()) as said, pytest.raises(SystemExit) as left:
+                main(["run", "x.yaml"])
+            assert left.value.code == 1
+            assert re.search(words, said.getvalue())
+        else:
+            with pytest.raises(StateFailed, match=words):
+                ran(wanted)
+    assert placed > 10
+    assert late == 0
     done = len(recorded_run(JournalReader(tmp_path / "run.db")).bars_df())
     assert 0 < done < BARS
     after = ran(wanted, first=done)
