@@ -240,7 +240,7 @@ def test_an_order_has_any_status_and_no_times(at_venue: At) -> None:
 
 
 def test_open_orders_are_asked_for_in_the_words_of_the_interface(at_venue: At) -> None:
-    """A truth is `true`: Alpaca's library writes Python's."""
+    """A truth is `false`: Alpaca's library writes Python's."""
 
     async def scenario(venue: Any) -> None:
         venue.answers["GET", "/v2/orders"] = (200, [order(legs=None)])
@@ -248,7 +248,7 @@ def test_open_orders_are_asked_for_in_the_words_of_the_interface(at_venue: At) -
         await adapter.connect()
         assert len(await adapter.get_open_orders(["SPY"])) == 1
         query = venue.asked[-1][2]
-        assert (query["nested"], query["status"], query["symbols"]) == ("true", "open", "SPY")
+        assert (query["nested"], query["status"], query["symbols"]) == ("false", "open", "SPY")
 
     at_venue(scenario)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from random import Random
 from typing import Any, ClassVar, Final, Self
@@ -58,12 +58,12 @@ from alphaweave_broker_alpaca.mapping import (
     cancel_state,
     group_body,
     instrument_of,
-    is_combination,
     moment,
     order_body,
     reject_reason,
     text_of,
 )
+from alphaweave_broker_alpaca.open_orders import OpenOrders
 from alphaweave_broker_alpaca.settings import ALPACA_CAPABILITIES, AlpacaOptions
 from alphaweave_broker_alpaca.trading_stream import TradingLink, open_trading_link
 from alphaweave_broker_alpaca.translator import Translator
@@ -93,13 +93,14 @@ class AlpacaAdapter:
         self._said = Translator(services.symbols, services.names, self._fees.order)
         ask = partial(self._call, Use.QUERY, "GET")
         self._activities = Activities(self._said, ask, services.clock, self._fees)
+        self._open = OpenOrders(self._said, ask, services.clock)
         self._rules: dict[str, Instrument] = dict(services.instruments)
         self._transport: Transport | None = None
         self._taken = False
         self._fills = 0
         self._shorting = False
         self._link: Supervisor[TradingLink] = Supervisor(
-            connect=self._open,
+            connect=self._connect_link,
             ready=TradingLink.listen,
             report=self._queue.put_nowait,
             timer=self._timer,
@@ -190,7 +191,7 @@ class AlpacaAdapter:
         self._fees.account(account)
         self._shorting = bool(account.get("shorting_enabled"))
 
-    async def _open(self) -> TradingLink:
+    async def _connect_link(self) -> TradingLink:
         return await open_trading_link(self._options, self._link.beat, self._deliver, self._timer)
 
     def _deliver(self, told: Mapping[str, Any]) -> None:
@@ -345,30 +346,7 @@ class AlpacaAdapter:
         return next(leg for leg in parent["legs"] if leg["id"] == bound.broker_order_id)
 
     async def get_open_orders(self, symbols: Sequence[str] | None = None) -> Sequence[BrokerOrder]:
-        query: dict[str, Any] = {
-            "status": "open",
-            "limit": _MOST_ORDERS,
-            "nested": "true",
-            "direction": "asc",
-        }
-        if symbols:
-            query["symbols"] = ",".join(self._said.venue_symbol(one) for one in symbols)
-        found: dict[str, Mapping[str, Any]] = {}
-        with answered():
-            while True:
-                page = mappings_in(await self._call(Use.QUERY, "GET", "/orders", query))
-                known = len(found)
-                for order in page:
-                    for one in (order, *(order.get("legs") or ())):
-                        found[text_of(one, "id")] = one
-                if len(page) < _MOST_ORDERS or len(found) == known:
-                    break
-                # It means later than: another order of that very instant may be on the next page.
-                last = moment(text_of(page[-1], "submitted_at")) - timedelta(milliseconds=1)
-                query["after"] = last.isoformat().replace("+00:00", "Z")
-            single = [one for one in found.values() if not is_combination(one)]
-            orders = [self._said.order(one, self._clock.now()) for one in single]
-        return [one for one in orders if not one.status.terminal]
+        return await self._open.read(symbols)
 
     async def get_fills(self, query: FillQuery) -> FillReport:
         return await self._activities.report(query, self._services.symbols)

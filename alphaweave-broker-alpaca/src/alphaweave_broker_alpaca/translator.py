@@ -88,6 +88,10 @@ class Translator:
         """Whether it is known whose order that is."""
         return any(broker_order_id in known for known in (self._names, self._kin, self._theirs))
 
+    def is_foreign(self, order: Mapping[str, Any]) -> bool:
+        """Whether an order is somebody else's, by all that is known."""
+        return self._foreign(self.ref(order))
+
     def learn(self, order: Mapping[str, Any]) -> None:
         """Whose an order is, for the executions that do not say."""
         if is_combination(order) or self._foreign(self.ref(order)):
