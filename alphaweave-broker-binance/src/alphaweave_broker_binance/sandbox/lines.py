@@ -82,10 +82,12 @@ class Line:
         """What the client says, until it goes.
 
         Args:
-            most: messages in a second, pings and pongs included, that are borne; with more it is closed.
+            most: messages in a second, pings included, that are borne; with more it is closed. Answers to
+                this venue's own pings, which come far more often than Binance's, do not count.
         """
         async for message in self._socket:
-            if most is not None and self._too_many(most):
+            counts = most is not None and message.type is not WSMsgType.PONG
+            if counts and self._too_many(most or 0):
                 await self.close(1008, "Too many requests")
                 return
             if message.type is WSMsgType.PING:
