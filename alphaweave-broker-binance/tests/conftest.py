@@ -46,7 +46,8 @@ class Scripted:
         subscriptions: what the next subscriptions are answered with; afterwards they are taken.
         before: what is said on a stream just before that.
         asked: the requests that came: method, path and parameters.
-        said: the frames that came on the event streams.
+        keys: the API keys that came.
+        said: the frames that came on the streams, and when.
         sockets: the event streams that are open.
     """
 
@@ -58,7 +59,9 @@ class Scripted:
     before: list[Any] = field(factory=list)
     redirect: str | None = None
     asked: list[tuple[str, str, Mapping[str, str]]] = field(factory=list)
+    keys: set[str | None] = field(factory=set)
     said: list[dict[str, Any]] = field(factory=list)
+    times: list[float] = field(factory=list)
     sockets: list[web.WebSocketResponse] = field(factory=list)
     port: int = 0
     events: list[BrokerEvent] = field(factory=list)
@@ -130,7 +133,8 @@ class Scripted:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         if self.redirect is not None:
             return web.Response(status=302, headers={"Location": self.redirect})
-        if request.path == "/ws-api/v3":
+        self.keys.add(request.headers.get("X-MBX-APIKEY"))
+        if request.path in {"/ws-api/v3", "/stream"}:
             return await self._stream(request)
         self.asked.append((request.method, request.path, dict(request.query)))
         if self.holding is not None:
@@ -162,6 +166,7 @@ class Scripted:
             return
         frame = json.loads(message.data)
         self.said.append(frame)
+        self.times.append(time.monotonic())
         if self.mute:
             return
         if frame["method"] == "time":

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosedOK
 
 from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable
 from alphaweave.core.secret import Secret
@@ -210,7 +211,10 @@ class Line:
         self.said.append(json.loads(frame)["id"])
 
     async def recv(self) -> str:
-        return await self.coming.get()
+        frame = await self.coming.get()
+        if not frame:
+            raise ConnectionClosedOK(None, None)
+        return frame
 
 
 def test_late_answer_teaches_nothing_of_the_time() -> None:
@@ -236,9 +240,8 @@ def test_late_answer_teaches_nothing_of_the_time() -> None:
         await timer.asleep()
         for name, at in zip(line.said, (1_000, 21_000), strict=True):
             line.coming.put_nowait(json.dumps({"id": name, "status": 200, "result": {"serverTime": at}}))
-        while not line.coming.empty():
-            await asyncio.sleep(0)
-        reading.cancel()
+        line.coming.put_nowait("")
+        await reading
 
     asyncio.run(scenario())
     assert learned == [datetime(1970, 1, 1, 0, 0, 21, tzinfo=UTC)]

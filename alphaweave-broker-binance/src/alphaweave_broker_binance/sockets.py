@@ -29,8 +29,10 @@ class _Connect(connect):
         return exc
 
 
-async def open_socket(address: str, *, heartbeat: float) -> ClientConnection:
+async def open_socket(address: str, *, heartbeat: float | None) -> ClientConnection:
     """Open a socket that pings each ``heartbeat`` seconds, and breaks where no answer comes in as many.
+
+    None sends no ping: where messages are counted, or others are sent that tell as much.
 
     Raises:
         BrokerUnavailable: the other side is there, and opens none; a redirect is not followed.
