@@ -192,6 +192,23 @@ def test_many_symbols_cost_a_request_for_each_kind_of_asset(at_venue: At) -> Non
     at_venue(scenario)
 
 
+def test_a_cancel_by_our_own_name_does_not_wait_for_questions(at_venue: At) -> None:
+    """Of an order whose answer is lost the id is not known, and questions may have spent their share."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/orders:by_client_order_id"] = (200, order())
+        venue.answers["DELETE", "/v2/orders/b1"] = (204, None)
+        adapter = venue.adapter(requests=10)
+        await adapter.connect()
+        with pytest.raises(BrokerUnavailable, match="limit"):
+            for _ in range(10):
+                await adapter.get_order(REF)
+        await adapter.cancel_order(REF)
+        assert venue.asked[-1][:2] == ("DELETE", "/v2/orders/b1")
+
+    at_venue(scenario)
+
+
 def test_an_asset_under_another_name_is_none(at_venue: At) -> None:
     """Alpaca knows BTC/USD as BTCUSD too, and what it tells of it would be of a symbol that nobody trades."""
 

@@ -265,7 +265,8 @@ class AlpacaAdapter:
         broker_id = ref.broker_order_id
         if broker_id is None:
             try:
-                found = await self.get_order(ref)
+                # As part of a cancel: questions may have spent what is theirs of the request limit.
+                found = await self._look_up(ref, Use.CANCEL)
             except BrokerUnavailable as error:
                 raise NotSent(f"{ref.symbol}: its id at Alpaca is not known: {error}") from None
             if found is None:
@@ -322,26 +323,29 @@ class AlpacaAdapter:
         raise Unsupported(f"{ref.symbol}: an order at Alpaca is replaced by a cancel and a new order")
 
     async def get_order(self, ref: OrderRef) -> BrokerOrder | None:
+        return await self._look_up(ref, Use.QUERY)
+
+    async def _look_up(self, ref: OrderRef, use: Use) -> BrokerOrder | None:
         with answered():
             try:
-                return self._said.order(await self._find(ref), self._clock.now())
+                return self._said.order(await self._find(ref, use), self._clock.now())
             except Refused as no:
                 # A page that is not Alpaca's own says nothing of the order.
                 if no.status == 404 and no.code == NO_SUCH_ORDER:
                     return None
                 raise
 
-    async def _find(self, ref: OrderRef) -> Mapping[str, Any]:
+    async def _find(self, ref: OrderRef, use: Use) -> Mapping[str, Any]:
         if ref.broker_order_id is not None:
             self._said.bind(ref.broker_order_id, ref.client_order_id)
-            return mapping_in(await self._call(Use.QUERY, "GET", f"/orders/{ref.broker_order_id}"))
+            return mapping_in(await self._call(use, "GET", f"/orders/{ref.broker_order_id}"))
         name = ref.wire.get("parent", ref.client_order_id)
         path = "/orders:by_client_order_id"
-        found = mapping_in(await self._call(Use.QUERY, "GET", path, {"client_order_id": name}))
+        found = mapping_in(await self._call(use, "GET", path, {"client_order_id": name}))
         role = ref.wire.get("leg", "parent")
         if role == "parent":
             return found
-        parent = await self._call(Use.QUERY, "GET", f"/orders/{text_of(found, 'id')}", {"nested": "true"})
+        parent = await self._call(use, "GET", f"/orders/{text_of(found, 'id')}", {"nested": "true"})
         (bound,) = self._said.bind_legs(mapping_in(parent), (ref,))
         return next(leg for leg in parent["legs"] if leg["id"] == bound.broker_order_id)
 
