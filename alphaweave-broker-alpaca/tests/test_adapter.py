@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -200,9 +201,8 @@ def test_a_cancel_by_our_own_name_does_not_wait_for_questions(at_venue: At) -> N
         venue.answers["DELETE", "/v2/orders/b1"] = (204, None)
         adapter = venue.adapter(requests=10)
         await adapter.connect()
-        with pytest.raises(BrokerUnavailable, match="limit"):
-            for _ in range(10):
-                await adapter.get_order(REF)
+        asked = await asyncio.gather(*(adapter.get_order(REF) for _ in range(10)), return_exceptions=True)
+        assert isinstance(asked[-1], BrokerUnavailable)
         await adapter.cancel_order(REF)
         assert venue.asked[-1][:2] == ("DELETE", "/v2/orders/b1")
 
