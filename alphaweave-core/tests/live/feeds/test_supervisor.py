@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from random import Random
@@ -253,6 +254,18 @@ def test_limits_that_make_no_sense_are_refused() -> None:
     for wrong in ({"silence": 0.0}, {"opening": 0.0}, {"closing": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             SupervisorLimits(**wrong)  # type: ignore[arg-type]
+
+
+def test_error_that_nobody_foresaw_says_where_it_was_raised() -> None:
+    """Its words are not repeated, and its type alone would leave an author with nothing to go by."""
+    with pytest.raises(RuntimeError) as own:
+        _breaks()
+    where = r"test_supervisor\.py line \d+"
+    assert re.fullmatch(rf"RuntimeError \({where}, {where}\)", told_of(own.value))
+
+
+def _breaks() -> None:
+    raise RuntimeError("wss://x?key=secret")
 
 
 def test_what_a_library_says_is_not_repeated() -> None:
