@@ -12,6 +12,7 @@ from alphaweave.live.adapters.capabilities import Capabilities
 from alphaweave.live.datafeed import FeedCapabilities
 from alphaweave.testing import BrokerConformance
 from alphaweave.testing.case import Outcome
+from alphaweave.testing.sandbox import Fault
 
 PAGE = (Path(__file__).parents[1] / "docs" / "write-an-adapter.md").read_text(encoding="utf-8")
 
@@ -32,6 +33,15 @@ def test_each_outcome_of_the_report_is_explained() -> None:
     """All there are, and no other."""
     told = re.findall(r"^\| ([A-Z]+) \|", section("Read the report"), re.MULTILINE)
     assert set(told) == {outcome.name for outcome in Outcome}
+
+
+def test_each_fault_is_explained_to_who_makes_a_sandbox() -> None:
+    """With what a server does for it."""
+    told = set(re.findall(r"`(\w+)`", section("The sandbox")))
+    assert {fault.value for fault in Fault} <= told
+    assert {"names", "instruments", "options", "secrets", "requests", "powers", "truth", "set_price"} <= {
+        word.removesuffix("()") for word in re.findall(r"`([\w()]+)`", section("The sandbox"))
+    }
 
 
 def test_cases_that_the_page_names_exist() -> None:

@@ -412,6 +412,7 @@ def test_certify_tells_what_was_proved() -> None:
     assert "broker mock (alphaweave-broker-mock " in text.output
     assert "proved against the venue of mock" in text.output
     assert "BRK-610  UNPROVEN" in text.output
+    assert "  client_ids                alphabet [!-~], max_length 128, unique forever\n" in text.output
     assert "1 passed, 1 unproven. Proved against the venue of mock; nothing is said of any other venue." in (
         text.output
     )

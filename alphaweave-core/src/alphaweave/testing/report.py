@@ -181,6 +181,9 @@ def _words(value: Any) -> str:
         return ", ".join(sorted(map(_words, value)))
     if isinstance(value, tuple):
         return " ".join(map(_words, value))
+    if attrs.has(type(value)):
+        named = ((each.name, _words(getattr(value, each.name))) for each in attrs.fields(type(value)))
+        return ", ".join(f"{name} {words}" for name, words in named)
     return "" if value is None else str(value)
 
 
