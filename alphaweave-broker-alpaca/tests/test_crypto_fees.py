@@ -175,6 +175,16 @@ def test_what_is_told_settles_a_fee() -> None:
     assert books.reports() == [("e1", Decimal("0.42")), ("e2", Decimal("0.42"))]
 
 
+def test_tier_may_have_been_another() -> None:
+    """The account's is a day's, and what is told counts; but it is nobody's fee that no tier has."""
+    books = Books()
+    books.order(1, type="market")
+    assert books.trade(1, "1000") == Money("UNI", Decimal("2.5"))
+    assert not books.fees.posted(coin_fee(1, "2.4"))
+    assert books.fees.posted(coin_fee(2, "2.2"))
+    assert books.reports() == [("e1", Decimal("2.2"))]
+
+
 def test_fee_in_coins_is_told_of_its_coin() -> None:
     """Equal amounts of different coins are different fees; other activities are none."""
     books = Books()

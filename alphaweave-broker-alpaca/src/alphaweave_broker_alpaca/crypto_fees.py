@@ -24,6 +24,7 @@ __all__ = ["CryptoFees"]
 
 # Basis points of a maker and of a taker, by tier; the first is everybody's.
 _TIERS: Final = ((15, 25), (12, 22), (10, 20), (8, 18), (5, 15), (2, 13), (2, 12), (0, 10))
+_ALL_POINTS: Final = sorted({points for tier in _TIERS for points in tier} - {0})
 _CASH: Final = "USD"
 _CENT, _COIN_STEP = Decimal("0.01"), Decimal("1e-9")
 # An order that is executed so soon after it came has met one that was there.
@@ -42,18 +43,25 @@ class _Charge:
 
     Attributes:
         fill: as it was first told.
+        credited: what it brought, before the fee.
         rates: the amounts that it may be, the assumed one first.
         posted: Alpaca has told it.
     """
 
     fill: BrokerFill
     asset: str
+    credited: Decimal
     rates: tuple[Decimal, ...]
     posted: bool = False
 
     @property
     def fees(self) -> tuple[Money, ...]:
         return (Money(self.asset, self.rates[0]),)
+
+    def at(self, points: int) -> Decimal:
+        """The fee at so many basis points."""
+        step = _CENT if self.asset == _CASH else _COIN_STEP
+        return (self.credited * points / 10_000).quantize(step, ROUND_CEILING)
 
     def turn_to(self, rate: Decimal) -> bool:
         """Take another amount for true; whether it was another."""
@@ -134,14 +142,12 @@ class CryptoFees:
     def _charge(self, fill: BrokerFill, base: str, quote: str) -> _Charge:
         buys = fill.side is Side.BUY
         asset, credited = (base, fill.size) if buys else (quote, fill.size * fill.price)
-        step = _CENT if asset == _CASH else _COIN_STEP
-        maker, taker = (
-            (credited * Decimal(points) / 10_000).quantize(step, ROUND_CEILING) for points in self._tier
-        )
+        charge = _Charge(fill, asset, credited, ())
+        maker, taker = (charge.at(points) for points in self._tier)
         certain, since = self._orders.get(fill.broker_order_id, (False, None))
         rested = since is not None and fill.executed_at - since > _AT_ONCE
-        rates = (taker,) if certain else (maker, taker) if rested else (taker, maker)
-        return _Charge(fill, asset, rates)
+        charge.rates = (taker,) if certain else (maker, taker) if rested else (taker, maker)
+        return charge
 
     def held(self, units: Mapping[str, Decimal]) -> None:
         """The account's holdings, with all that was executed: they say which fees were taken."""
@@ -177,11 +183,13 @@ class CryptoFees:
         size = -net if net else -amount(told.get("qty") or "0", "qty")
         asset = _CASH if net else str(told.get("symbol", "")).replace("/", "").removesuffix(_CASH)
         open_ = [one for one in self._charges.values() if not one.posted and one.asset == asset]
-        found = next((one for one in open_ if one.rates[0] == size), None) or next(
-            (one for one in open_ if size in one.rates), None
-        )
-        if found is None:
+        # Assumed, else possible, else that of a tier which the account had then.
+        likely = [one for one in open_ if one.rates[0] == size] or [one for one in open_ if size in one.rates]
+        if not likely:
+            likely = [one for one in open_ if any(size == one.at(points) for points in _ALL_POINTS)]
+        if not likely:
             return False
+        found = likely[0]
         self._explained.add(key)
         found.posted = True
         found.turn_to(size)
