@@ -49,6 +49,7 @@ ALPACA_CAPABILITIES: Final = Capabilities(
         "Alpaca refuses an order that would meet one of the same account on the other side.",
         "Alpaca ends a good-till-cancelled order after 90 days.",
         "Alpaca refuses an order that turns a long position short, or a short one long: close it, then open.",
+        "Alpaca refuses an order that closes what a resting order is to close: cancel that one first.",
         "Alpaca lets the exits of a bracket work once all of its entry is filled: a part of it has no stop.",
     ),
     client_ids=ClientIdRules(max_length=128, unique=ClientIdUniqueness.FOREVER),
