@@ -123,6 +123,45 @@ def test_modified_order_keeps_its_id_and_what_was_filled(at_gateway: Run) -> Non
     at_gateway(scenario)
 
 
+def test_order_that_is_cut_to_what_was_filled_is_over(at_gateway: Run) -> None:
+    """It is Filled, and what belongs to it follows."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.venue.set_price("ONE", Decimal(60))
+        group = {"ocaGroup": "g", "ocaType": 3}
+        other = await site.placed(ib, site.limit(**group))
+        trade = await site.placed(ib, site.limit(orderRef="aw-1", **group))
+        await site.venue.fill("aw-1", Decimal(4))
+        await site.until(lambda: trade.filled() == 4, "the first part")
+        trade.order.totalQuantity = 4
+        ib.placeOrder(site.stock, trade.order)
+        await site.until_status(trade, "Filled")
+        await site.until_status(other, "Cancelled")
+
+    at_gateway(scenario)
+
+
+def test_change_counts_what_was_sold_already(at_gateway: Run) -> None:
+    """What of a sale is executed needs no units any more."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        (stock,) = await ib.qualifyContractsAsync(Stock("GME", "SMART", "USD"))
+        await site.venue.move_position("GME", Decimal(10))
+        trade = await site.placed(ib, site.limit("SELL", 10, 50, orderRef="aw-1"), stock)
+        await site.venue.fill("aw-1", Decimal(4))
+        await site.until(lambda: trade.filled() == 4, "the first part")
+        trade.order.lmtPrice = 49
+        ib.placeOrder(stock, trade.order)
+        await site.until(lambda: site.venue.truth().orders[0].request.limit_price == 49, "the change")
+        trade.order.totalQuantity = 11
+        ib.placeOrder(stock, trade.order)
+        assert "short" in await site.until_said(201)
+
+    at_gateway(scenario)
+
+
 def test_changed_reference_is_another_version(at_gateway: Run) -> None:
     """A modification with another reference ends the version before, which keeps what was filled under it."""
 

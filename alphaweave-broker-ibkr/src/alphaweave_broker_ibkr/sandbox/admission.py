@@ -108,11 +108,14 @@ def _check_size(form: OrderForm, contract: Contract) -> None:
         raise _invalid("Order size does not conform to market rule")
 
 
-def check_funds(form: OrderForm, contract: Contract, account: Account, others: list[Order]) -> None:
+def check_funds(
+    form: OrderForm, contract: Contract, account: Account, others: list[Order], *, filled: Decimal = ZERO
+) -> None:
     """Whether the account carries it.
 
     Args:
         others: the orders that work.
+        filled: what of it is executed already.
 
     Raises:
         Refused: if it does not.
@@ -121,9 +124,9 @@ def check_funds(form: OrderForm, contract: Contract, account: Account, others: l
     sold = sum(
         (one.remaining for one in others if one.contract.con_id == contract.con_id and not one.form.buy), ZERO
     )
-    if not form.buy and not contract.shortable and form.quantity > max(held - sold, ZERO):
+    if not form.buy and not contract.shortable and form.quantity - filled > max(held - sold, ZERO):
         raise _rejection("The contract is not available for short sale.")
-    wants = _opens(form, contract, account, form.quantity)
+    wants = _opens(form, contract, account, form.quantity - filled)
     if not wants:
         return
     taken = sum((_opens(one.form, one.contract, account, one.remaining) for one in others), ZERO)

@@ -25,7 +25,7 @@ def truth_of(venue: Venue, names: Mapping[int, str]) -> Truth:
     orders: list[TruthOrder] = []
     for order in venue.orders:
         symbol = _name(order.contract, names)
-        orders += [_version(order, one, symbol) for one in order.versions if one.ref != order.form.ref]
+        orders += [_version(order, one, symbol) for one in order.versions if one.form.ref != order.form.ref]
         orders.append(_order(order, symbol))
     return Truth(
         orders=tuple(orders),
@@ -60,7 +60,7 @@ def _order(order: Order, symbol: str) -> TruthOrder:
 def _version(order: Order, version: Version, symbol: str) -> TruthOrder:
     return TruthOrder(
         venue_order_id=str(order.perm_id),
-        client_order_id=version.ref or None,
+        client_order_id=version.form.ref or None,
         symbol=symbol,
         side=order.side,
         status=OrderStatus.CANCELLED,

@@ -194,11 +194,7 @@ class Floor:
         done = order.form.cash is not None or order.remaining <= ZERO
         late = not order.open
         if done:
-            order.status, order.ended_at, order.end_text = (
-                "Filled",
-                self.now(),
-                f"Filled Size: {order.filled}",
-            )
+            self._complete(order)
         elif not late:
             order.status = "Submitted"
         self._execution += 1
@@ -226,6 +222,10 @@ class Floor:
         if not late:
             self._follow(order, done=done)
         return execution
+
+    def _complete(self, order: Order) -> None:
+        order.status, order.ended_at = "Filled", self.now()
+        order.end_text = f"Filled Size: {order.filled}"
 
     def _follow(self, order: Order, *, done: bool) -> None:
         """What an execution means for the orders around it."""

@@ -61,7 +61,6 @@ class Version:
 
     form: OrderForm
     filled: Decimal
-    ref: str
 
 
 @define(eq=False)

@@ -92,8 +92,7 @@ class TradingRequests:
         if self.read_only:
             session.refuse(-1, 321, _READ_ONLY)
             return
-        for order in self._venue.living():
-            self._venue.end(order, "")
+        self._venue.cancel_all()
 
     def _check_writable(self) -> None:
         if self.read_only:

@@ -71,7 +71,7 @@ class Venue(Floor):
     def by_ref(self, ref: str) -> Order | None:
         """The order that bears a reference, or bore it."""
         for order in reversed(self.orders):
-            if ref in {order.form.ref, *(version.ref for version in order.versions)}:
+            if ref in {order.form.ref, *(version.form.ref for version in order.versions)}:
                 return order
         return None
 
@@ -148,6 +148,15 @@ class Venue(Floor):
                 10148,
                 f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {order.status}.",
             )
+        self._end_as_asked(order)
+
+    def cancel_all(self) -> None:
+        """End every order, whoever placed it."""
+        self.settle()
+        for order in self.living():
+            self._end_as_asked(order)
+
+    def _end_as_asked(self, order: Order) -> None:
         if self.cut_off and order.perm_id:
             self._waiting.append(lambda: self.end(order, ""))
         else:
@@ -161,11 +170,11 @@ class Venue(Floor):
         check_change(order, form, contract)
         check_form(form, contract, exchange)
         others = [one for one in self._margined() if one is not order]
-        check_funds(form, contract, self.account, others)
+        check_funds(form, contract, self.account, others, filled=order.filled)
         if self.cut_off and order.perm_id:
             self._waiting.append(lambda: self._double(order, form))
             return order
-        order.versions.append(Version(order.form, order.filled, order.form.ref))
+        order.versions.append(Version(order.form, order.filled))
         order.form, order.quantity = form, form.quantity
         order.triggered = order.triggered and form.aux == order.versions[-1].form.aux
         order.expires_at = self._expiry(order)
@@ -174,11 +183,13 @@ class Venue(Floor):
                 self._transmit(order)
             return order
         if form.cash is None and order.remaining <= ZERO:
-            order.status = "Filled"
+            self._complete(order)
+            self.listener.told(order)
+            self._follow(order, done=True)
         else:
             order.status = order.working_status()
-        self.listener.told(order)
-        self._match_last(order)
+            self.listener.told(order)
+            self._match_last(order)
         return order
 
     def _enter(self, order: Order) -> None:
