@@ -50,6 +50,13 @@ def test_file_begins_when_it_is_told_to(tmp_path: Path) -> None:
     ]
 
 
+def test_moved_dates_are_whole_minutes(tmp_path: Path) -> None:
+    """Alpaca's bars begin with a minute, whenever a sandbox is started."""
+    path = minutes(tmp_path / "a.csv", datetime(2012, 5, 18, 9, 30, tzinfo=UTC), [1.0])
+    played = Playback(path, None, NOW + timedelta(seconds=49.5))
+    assert [bar.start for _, bar in played.until(NOW + timedelta(minutes=1))] == [NOW]
+
+
 def test_old_file_is_played_from_its_first_minute(at_sandbox: Callable[..., None], tmp_path: Path) -> None:
     """Its dates are the present's, and the market does not close."""
     path = minutes(tmp_path / "a.csv", datetime(2012, 5, 18, tzinfo=UTC), [10.0, 11.0])

@@ -35,7 +35,9 @@ class Playback:
         starts = [bar.start for _, bar in rows]
         self.old = begin is None and bool(rows) and max(starts) < now
         if begin is not None or self.old:
-            shift = now - (min(starts) if begin is None else _instant(begin, "begin"))
+            # Bars begin with a minute of the clock, whenever the sandbox starts.
+            minute = now.replace(second=0, microsecond=0)
+            shift = minute - (min(starts) if begin is None else _instant(begin, "begin"))
             rows = [(symbol, evolve(bar, start=bar.start + shift)) for symbol, bar in rows]
         self._rows = sorted(rows, key=lambda row: row[1].start)
         self.symbols = tuple(dict.fromkeys(symbol for symbol, _ in self._rows))
