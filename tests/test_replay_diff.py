@@ -16,14 +16,17 @@ from test_live_runs import FAR, SYMBOLS, Busy, LiveFeed, bars
 
 from alphaweave.cli.main import cli
 from alphaweave.core.clock import ManualClock, from_ns
-from alphaweave.core.errors import JournalError, JournalForeign, RunRefused
+from alphaweave.core.errors import JournalError, JournalForeign, RunRefused, Unsupported
 from alphaweave.live.comparison import Comparison, compare_with_journal
 from alphaweave.live.config import LiveConfig, parse_live_config
 from alphaweave.live.journal import Journal
 from alphaweave.live.journal_reader import JournalReader
+from alphaweave.live.journal_records import IntentKind
 from alphaweave.live.plugins import DatafeedPlugin
 from alphaweave.live.registry import Registry
 from alphaweave.live.runner import LiveRunner
+from alphaweave.sim.capabilities import SIM_CAPABILITIES
+from alphaweave_broker_mock import PaperBrokerAdapter, plugin
 
 COUNT = 24
 
@@ -322,3 +325,36 @@ def test_journal_without_inputs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunRefused, match="record_inputs is false, and a restart needs the inputs"):
         live(wanted, 0, 2)
     assert not (tmp_path / "day.db").exists()
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+@pytest.mark.parametrize("phase", [0, 2])
+def test_what_an_adapter_refused_is_refused_again(
+    phase: int, replaces: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reasons are in no input: orders, replacements, and the next versions of orders that it cannot
+    replace are refused where they were, and nowhere else."""
+    prepare = PaperBrokerAdapter.prepare
+    asked: list[bool] = []
+
+    def particular(self: PaperBrokerAdapter, request: Any, refs: Any, replaces: Any = None) -> Any:
+        asked.append(len(asked) % 3 == phase)
+        if asked[-1]:
+            raise Unsupported(f"number {len(asked)}", code="unsupported", text=f"number {len(asked)}")
+        return prepare(self, request, refs, replaces)
+
+    monkeypatch.setattr(PaperBrokerAdapter, "prepare", particular)
+    if not replaces:
+        declared = evolve(SIM_CAPABILITIES, replace=frozenset())
+        monkeypatch.setattr(PaperBrokerAdapter, "capabilities", declared)
+        monkeypatch.setattr(plugin, "SIM_CAPABILITIES", declared)
+    wanted = config(tmp_path)
+    live(wanted, 0, 14)
+    live(wanted, 14, COUNT)
+    assert 5 < sum(asked) < len(asked)
+    reader = JournalReader(tmp_path / "day.db")
+    kinds = {row.intent.kind for row in reader.orders()}
+    # In one phase it is the replacements that are refused.
+    assert (IntentKind.REPLACE in kinds) is (replaces and phase == 2)
+    assert any(True for _ in reader.entries("retirements")) is (not replaces and phase == 2)
+    assert compare_with_journal(wanted, reader).difference is None

@@ -21,6 +21,7 @@ __all__ = [
     "Note",
     "Prepare",
     "ReplaceOrder",
+    "Reservations",
     "RetireOrder",
     "SubmitGroup",
     "SubmitOrder",
@@ -81,15 +82,55 @@ def prepared(
     Raises:
         Refused: the adapter cannot express the request, or does not answer for every ref.
     """
+    wires = _wires(prepare, request, refs, replaces)
+    return tuple(
+        evolve(ref, wire=MappingProxyType(dict(wire))) for ref, wire in zip(refs, wires, strict=True)
+    )
+
+
+class Reservations:
+    """``Broker.prepare`` of a run that is recorded: what it refuses is in no input, and has to be kept.
+
+    Attributes:
+        refused: why, as a reason and a text, by client order id; the core takes and clears it.
+    """
+
+    def __init__(self, prepare: Prepare) -> None:
+        self.refused: dict[str, tuple[str, str]] = {}
+        self._prepare = prepare
+
+    def __call__(
+        self,
+        request: OrderRequest | OrderGroup | OrderChange,
+        refs: Sequence[OrderRef],
+        replaces: OrderRef | None = None,
+    ) -> Sequence[Mapping[str, str]]:
+        """Reserve.
+
+        Raises:
+            Refused: the adapter does not.
+        """
+        try:
+            return _wires(self._prepare, request, refs, replaces)
+        except Refused as refusal:
+            why = refusal.reason, refusal.text
+            self.refused.update((ref.client_order_id, why) for ref in refs)
+            raise
+
+
+def _wires(
+    prepare: Prepare,
+    request: OrderRequest | OrderGroup | OrderChange,
+    refs: Sequence[OrderRef],
+    replaces: OrderRef | None,
+) -> Sequence[Mapping[str, str]]:
     try:
         wires = prepare(request, refs, replaces)
     except Unsupported as error:
         raise Refused("unsupported", error.text or str(error)) from error
     if len(wires) != len(refs):
         raise Refused("adapter_failed", f"the broker's adapter prepared {len(wires)} of {len(refs)} orders")
-    return tuple(
-        evolve(ref, wire=MappingProxyType(dict(wire))) for ref, wire in zip(refs, wires, strict=True)
-    )
+    return wires
 
 
 Effect = SubmitOrder | SubmitGroup | CancelOrder | ReplaceOrder | RetireOrder | ExpressOrder

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from attrs import asdict, evolve, field, frozen
 
 from alphaweave.core.errors import InvariantViolation, JournalError
 from alphaweave.live.actions import Action, SendCancel, SendGroup, SendReplace, SendSubmit
-from alphaweave.live.effects import CancelOrder, Effect, ReplaceOrder, RetireOrder, SubmitGroup, SubmitOrder
+from alphaweave.live.effects import (
+    CancelOrder,
+    Effect,
+    ReplaceOrder,
+    Reservations,
+    RetireOrder,
+    SubmitGroup,
+    SubmitOrder,
+)
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.inputs import ONCE
 from alphaweave.live.journal_records import Decision, Entry, Intent, IntentKind, canonical
@@ -120,15 +128,7 @@ class Scribe:
         counts = [kernel.orders_placed, kernel.denials, kernel.chain.evaluations]
         if counts != self._counts:
             entries.append(Entry("counts", {"counts": counts}))
-        if kernel.retirements:
-            entries.append(Entry("retirements", {"orders": retirement_documents(kernel)}))
-            kernel.retirements.clear()
-        if kernel.texts:
-            # The last word of this input: what came after may have been the order's end.
-            orders = {name: kernel.order_of(name) for name in kernel.texts}
-            texts = {name: order.text for name, order in orders.items() if order is not None}
-            entries.append(Entry("texts", {"texts": texts}))
-            kernel.texts.clear()
+        entries += self._left()
         decision = Decision(
             input_kind=written.kind,
             input_key=written.key if written.kind in ONCE else f"{seq}:{written.key}",
@@ -165,6 +165,22 @@ class Scribe:
             self._intents.forget(intents)
             return None
         return tuple(sends)
+
+    def _left(self) -> Iterator[Entry]:
+        """What the input left besides orders, and what is in no input: what the adapter refused."""
+        kernel, prepare = self._kernel, self._kernel.settings.prepare
+        if isinstance(prepare, Reservations) and prepare.refused:
+            yield Entry("unprepared", {"orders": {name: list(why) for name, why in prepare.refused.items()}})
+            prepare.refused.clear()
+        if kernel.retirements:
+            yield Entry("retirements", {"orders": retirement_documents(kernel)})
+            kernel.retirements.clear()
+        if kernel.texts:
+            # The last word of this input: what came after may have been the order's end.
+            orders = {name: kernel.order_of(name) for name in kernel.texts}
+            texts = {name: order.text for name, order in orders.items() if order is not None}
+            yield Entry("texts", {"texts": texts})
+            kernel.texts.clear()
 
     def snapshot(self, standing: Standing) -> None:
         """Write everything as it stands.

@@ -22,7 +22,7 @@ from alphaweave.live.config import LiveConfig
 from alphaweave.live.config_live import maintenance, reconcile_settings, risk_board
 from alphaweave.live.control import ControlStore
 from alphaweave.live.control_records import Verb
-from alphaweave.live.effects import Prepare
+from alphaweave.live.effects import Prepare, Reservations
 from alphaweave.live.input_codec import to_document
 from alphaweave.live.instrument_rules import instrument_rules
 from alphaweave.live.journal import Journal, RunIdentity
@@ -261,7 +261,7 @@ def assembled_core(
             interval=interval.text,
             warmup=config.run.warmup,
             capital=None if config.run.capital is None else float(config.run.capital),
-            prepare=prepare,
+            prepare=Reservations(prepare),
         ),
         books=books,
         ledger=ledger,

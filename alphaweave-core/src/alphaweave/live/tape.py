@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from alphaweave.core.errors import JournalError, Unsupported
+from alphaweave.core.errors import JournalError
 from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest
 from alphaweave.live.actions import Query
 from alphaweave.live.input_codec import from_document
@@ -34,13 +34,13 @@ from alphaweave.live.live_core import LiveCore
 from alphaweave.live.proposal import Denial, Proposal
 from alphaweave.live.reconcile_findings import Finding, Why
 from alphaweave.live.risk_bounded import slow_text
+from alphaweave.live.rounding import Refused
 from alphaweave.live.tape_decisions import Difference
 
 __all__ = ["Rerun", "Tape", "TapeReconciler", "opening_of", "rerun"]
 
 _SLOW: Final = "risk_rule_slow"
 # Reasons of an adapter's that an order is refused for before it has an intent.
-_BY_THE_ADAPTER: Final = frozenset({"unsupported", "adapter_failed"})
 
 
 def opening_of(decision: Decision, path: str) -> Mapping[str, Any]:
@@ -90,12 +90,19 @@ class Tape:
         self._open: dict[str, Intent] = {}
         self._state: Mapping[str, Any] | None = None
         self._risk: Mapping[str, Any] | None = None
+        self._refused: dict[str, Sequence[str]] = {}
         self._slow: list[Mapping[str, Any]] = []
 
     def put(self, row: JournalRow) -> None:
         """This row is decided next."""
         self.decided, self._row, self.seq = None, row, row.seq - 1
         self._wires = {intent.client_order_id: intent.wire for intent in row.decision.intents}
+        self._refused = {
+            name: why
+            for entry in row.decision.entries
+            if entry.kind == "unprepared"
+            for name, why in entry.data["orders"].items()
+        }
         orders = (entry.data for entry in row.decision.entries if entry.kind == "order")
         self._slow = [data for data in orders if data["reason"] == _SLOW]
 
@@ -157,27 +164,10 @@ class Tape:
         replaces: OrderRef | None = None,
     ) -> Sequence[Mapping[str, str]]:
         """The names on the wire that the adapter reserved then, or its refusal."""
-        if not any(ref.client_order_id in self._wires for ref in refs):
-            refused = self._refusal(refs[0].symbol, replaces)
-            if refused is not None:
-                raise Unsupported(refused)
+        for ref in refs:
+            if ref.client_order_id in self._refused:
+                raise Refused(*self._refused[ref.client_order_id])
         return [self._wires.get(ref.client_order_id, {}) for ref in refs]
-
-    def _refusal(self, symbol: str, replaces: OrderRef | None) -> str | None:
-        assert self._row is not None
-        for entry in self._row.decision.entries:
-            data = entry.data
-            if entry.kind == "texts" and replaces is not None:
-                text: str | None = data["texts"].get(replaces.client_order_id)
-                return text
-            if (
-                entry.kind == "order"
-                and replaces is None
-                and (data["status"], data["symbol"]) == ("denied", symbol)
-                and data["reason"] in _BY_THE_ADAPTER
-            ):
-                return str(data["text"])
-        return None
 
     def slow(self, code: str, proposal: Proposal) -> Denial | None:
         """Where a plugin's rule took too long then: how long it takes is in no input."""
