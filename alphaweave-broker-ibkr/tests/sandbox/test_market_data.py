@@ -146,6 +146,22 @@ def test_history_is_what_was_loaded(at_gateway: Run) -> None:
     at_gateway(scenario)
 
 
+def test_longer_bars_begin_with_the_session(at_gateway: Run) -> None:
+    """An hour that the session begins in is cut there; outside of any session hours are whole."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.venue.load(_minutes(site, 720))
+        hours = await _history(ib, site.stock, barSizeSetting="1 hour", durationStr="86400 S")
+        starts = [f"{bar.date:%H:%M}" for bar in hours]
+        assert starts == [f"{hour:02d}:00" for hour in range(3, 16)]
+        assert [bar.volume for bar in hours] == [30_000.0, *[60_000.0] * 11, 30_000.0]
+        regular = await _history(ib, site.stock, barSizeSetting="1 hour", durationStr="86400 S", useRTH=True)
+        assert [f"{bar.date:%H:%M}" for bar in regular] == ["14:30", "15:00"]
+
+    at_gateway(scenario)
+
+
 def test_history_of_regular_hours_leaves_the_rest_out(at_gateway: Run) -> None:
     """With useRTH only what is of the regular session is told."""
 

@@ -185,5 +185,8 @@ def _bucket(
         return (day, None), opened
     midnight = datetime.combine(at.astimezone(zone).date(), datetime.min.time(), zone).astimezone(UTC)
     passed = (at - midnight).total_seconds() // seconds * seconds
-    begin = max(midnight + timedelta(seconds=passed), opened) if opened <= at else at
+    begin = midnight + timedelta(seconds=passed)
+    # The first bar of a session begins with it; what came outside of any begins where it would.
+    if opened <= at:
+        begin = max(begin, opened)
     return (day, begin), begin
