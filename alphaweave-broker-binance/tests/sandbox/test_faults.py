@@ -91,6 +91,20 @@ def test_fault_befalls_one_order_over_the_websocket_api(
     at_sandbox(scenario)
 
 
+def test_fault_may_be_forgotten(at_sandbox: Callable[..., None]) -> None:
+    """Armed for several requests, it strikes so many, unless it is disarmed."""
+
+    async def scenario(site: Any) -> None:
+        await site.venue.arm(Action.SUBMIT, Fault.REJECT, times=3)
+        assert [(await site.order()).status for _ in range(2)] == [400, 400]
+        await site.venue.arm(Action.SUBMIT, Fault.REJECT, times=0)
+        await site.placed()
+        await site.venue.arm(Action.SUBMIT, Fault.REJECT, times=2)
+        assert [(await site.order()).status for _ in range(3)] == [400, 400, 200]
+
+    at_sandbox(scenario)
+
+
 def test_garbled_answer_is_no_json(at_sandbox: Callable[..., None]) -> None:
     """On both channels; the order was placed."""
 
