@@ -164,14 +164,31 @@ def has_successor(journal: Path) -> bool:
 
 def trade(venue: Venue, journal: Path, problems: list[BaseException], replaced_at: int = FAR) -> None:
     """Let the market go on, minute by minute, and stop the run after its last order."""
+
+    def at(number: int) -> None:
+        if number > replaced_at:
+            wait(partial(has_successor, journal), "the next version of the order")
+
+    done = lambda: len(venue.sandbox.truth().executions) == 2  # noqa: E731
+    drive(venue, journal, problems, range(WARMUP, len(PRICES)), done, at)
+
+
+def drive(
+    venue: Venue,
+    journal: Path,
+    problems: list[BaseException],
+    numbers: range,
+    done: Callable[[], bool],
+    at: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Let these minutes go by, each when the one before was decided about; stop the run when it is done."""
     try:
-        for number in range(WARMUP, len(PRICES)):
+        for number in numbers:
             wait(partial(has_seen, journal, number), f"slice {number}")
-            if number > replaced_at:
-                wait(partial(has_successor, journal), "the next version of the order")
+            at(number)
             venue.clock.advance(60.0)
             venue.do(venue.sandbox.play(minute(number, venue.symbol)))
-        wait(lambda: len(venue.sandbox.truth().executions) == 2, "the second fill")
+        wait(done, "what the run is to do")
     except BaseException as error:
         problems.append(error)
     finally:
@@ -285,3 +302,51 @@ def test_order_is_replaced_by_another_at_alpaca_and_stays_one_here(
     first, second, exit_ = (one for one in asked if one.kind is IntentKind.SUBMIT)
     assert (first.order_id, second.order_id) == (first.client_order_id, first.client_order_id)
     assert exit_.order_id == exit_.client_order_id
+
+
+def test_crypto_that_was_bought_while_the_run_was_down_is_held_with_its_fee(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order rested and was filled with nobody there: the restart books the coins that there are, and
+    all of them are sold."""
+    venue = Venue("BTC/USD")
+    problems: list[BaseException] = []
+    (tmp_path / "resting.py").write_text(RESTING.replace("i == 45", "i >= 45"), encoding="utf-8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(LiveRunner, "from_config", partial(LiveRunner.from_config, clock=venue.clock))
+    with venue.up():
+        given = venue.sandbox.options()
+        monkeypatch.setenv("APCA_KEY", given["key"])
+        monkeypatch.setenv("APCA_SECRET", given["secret"])
+        path, journal = config(venue, tmp_path, "paper"), tmp_path / "run.db"
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document["strategy"] = {"class": "resting:Resting"}
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+        def first() -> None:
+            drive(venue, journal, problems, range(WARMUP, 43), lambda: has_seen(journal, 43))
+
+        def second() -> None:
+            done = lambda: len(venue.sandbox.truth().executions) == 2  # noqa: E731
+            drive(venue, journal, problems, range(45, len(PRICES)), done)
+
+        for script in (first, second):
+            driver = threading.Thread(target=script)
+            driver.start()
+            with pytest.raises(SystemExit):
+                main(["run", str(path), "--summary", str(tmp_path / "summary.json")])
+            driver.join()
+            if script is first:
+                for number in (43, 44):
+                    venue.clock.advance(60.0)
+                    venue.do(venue.sandbox.play(minute(number, venue.symbol)))
+                assert [one.price for one in venue.sandbox.truth().executions] == [100]
+        truth = venue.sandbox.truth()
+    assert problems == []
+    codes = {entry.data["code"] for _, entry in JournalReader(journal).entries("alert")}
+    assert codes.isdisjoint({"position_differs", "cash_differs"}), codes
+    bought, sold = truth.executions
+    assert bought.size - sold.size == round(bought.size * Decimal("0.0015"), 9) > 0
+    ended = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["summary"]
+    assert Decimal(repr(ended["cash"])) == truth.balances["USD"]
