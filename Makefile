@@ -1,6 +1,7 @@
 # Everything runs from a virtual environment that these targets build by themselves; a second call is instant.
 #
 #   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
+#   make bench-peers                the same workloads on other engines too, each in an environment of its own
 #   make bench-live                 latency, throughput, restart and memory of the live engine
 #   make crash KILLS=300 PER_POINT=10  kill -9 of a paper run, at each named point and at random instants
 #   make crash BROKER=alpaca PER_POINT=10  the same with that broker's adapter, at its sandbox
@@ -31,7 +32,9 @@ WORKERS ?= 2
 # A test compares what differs, and reaches what a type rules out, on purpose.
 LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores --no-warn-return-any
 
-.PHONY: demo test lint types bench bench-live simulate day crash power-loss docs wheels format coverage clean
+PEERS := $(patsubst benchmarks/peers/%.txt,build/peers/%/.installed,$(wildcard benchmarks/peers/*.txt))
+
+.PHONY: demo test lint types bench bench-peers bench-live simulate day crash power-loss docs wheels format coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -53,6 +56,14 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-peers: $(STAMP) $(PEERS)
+	$(BIN)/python benchmarks/side_by_side.py --environments build/peers $(ARGS)
+
+build/peers/%/.installed: benchmarks/peers/%.txt
+	$(PYTHON) -m venv build/peers/$*
+	build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 bench-live: $(STAMP)
 	$(BIN)/python benchmarks/live.py $(ARGS)

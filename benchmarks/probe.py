@@ -2,11 +2,13 @@
 
 first   monotonic nanoseconds at the first call of W4's strategy; PATH is a saved workload or a CSV file
 peak    peak memory in bytes of one run of the saved workload, and what it came to
+timed   the same, with the seconds that importing the engine, preparing the run, and the run itself took
 import  seconds that importing the engine took, and the peak memory after it
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from dataclasses import asdict
@@ -15,7 +17,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-ENGINES = {"floor": "floor", "alphaweave": "alphaweave_runs"}
+ENGINES = {
+    "floor": "floor",
+    "alphaweave": "alphaweave_runs",
+    "vnpy_cta": "peers.vnpy_cta",
+    "nautilus": "peers.nautilus",
+    "backtrader": "peers.backtrader",
+}
 
 
 def peak_bytes() -> int:
@@ -44,8 +52,15 @@ def main(what: str, engine: str, path: Path) -> dict[str, Any]:
     workload = load(path)
     if what == "first":
         return {"at": runs.first_bar(workload)}
-    outcome = runs.prepare(workload)()
-    return {"peak": peak_bytes(), "outcome": asdict(outcome)}
+    before = perf_counter()
+    run = runs.prepare(workload)
+    prepared = perf_counter() - before
+    gc.collect()
+    before = perf_counter()
+    outcome = run()
+    spent = perf_counter() - before
+    found = {"peak": peak_bytes(), "outcome": asdict(outcome)}
+    return {**found, "import": imported, "prepare": prepared, "seconds": spent} if what == "timed" else found
 
 
 if __name__ == "__main__":

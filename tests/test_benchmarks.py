@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-MODULES = ("workloads", "outcome", "floor", "alphaweave_runs", "run", "live_runs", "live")
+MODULES = ("workloads", "outcome", "floor", "alphaweave_runs", "run", "live_runs", "live", "side_by_side")
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,63 @@ def test_a_restart_is_timed_to_the_open_gate_of_the_run_that_was_made(
     assert JournalReader(made / "run.db").seq == before
     (start,) = [row for row in JournalReader(tmp_path / "copy" / "run.db").tape("start") if row.epoch == 2]
     assert start.seq > before
+
+
+OURS = ["--engines", "floor", "alphaweave", "--only", "W1", "--rows", "400", "--rounds", "1"]
+
+
+def test_engines_are_timed_in_processes_of_their_own_and_their_tables_put_into_a_page(
+    bench: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What stood between the marks is replaced, and what is around them stays."""
+    page = tmp_path / "page.md"
+    side = bench.side_by_side
+    page.write_text(f"before\n{side.BEGIN}\nold\n{side.END}\nafter\n")
+    assert side.main([*OURS, "--into", str(page)]) == 0
+    written = page.read_text()
+    assert written.startswith(f"before\n{side.BEGIN}\n\nW1, 400 events:\n")
+    assert written.endswith(f"|\n\n{side.END}\nafter\n")
+    assert "old" not in written
+    printed = capsys.readouterr().out.splitlines()
+    assert set(written.splitlines()) - set(printed) == {"before", side.BEGIN, side.END, "after"}
+    bare, ours = (line for line in printed[:8] if line.startswith(("| floor", "| alphaweave")))
+    fills = [line.split(" | ")[3] for line in (bare, ours)]
+    assert fills[0] == fills[1] != "0"
+    assert int(ours.split(" | ")[5]) > int(fills[1])
+
+
+def test_an_engine_that_traded_otherwise_is_said_to_and_fails_the_command(
+    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All figures are printed all the same: a whole run takes long."""
+    ask = bench.side_by_side.probe
+
+    def other(what: str, engine: str, *rest: object) -> dict[str, object]:
+        found = ask(what, engine, *rest)
+        if what == "timed" and engine == "alphaweave":
+            found["outcome"]["fills"] += 1
+        return found  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(bench.side_by_side, "probe", other)
+    assert bench.side_by_side.main(OURS) == 1
+    out, err = capsys.readouterr()
+    assert "(not the floor's)" in out
+    assert re.search(r"DISAGREEMENT: W1, alphaweave: \d+ fills", err)
+    assert "From the start of the process" in out
+
+
+def test_an_engine_without_an_environment_is_refused_with_how_to_get_it(
+    bench: SimpleNamespace, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match=r"nautilus has no environment.*`make bench-peers` builds it"):
+        bench.side_by_side.main(["--environments", str(tmp_path), "--engines", "nautilus"])
+
+
+def test_each_peer_has_its_module_and_its_versions(bench: SimpleNamespace) -> None:
+    """What is listed can be installed and run, and nothing lies there that nobody runs."""
+    peers = set(bench.side_by_side.ENGINES) - {"floor", "alphaweave"}
+    folder = BENCHMARKS / "peers"
+    assert {path.stem for path in folder.glob("*.txt")} == peers
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == peers
+    for pinned in folder.glob("*.txt"):
+        assert all("==" in line for line in pinned.read_text().splitlines())
