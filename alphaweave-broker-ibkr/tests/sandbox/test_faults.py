@@ -504,3 +504,39 @@ def test_orders_end_by_themselves(at_gateway: Run) -> None:
         await site.until(lambda: first.filled() == 2, "the late execution")
 
     at_gateway(scenario)
+
+
+def test_dropped_client_comes_back(at_gateway: Run) -> None:
+    """Every connection ends; the same client id is taken at once, by broker and feed each their own."""
+
+    async def scenario(site: Site) -> None:
+        options, feed = site.venue.options(), site.venue.feed_options()
+        assert options["client_id"] != feed["client_id"]
+        clients = [await site.client(one["client_id"]) for one in (options, feed)]
+        await site.venue.drop()
+        for ib in clients:
+            await site.until(lambda ib=ib: not ib.isConnected(), "the end")
+        assert (await site.client(options["client_id"])).isConnected()
+
+    at_gateway(scenario)
+
+
+def test_another_sandbox_begins_anew(at_gateway: Run) -> None:
+    """A fresh one has the same rules, another port, and books without a past."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.venue.set_price("ONE", Decimal(60))
+        trade = await _place(site, ib, "aw-1", MarketOrder)
+        await site.until_status(trade, "Filled")
+        other = site.venue.fresh()
+        await other.start()
+        try:
+            assert other.port != site.venue.port
+            assert other.instruments == site.venue.instruments
+            assert other.truth().orders == ()
+            assert other.truth().balances == {"USD": Decimal(1_000_000)}
+        finally:
+            await other.stop()
+
+    at_gateway(scenario)

@@ -15,6 +15,7 @@ import pytest
 from ib_async import LimitOrder, Stock
 
 from alphaweave.core.errors import RunRefused
+from alphaweave.core.market import Bar
 from alphaweave_broker_ibkr.sandbox.playback import Playback
 
 NOW = datetime(2031, 3, 4, 15, 30, tzinfo=UTC)
@@ -102,3 +103,19 @@ def test_command_listens_until_it_is_interrupted() -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode in {0, 130}
+
+
+def test_minute_is_played_by_hand(at_gateway: Callable[..., None]) -> None:
+    """Orders meet the minute's prices, and its bar is history afterwards."""
+
+    async def scenario(site: Any) -> None:
+        ib = await site.client()
+        trade = await site.placed(ib, site.limit(price=58))
+        start = NOW - timedelta(minutes=1)
+        await site.venue.play(Bar("ONE", "1m", start, NOW, 60, 61, 57, 60, 500.0))
+        await site.until_status(trade, "Filled")
+        assert trade.fills[0].execution.price == 58
+        bars = await ib.reqHistoricalDataAsync(site.stock, "", "600 S", "1 min", "TRADES", False, 2)
+        assert [(bar.low, bar.volume) for bar in bars] == [(57, 500)]
+
+    at_gateway(scenario)

@@ -18,7 +18,7 @@ __all__ = ["DataRequests"]
 
 _NOT_SUBSCRIBED = "Requested market data is not subscribed."
 _BID, _ASK, _LAST, _HIGH, _LOW, _CLOSE, _OPEN = 1, 2, 4, 6, 7, 9, 14
-_VOLUME, _LAST_TIME, _HALTED = 8, 45, 49
+_VOLUME, _LAST_TIME = 8, 45
 # What a kind of tick is called where data is delayed.
 _DELAYED = {1: 66, 2: 67, 4: 68, 0: 69, 3: 70, 5: 71, 6: 72, 7: 73, 8: 74, 9: 75, 14: 76, 45: 88}
 _TICK_KINDS = {"Last": 1, "AllLast": 2, "BidAsk": 3, "MidPoint": 4}
@@ -205,10 +205,6 @@ class DataRequests:
                 self._say_bar(line, part)
         for line in self._watching(contract, "ticks"):
             self._say_day(line, event=True)
-
-    def halted(self, contract: Contract, halted: bool) -> None:
-        for line in self._watching(contract, "ticks"):
-            line.session.say(encode((45, 6, line.number, _HALTED, int(halted))), event=True)
 
     def _watching(self, contract: Contract, kind: str) -> list[_Line]:
         gateway = self._gateway
