@@ -270,6 +270,20 @@ def test_open_orders_are_asked_for_in_the_words_of_the_interface(at_venue: At) -
     at_venue(scenario)
 
 
+def test_orders_in_crypto_are_picked_out_here(at_venue: At) -> None:
+    """By which of its two names a pair is asked for is not known; the others are left out all the same."""
+
+    async def scenario(venue: Any) -> None:
+        venue.answers["GET", "/v2/orders"] = (200, [order(id="b1"), order(id="b2", symbol="BTC/USD")])
+        adapter = venue.adapter(Services(symbols=("SPY", "BTC"), names={"BTC": "BTC/USD"}))
+        await adapter.connect()
+        (found,) = await adapter.get_open_orders(["BTC"])
+        assert (found.ref.symbol, found.ref.broker_order_id) == ("BTC", "b2")
+        assert "symbols" not in venue.asked[-1][2]
+
+    at_venue(scenario)
+
+
 def test_orders_of_one_instant_are_on_both_pages(at_venue: At) -> None:
     """`after` means later than: the next page begins a little before the last order."""
 

@@ -39,12 +39,15 @@ class OpenOrders:
             found = [one for one in await self._pages(symbols) if not is_combination(one)]
             await self._learn(found)
             orders = [self._said.order(one, self._clock.now()) for one in found]
-        return [one for one in orders if not one.status.terminal]
+        working = [one for one in orders if not one.status.terminal]
+        return [one for one in working if not symbols or one.ref.symbol in symbols]
 
     async def _pages(self, symbols: Sequence[str] | None) -> list[Mapping[str, Any]]:
         query: dict[str, Any] = {"status": "open", "limit": _MOST, "nested": "false", "direction": "asc"}
-        if symbols:
-            query["symbols"] = ",".join(self._said.venue_symbol(one) for one in symbols)
+        names = [self._said.venue_symbol(one) for one in symbols or ()]
+        # Whether the list of crypto goes by BTC/USD or by BTCUSD nobody has recorded.
+        if names and not any("/" in one for one in names):
+            query["symbols"] = ",".join(names)
         found: dict[str, Mapping[str, Any]] = {}
         while True:
             page = mappings_in(await self._ask("/orders", query))
