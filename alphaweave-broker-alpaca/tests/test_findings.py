@@ -23,6 +23,7 @@ from alphaweave_broker_alpaca.settings import AlpacaOptions
 WELL = {
     "status": "ACTIVE",
     "crypto_status": "ACTIVE",
+    "crypto_tier": 2,
     "shorting_enabled": True,
     "trading_blocked": False,
     "transfers_blocked": False,
@@ -45,6 +46,7 @@ def verdicts(found: Any) -> list[tuple[str, str]]:
         ({"transfers_blocked": True}, "permissions", "warning", "transfers are blocked"),
         ({"shorting_enabled": False}, "short sales", "warning", "not allowed"),
         ({"crypto_status": "INACTIVE"}, "crypto", "failure", "status INACTIVE"),
+        ({"crypto_tier": 0}, "crypto fees", "warning", "the highest is assumed, 0.25 %"),
         ({"pattern_day_trader": True, "daytrade_count": 4}, "day trades", "warning", "with 4 day trades"),
     ],
 )
@@ -53,7 +55,9 @@ def test_what_an_account_may_not_do_is_found(
 ) -> None:
     symbols = ("SPY", "BTC/USD")
     well = verdicts(account_findings(WELL, symbols))
-    assert well == [("permissions", "ok"), ("short sales", "ok"), ("crypto", "ok")]
+    assert well == [("permissions", "ok"), ("short sales", "ok"), ("crypto", "ok"), ("crypto fees", "ok")]
+    fees = list(account_findings(WELL, symbols))[-1]
+    assert fees.text == "tier 2: 0.22 % of what an order brings, 0.12 % where it rested"
     found = [one for one in account_findings({**WELL, **changes}, symbols) if one.verdict.value != "ok"]
     assert verdicts(found) == [(subject, verdict)]
     assert text in found[0].text

@@ -20,7 +20,7 @@ from alphaweave.core.order import Side
 from alphaweave.live.broker import BrokerFill, FeeReport
 from alphaweave_broker_alpaca.mapping import amount, moment, text_of
 
-__all__ = ["CryptoFees"]
+__all__ = ["CryptoFees", "rates_of", "tier_of"]
 
 # Basis points of a maker and of a taker, by tier; the first is everybody's.
 _TIERS: Final = ((15, 25), (12, 22), (10, 20), (8, 18), (5, 15), (2, 13), (2, 12), (0, 10))
@@ -113,9 +113,7 @@ class CryptoFees:
 
     def account(self, told: Mapping[str, Any]) -> None:
         """The account: its tier. One that is not told, or new, is the first."""
-        digits = "".join(one for one in str(told.get("crypto_tier", "")) if one.isdigit())
-        number = int(digits) if digits else 1
-        self._tier = _TIERS[number - 1 if 0 < number <= len(_TIERS) else 0]
+        self._tier = _TIERS[(tier_of(told) or 1) - 1]
 
     def order(self, told: Mapping[str, Any]) -> None:
         """An order, as it was told in whatever way: whether it can rest, and since when it could."""
@@ -208,6 +206,19 @@ class CryptoFees:
     def _report(self, charge: _Charge) -> None:
         fill = charge.fill
         self._tell(FeeReport(fill.account, fill.execution_key, charge.fees, self._clock.now()))
+
+
+def tier_of(account: Mapping[str, Any]) -> int | None:
+    """The tier of its fees, of which there are eight; None where it is not told, or new."""
+    digits = "".join(one for one in str(account.get("crypto_tier", "")) if one.isdigit())
+    number = int(digits) if digits else 0
+    return number if 0 < number <= len(_TIERS) else None
+
+
+def rates_of(tier: int | None) -> tuple[Decimal, Decimal]:
+    """Percent of what is credited, for who rests in the book and for who takes."""
+    maker, taker = _TIERS[(tier or 1) - 1]
+    return Decimal(maker) / 100, Decimal(taker) / 100
 
 
 def _chosen(charges: list[_Charge], missing: Decimal) -> tuple[Decimal, ...] | None:

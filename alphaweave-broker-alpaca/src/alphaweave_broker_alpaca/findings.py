@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from alphaweave.live.findings import Finding, Verdict
 from alphaweave_broker_alpaca.answers import answered, mapping_in
+from alphaweave_broker_alpaca.crypto_fees import rates_of, tier_of
 from alphaweave_broker_alpaca.mapping import moment, text_of
 
 __all__ = ["account_findings", "budget_findings", "findings", "hours_findings"]
@@ -74,11 +75,22 @@ def account_findings(account: Mapping[str, Any], venue_symbols: Sequence[str]) -
             else f"sign Alpaca's crypto agreement, or leave {', '.join(crypto)} out"
         )
         yield Finding("crypto", verdict, f"status {told}", advice)
+        yield _fees(account)
     if account.get("pattern_day_trader"):
         text = (
             f"the account is a pattern day trader's, with {account.get('daytrade_count', 'some')} day trades"
         )
         yield Finding("day trades", Verdict.WARNING, text, "below 25,000 USD of equity, orders are refused")
+
+
+def _fees(account: Mapping[str, Any]) -> Finding:
+    tier = tier_of(account)
+    maker, taker = rates_of(tier)
+    text = f"{taker} % of what an order brings, {maker} % where it rested"
+    if tier is None:
+        text = f"Alpaca tells no tier: the highest is assumed, {text}"
+        return Finding("crypto fees", Verdict.WARNING, text, "see the account's page at Alpaca")
+    return Finding("crypto fees", Verdict.OK, f"tier {tier}: {text}")
 
 
 def hours_findings(clock: Mapping[str, Any], venue_symbols: Sequence[str]) -> Iterator[Finding]:
