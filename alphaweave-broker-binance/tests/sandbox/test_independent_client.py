@@ -6,7 +6,9 @@ import asyncio
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -93,20 +95,29 @@ asyncio.run(main())
 @pytest.fixture
 def other_python(request: pytest.FixtureRequest) -> Path:
     """An interpreter that has the client; made once, and kept with what pytest keeps."""
-    folder = Path(request.config.cache.mkdir("python-binance")) / f"{sys.implementation.cache_tag}"
-    python, done = folder / "bin" / "python", folder / REQUIREMENT
-    if not done.exists():
-        made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, check=False)
-        pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", REQUIREMENT]
+    kept = Path(request.config.cache.mkdir("python-binance"))
+    folder = kept / f"{REQUIREMENT}-{sys.implementation.cache_tag}"
+    if not folder.exists():
+        # Made aside: whoever runs the same test meanwhile never sees half of it.
+        with tempfile.TemporaryDirectory(dir=kept) as aside:
+            made = Path(aside) / "made"
+            if not _installed(made):
+                reason = f"needs {REQUIREMENT}, which cannot be installed here"
+                request.getfixturevalue("unproven")(reason)
+            with suppress(OSError):
+                made.rename(folder)
+    return folder / "bin" / "python"
+
+
+def _installed(folder: Path) -> bool:
+    """Whether an environment with the client could be made there."""
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    for command in ([sys.executable, "-m", "venv", str(folder)], [*pip, REQUIREMENT]):
         try:
-            installed = subprocess.run(pip, capture_output=True, timeout=300, check=False)
-            missing = made.returncode or installed.returncode
-        except (OSError, subprocess.TimeoutExpired):
-            missing = 1
-        if missing:
-            request.getfixturevalue("unproven")(f"needs {REQUIREMENT}, which cannot be installed here")
-        done.touch()
-    return python
+            subprocess.run(command, capture_output=True, timeout=300, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return False
+    return True
 
 
 def test_python_binance_trades(at_sandbox: Callable[..., None], other_python: Path) -> None:

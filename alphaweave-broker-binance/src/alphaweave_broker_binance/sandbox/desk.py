@@ -60,13 +60,13 @@ class Desk:
         check_counts(terms, pair, working, lists=self._working_lists(pair) + lists if lists else 0)
         self.venue.limits.check_orders(len(terms))
 
-    def submit(self, terms: Terms, pair: Pair, *, foreign: bool = False) -> Order:
+    def submit(self, terms: Terms, pair: Pair) -> Order:
         """
         Raises:
             Refused: there is no order.
         """
         self.check([terms], pair)
-        return self._admit(terms, pair, foreign=foreign)
+        return self._admit(terms, pair)
 
     def test(self, terms: Terms, pair: Pair) -> None:
         """Check an order, and place none.
@@ -82,11 +82,11 @@ class Desk:
         self.venue.start(order)
         return order
 
-    def _admit(self, terms: Terms, pair: Pair, *, foreign: bool = False) -> Order:
+    def _admit(self, terms: Terms, pair: Pair) -> Order:
         self._check_ids([terms], pair)
         admit(terms, pair, self.venue.account, self.venue.last.get(pair.name))
         self.venue.limits.count_orders()
-        order = self.venue.enter(terms, pair, foreign=foreign)
+        order = self.venue.enter(terms, pair)
         self.venue.start(order)
         return order
 
