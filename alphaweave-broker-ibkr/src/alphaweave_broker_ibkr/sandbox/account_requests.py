@@ -21,7 +21,7 @@ _Row = tuple[str, Field, str]
 
 
 class AccountRequests:
-    """Answers them, and tells whoever subscribed: positions at once, balances with them or every three
+    """Answers them, and tells whoever subscribed: positions at once, balances soon after them or every three
     minutes."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -33,6 +33,7 @@ class AccountRequests:
         self._summaries: dict[tuple[Session, int], str] = {}
         self._gains: dict[tuple[Session, int], int | None] = {}
         self._said_at: datetime = gateway.now()
+        self._due = False
         gateway.handlers |= {
             6: self._account_updates,
             61: self._all_positions,
@@ -154,15 +155,15 @@ class AccountRequests:
             session.say(_position(self._account, held), event=True)
         for session in self._updates:
             self._say_portfolio(session, held, event=True)
-        self._say_balances()
+        self._due = True
 
     def beat(self) -> None:
         """Tell balances whose time has come."""
-        if self._gateway.now() - self._said_at >= _EVERY:
+        if self._due or self._gateway.now() - self._said_at >= _EVERY:
             self._say_balances()
 
     def _say_balances(self) -> None:
-        self._said_at = self._gateway.now()
+        self._said_at, self._due = self._gateway.now(), False
         for session in self._updates:
             self._say_values(session, event=True)
             self._say_time(session, event=True)

@@ -65,13 +65,21 @@ class Floor:
         self.account = Account(account_number, cash, lambda contract: self.last.get(contract.con_id))
         self.account.rates = self._rate
         self.orders: list[Order] = []
+        self._living: list[Order] = []
         self.executions: list[Execution] = []
         self.listener: Listener
         self._partial, self._rng = partial_fills, Random(seed)
         self._execution = 0
 
     def living(self) -> list[Order]:
-        return [order for order in self.orders if order.open]
+        """The orders that have not ended, oldest first."""
+        # Those that ended are left behind: a long run has many of them.
+        self._living = [order for order in self._living if order.open]
+        return list(self._living)
+
+    def _add(self, order: Order) -> None:
+        self.orders.append(order)
+        self._living.append(order)
 
     def end(self, order: Order, reason: str, *, expired: bool = False) -> None:
         """End an order, and with it the children that wait for it."""
@@ -261,6 +269,8 @@ class Floor:
 
     def _rate(self, currency: str) -> Decimal:
         """Dollars for one unit."""
+        if currency == BASE:
+            return Decimal(1)
         for base, quote, invert in ((currency, BASE, False), (BASE, currency, True)):
             for one in self.catalog:
                 price = self.last.get(one.con_id)

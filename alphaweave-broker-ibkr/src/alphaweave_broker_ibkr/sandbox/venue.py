@@ -116,7 +116,7 @@ class Venue(Floor):
         order = Order(0, 0, contract, contract.exchange, form, self.account.number, self.now())
         order.quantity, order.foreign, order.transmitted = form.quantity, True, True
         order.perm_id, order.status = self._next_perm_id(), "Submitted"
-        self.orders.append(order)
+        self._add(order)
         self.listener.told(order)
         return order
 
@@ -193,7 +193,7 @@ class Venue(Floor):
         return order
 
     def _enter(self, order: Order) -> None:
-        self.orders.append(order)
+        self._add(order)
         self._by_id[order.client_id, order.order_id] = order
         self._highest[order.client_id] = max(order.order_id, self._highest.get(order.client_id, 0))
 
@@ -273,7 +273,7 @@ class Venue(Floor):
             )
 
     def _margined(self) -> list[Order]:
-        return [order for order in self.orders if order.open and order.transmitted and not order.held]
+        return [order for order in self.living() if order.transmitted and not order.held]
 
     def _expiry(self, order: Order) -> datetime | None:
         form, now = order.form, self.now()
