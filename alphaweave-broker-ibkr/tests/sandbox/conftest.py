@@ -55,12 +55,12 @@ class Site:
     stock: Contract = field(factory=lambda: Stock("KO", "SMART", "USD", conId=8894))
     _clients: list[IB] = field(factory=list)
 
-    async def client(self, client_id: int = 1, *, wait: float = _PATIENCE, **named: Any) -> IB:
-        """A client that has connected, or is told within ``wait`` seconds that it cannot."""
+    async def client(self, client_id: int = 1, **named: Any) -> IB:
+        """A client that has connected."""
         ib = IB()
         ib.errorEvent += self._note
         self._clients.append(ib)
-        await ib.connectAsync("127.0.0.1", self.venue.port, client_id, timeout=wait, **named)
+        await ib.connectAsync("127.0.0.1", self.venue.port, client_id, timeout=_PATIENCE, **named)
         return ib
 
     def _note(self, number: int, code: int, text: str, contract: Any) -> None:
@@ -94,6 +94,11 @@ class Site:
     @staticmethod
     def limit(action: str = "BUY", size: float = 10, price: float = 50, **named: Any) -> LimitOrder:
         return LimitOrder(action, size, price, **{"tif": "DAY", **named})
+
+    def stop_the_clock(self, ahead: float = 0.0) -> None:
+        """Let no time pass for what counts messages in a stretch of it, so many seconds from now."""
+        now = self.venue.clock.monotonic() + ahead
+        self.venue.gateway.monotonic = lambda: now
 
     def close(self) -> None:
         for ib in self._clients:

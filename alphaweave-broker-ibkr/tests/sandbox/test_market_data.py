@@ -251,6 +251,7 @@ def test_short_bars_are_paced(at_gateway: Run) -> None:
     async def scenario(site: Site) -> None:
         ib = await site.client()
         await site.venue.load(_minutes(site, 5))
+        site.stop_the_clock()
         first = await _history(ib, site.stock, barSizeSetting="30 secs")
         assert len(first) == 10
         again = await _history(ib, site.stock, barSizeSetting="30 secs")
@@ -262,6 +263,8 @@ def test_short_bars_are_paced(at_gateway: Run) -> None:
         assert site.codes() == []
         await _history(ib, site.stock, barSizeSetting="5 secs", durationStr="360 S")
         assert site.codes() == [162]
+        site.stop_the_clock(16)
+        assert len(await _history(ib, site.stock, barSizeSetting="30 secs")) == 10
 
     at_gateway(scenario)
 

@@ -199,6 +199,7 @@ def test_messages_in_haste_are_refused(at_gateway: Run) -> None:
 
     async def scenario(site: Site) -> None:
         ib = await site.client()
+        site.stop_the_clock()
         client = ib.client
         for number in range(60):
             client.placeOrder(1000 + number, site.stock, site.limit())
@@ -206,6 +207,9 @@ def test_messages_in_haste_are_refused(at_gateway: Run) -> None:
         await site.until(lambda: sum("placeOrder" in one.what for one in site.venue.requests) == 60)
         taken = len(site.venue.truth().orders)
         assert 0 < taken < 60
+        site.stop_the_clock(1.1)
+        await site.placed(ib, site.limit())
+        assert len(site.venue.truth().orders) == taken + 1
 
     at_gateway(scenario, rate=30)
 

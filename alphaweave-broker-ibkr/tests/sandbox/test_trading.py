@@ -39,7 +39,7 @@ def test_client_connects_and_finds_the_account(at_gateway: Run) -> None:
         cash = {(row.tag, row.currency): row.value for row in ib.accountValues()}
         assert cash["TotalCashBalance", "USD"] == "1000000"
         assert {row.tag for row in await ib.accountSummaryAsync()} >= {"NetLiquidation", "BuyingPower"}
-        assert abs((await ib.reqCurrentTimeAsync() - site.venue.now()).total_seconds()) < 2
+        assert abs((await ib.reqCurrentTimeAsync() - site.venue.now()).total_seconds()) < 30
 
     at_gateway(scenario)
 
