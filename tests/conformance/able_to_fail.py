@@ -26,7 +26,7 @@ from alphaweave.core.money import Money
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.adapters.base import RunMode
 from alphaweave.live.adapters.capabilities import ClientIdRules
-from alphaweave.live.broker import OrderUpdate, PositionChange
+from alphaweave.live.broker import FeeReport, OrderUpdate, PositionChange
 from alphaweave.live.findings import Finding
 from conformance.toy_broker import CAPABILITIES, ToyBroker, ToyOptions
 from conformance.toy_feed import ToyFeed
@@ -650,6 +650,36 @@ class OtherFiguresAfterACursor(ToyBroker):
         if query.cursor is None:
             return found
         return evolve(found, fills=tuple(evolve(fill, price=fill.price * 100) for fill in found.fills))
+
+
+@breaks("BRK-470", "BRK-475")
+class ListsWhatWasFirst(ToyBroker):
+    """Asks a list of executions in which nothing is ever changed."""
+
+    def __init__(self, options: ToyOptions, services: Any) -> None:
+        super().__init__(options, services)
+        self.first: dict[str, Any] = {}
+
+    def fill_of(self, words: Any, revision: int = 0) -> Any:
+        told = super().fill_of(words, revision)
+        self.first.setdefault(told.execution_key, told)
+        return told
+
+    async def get_fills(self, query: Any) -> Any:
+        found = await super().get_fills(query)
+        return evolve(found, fills=tuple(self.first.values()))
+
+
+@breaks("BRK-480")
+class RebatesAreFees(ToyBroker):
+    """Takes every fee for money that is paid."""
+
+    async def stream(self) -> Any:
+        async for event in super().stream():
+            if isinstance(event, FeeReport):
+                yield evolve(event, fees=tuple(evolve(fee, amount=abs(fee.amount)) for fee in event.fees))
+            else:
+                yield event
 
 
 @breaks("BRK-822")

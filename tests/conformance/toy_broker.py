@@ -119,6 +119,9 @@ class ToyBroker:
         self.account = ""
         self.keeper: asyncio.Task[None] | None = None
         self.revisions: dict[str, int] = {}
+        self.heard = 0
+        self.missing: set[int] = set()
+        self.overdue: set[int] = set()
 
     @classmethod
     def from_config(cls, config: BrokerConfig, services: Services | None = None) -> Self:
@@ -146,7 +149,8 @@ class ToyBroker:
         if "ok" not in answer:
             self.wire.close()
             raise BrokerUnavailable("the toy venue does not answer")
-        self.account = answer["ok"]["account"]
+        self.account, self.heard = answer["ok"]["account"], answer["ok"]["told"]
+        self.missing, self.overdue = set(), set()
         if self.services.account_id not in {None, self.account}:
             self.wire.close()
             raise AuthenticationFailed("another account", details={"account": self.account})
@@ -180,7 +184,20 @@ class ToyBroker:
                 return "silence"
             if words is None:
                 return "closed"
+            if not self.is_whole(words):
+                self.wire.close()
+                return "an event is missing"
             self.hear(words)
+
+    def is_whole(self, words: Words) -> bool:
+        """Whether nothing that was missing at the last beat still is."""
+        if "n" in words:
+            self.missing |= set(range(self.heard + 1, words["n"]))
+            self.missing.discard(words["n"])
+            self.heard = max(self.heard, words["n"])
+            return True
+        late, self.overdue = self.overdue & self.missing, set(self.missing)
+        return not late
 
     def lose(self, reason: str) -> None:
         self.up = False

@@ -89,6 +89,7 @@ class ToyVenue(VenueControl):
         self._held: list[Words] | None = None
         self._answers: list[asyncio.Event] = []
         self._dialled = 0
+        self._told = 0
         self._refused = self._muted = False
         self._heart: asyncio.Task[None] | None = None
 
@@ -192,7 +193,7 @@ class ToyVenue(VenueControl):
     def _hello(self, words: Words) -> Words:
         if words["key"] != "toy-s3cret":
             raise Refused("bad_key")
-        return {"account": self.account_id}
+        return {"account": self.account_id, "told": self._told}
 
     def _submit(self, words: Words) -> Words:
         return {"order": self.books.submit(words["client"], self._request(words)).id}
@@ -268,9 +269,14 @@ class ToyVenue(VenueControl):
     # Powers --------------------------------------------------------------------------------------------
 
     def tell(self, event: Words) -> None:
+        self._told += 1
+        numbered = {**event, "n": self._told}
         if self._held is not None:
-            self._held.append(event)
-            return
+            self._held.append(numbered)
+        else:
+            self._say(numbered)
+
+    def _say(self, event: Words) -> None:
         if not self._muted:
             for connection in self.connections:
                 connection.said.put_nowait(event)
@@ -293,7 +299,7 @@ class ToyVenue(VenueControl):
         held, self._held = self._held or [], None
         for event in reversed(held) if backwards else held:
             for _ in range(times):
-                self.tell(event)
+                self._say(event)
 
     async def drop(self) -> None:
         for connection in list(self.connections):

@@ -132,6 +132,13 @@ class HearsNoSilence(ToyBroker):
         return "closed"
 
 
+class IgnoresGaps(ToyBroker):
+    """Counts no events: what a connection loses is lost."""
+
+    def is_whole(self, words: Words) -> bool:
+        return True
+
+
 class RestoredTooSoon(ToyBroker):
     """Says that the connection is back before it is."""
 
@@ -394,10 +401,11 @@ ZOO: Mapping[type[ToyBroker], str] = {
     WritesExponents: "860",
     RoundsPrices: "530 865",
     ForgetsPartials: "275 415 425",
-    SwallowsDisconnect: "710 715 720 725 730 735 740 745 750 989",
-    NeverReconnects: "630 710 715 725 730 735 740 745 750 989 995",
-    HearsNoSilence: "725",
-    RestoredTooSoon: "710 715 725 730 735 745 750",
+    SwallowsDisconnect: "710 715 720 725 730 735 740 745 747 750 989",
+    NeverReconnects: "630 710 715 725 730 735 740 745 747 750 989 995",
+    HearsNoSilence: "725 747",
+    IgnoresGaps: "747",
+    RestoredTooSoon: "710 715 725 730 735 745 747 750",
     TimeoutIsRejected: "170 540 610 615 620 625 630 635 640 645 995",
     ErrorIsNotSent: "620 625 665 995",
     EmptyOnFailure: "055 555 675 680 685 687 720 995",
@@ -413,7 +421,7 @@ ZOO: Mapping[type[ToyBroker], str] = {
     IocBecomesGtc: "115",
     TakesAnything: "120 130 135 140 145 150 265",
     DropsEarlyFills: "435 640",
-    NewKeyEachTime: "430 440 470 475 480 995",
+    NewKeyEachTime: "430 440 470 475 480 747 995",
     CancelMeansGone: "660 665 667",
     CancelsOnExit: "080 810 815 830 840",
     HidesForeigners: "940 945 960",

@@ -268,7 +268,7 @@ class FillCases:
 
     @_case("BRK-470", powers=[Power.BUST])
     async def test_bust_is_told(self, bench: Bench) -> None:
-        """An execution that is taken back is a FillCorrection of its key, without a fill."""
+        """An execution that is taken back is a FillCorrection of its key, and `get_fills` has it no more."""
         await bench.open()
         sent = await bench.bought()
         (fill,) = bench.fills(sent)
@@ -278,10 +278,13 @@ class FillCases:
         assert isinstance(told, FillCorrection)
         _of_the_same(told, fill)
         assert told.fill is None, f"it was taken back, and the correction has {told.fill}"
+        report = await _asked(bench)
+        left = [one for one in report.fills if one.execution_key == fill.execution_key and one.size]
+        assert not left, f"it was taken back, and get_fills has {left}"
 
     @_case("BRK-475", powers=[Power.CORRECT])
     async def test_correction_is_told(self, bench: Bench) -> None:
-        """An execution that is restated is a FillCorrection of its key, with a new revision and figures."""
+        """An execution that is restated is a FillCorrection with its key; `get_fills` has the new figures."""
         await bench.open()
         sent = await bench.bought(lots=2)
         (fill,) = bench.fills(sent)
@@ -294,10 +297,16 @@ class FillCases:
         assert told.fill is not None, "it was restated, and is told as taken back"
         figures, wanted = (told.fill.size, told.fill.price), (size, price)
         assert figures == wanted, f"size and price are {figures}, restated were {wanted}"
+        report = await _asked(bench)
+        same = [one for one in report.fills if one.execution_key == fill.execution_key]
+        # Where the first word of it is listed too, the one of the highest revision counts.
+        last = max(same, key=lambda one: one.revision, default=None)
+        listed = None if last is None else (last.size, last.price)
+        assert listed == wanted, f"get_fills has size and price {listed}, restated were {wanted}"
 
     @_case("BRK-480", powers=[Power.LATE_FEE])
     async def test_late_fee_is_told(self, bench: Bench) -> None:
-        """A fee that is charged later becomes known: by a FeeReport with all fees of the execution."""
+        """A fee, or a rebate, that comes later is told by a FeeReport with all fees of the execution."""
         await bench.open()
         sent = await bench.bought()
         (fill,) = bench.fills(sent)
@@ -309,6 +318,12 @@ class FillCases:
         assert key == fill.execution_key, f"the fee is of {key!r}, the execution is {fill.execution_key!r}"
         (now,) = bench.venue.truth().executions_of(sent.id)
         assert _totals(told.fees) == _totals(now.fees), f"{told.fees} instead of {now.fees}"
+        # And a rebate, which leaves less than nothing to pay.
+        await bench.venue.late_fee(true.id, Money(bench.venue.currency, Decimal("-9.75")))
+        await bench.event(lambda _: len(bench.all_of(FeeReport)) > 1, "the rebate")
+        again = bench.all_of(FeeReport)[-1]
+        (now,) = bench.venue.truth().executions_of(sent.id)
+        assert _totals(again.fees) == _totals(now.fees), f"{again.fees} instead of {now.fees}"
 
     @_case("BRK-485", powers=[Power.HOLD_EVENTS, Power.FILL])
     async def test_fill_after_a_cancel_was_taken(self, bench: Bench) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from alphaweave.core.errors import BrokerUnavailable, NotSent, OutcomeUnknown
 from alphaweave.core.order import OrderStatus
-from alphaweave.live.broker import ConnectionLost, ConnectionRestored, FillQuery
+from alphaweave.live.broker import BrokerFill, ConnectionLost, ConnectionRestored, FillQuery
 from alphaweave.testing.bench import Bench, distinct
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Action, Power
@@ -132,6 +132,28 @@ class ReconnectCases:
         ]
         assert told == [ConnectionLost, ConnectionRestored] * 3, "lost and restored do not take turns"
         await bench.bought()
+
+    @_case("BRK-747", powers=[Power.HOLD_EVENTS, Power.LOSE_EVENTS])
+    async def test_lost_event_is_noticed(self, bench: Bench) -> None:
+        """An event that a connection lost, as its number shows, is told after all, or ends the connection."""
+        await bench.open()
+        sent = await bench.submit(bench.orders.limit(bench.symbol))
+        await bench.submit(bench.orders.limit(bench.other))
+        await bench.venue.hold_events()
+        await bench.venue.set_price(bench.symbol, bench.orders.price(bench.symbol, "0.5"))
+        await bench.venue.release_events(times=0)
+        await bench.venue.set_price(bench.other, bench.orders.price(bench.other, "0.5"))
+        await bench.event(
+            lambda event: isinstance(event, ConnectionLost) or bench.filled(sent) == sent.request.quantity,
+            f"the execution of {sent.id}, of which the venue's event was lost, or a lost connection",
+        )
+        if bench.all_of(ConnectionLost):
+            await _restored(bench)
+        since = bench.venue.clock.now() - timedelta(hours=1)
+        report = await bench.within(bench.broker.get_fills(FillQuery(since)), "get_fills()")
+        keys = {fill.execution_key for fill in (*bench.all_of(BrokerFill), *report.fills)}
+        true = len(bench.venue.truth().executions)
+        assert len(keys) == true, f"{true} executions, known are {sorted(keys)}"
 
     @_case("BRK-750", powers=[Power.RESTART])
     async def test_restarted_venue_is_found_again(self, bench: Bench) -> None:

@@ -70,9 +70,10 @@ class Power(Enum):
     FRESH: `Sandbox.fresh`. WRONG_KEYS: `Sandbox.wrong_options`. DROP, REFUSE, MUTE, RESTART, SKEW: the
     methods of these names.
     HOLD_EVENTS: `hold_events` and `release_events`; DUPLICATE and REORDER: their arguments ``times`` and
-    ``backwards``. FILL, CANCEL, EXPIRE, BUST, CORRECT, LATE_FEE, CASH_FLOW, MOVE_POSITION, FOREIGN_ORDER,
-    FOREIGN_TRADE, HALT: methods of `alphaweave.testing.venue.VenueControl`. HISTORY, FORMING, CORRECT_BAR,
-    TRADES, QUOTES: methods of `alphaweave.testing.feed_venue.FeedControl`.
+    ``backwards``. LOSE_EVENTS: ``times`` of 0, at a venue that numbers its events, or tells in another way
+    that one is missing. FILL, CANCEL, EXPIRE, BUST, CORRECT, LATE_FEE, CASH_FLOW, MOVE_POSITION,
+    FOREIGN_ORDER, FOREIGN_TRADE, HALT: methods of `alphaweave.testing.venue.VenueControl`. HISTORY, FORMING,
+    CORRECT_BAR, TRADES, QUOTES: methods of `alphaweave.testing.feed_venue.FeedControl`.
     """
 
     REJECT = "reject"
@@ -95,6 +96,7 @@ class Power(Enum):
     HOLD_EVENTS = "hold_events"
     DUPLICATE = "duplicate"
     REORDER = "reorder"
+    LOSE_EVENTS = "lose_events"
     FILL = "fill"
     CANCEL = "cancel"
     EXPIRE = "expire"
@@ -221,7 +223,8 @@ class Sandbox(ABC):
         """Send what was held back, and hold nothing any more.
 
         Args:
-            times: how often each is sent (DUPLICATE).
+            times: how often each is sent (DUPLICATE); 0 loses them, each with the number that it had
+                (LOSE_EVENTS).
             backwards: in reverse (REORDER).
         """
         raise powerless("hold events")
