@@ -39,8 +39,10 @@ from alphaweave.live.broker import (
     OrderAck,
 )
 from alphaweave.live.config_options import parse_options
+from alphaweave.live.findings import Finding
 from alphaweave_broker_binance.answers import answered, mapping_in, mappings_in
 from alphaweave_broker_binance.filters import instrument_of
+from alphaweave_broker_binance.findings import budget_findings, commission_findings, permission_findings
 from alphaweave_broker_binance.mapping import (
     is_final,
     list_params,
@@ -334,6 +336,16 @@ class BinanceAdapter:
     async def get_time(self) -> datetime:
         with answered():
             return await self._connected()[0].get_time()
+
+    async def diagnose(self) -> Sequence[Finding]:
+        rights = await self._rights()
+        with answered():
+            account = mapping_in(await self._ask("/api/v3/account", {"omitZeroBalances": "true"}, 20))
+            return [
+                *permission_findings(account, rights),
+                *commission_findings(account),
+                *budget_findings(self._connected()[0].used),
+            ]
 
     def _named(self, ref: OrderRef) -> str:
         return ref.wire.get("symbol") or self._said.venue_symbol(ref.symbol)
