@@ -55,6 +55,16 @@ class Client(EWrapper, EClient):  # type: ignore[misc]
 
 
 _MESSAGES = {
+    "accountUpdateMulti",
+    "currentTime",
+    "headTimestamp",
+    "historicalSchedule",
+    "historicalTicksLast",
+    "marketRule",
+    "pnl",
+    "pnlSingle",
+    "symbolSamples",
+    "updatePortfolio",
     "accountSummary",
     "accountSummaryEnd",
     "commissionReport",
@@ -90,6 +100,33 @@ def _order(kind: str, size: int, price: float | None = None) -> Order:
     if price is not None:
         order.lmtPrice = price
     return order
+
+
+def _questions(client: Client) -> dict[str, Any]:
+    """What is answered at once, and has a form of its own."""
+    stock = _stock()
+    client.reqAccountUpdates(True, "DU1234567")
+    client.reqAccountUpdatesMulti(906, "DU1234567", "", False)
+    client.reqPnL(907, "DU1234567", "")
+    client.reqPnLSingle(908, "DU1234567", "", 8894)
+    client.reqMarketRule(109)
+    client.reqMatchingSymbols(909, "TWI")
+    client.reqHeadTimeStamp(910, stock, "TRADES", 0, 2)
+    client.reqHistoricalData(911, stock, "", "2 D", "1 day", "SCHEDULE", 1, 1, False, [])
+    client.reqHistoricalTicks(912, stock, "20310304-15:00:00", "", 10, "TRADES", 0, False, [])
+    client.reqCurrentTime()
+    told: dict[str, Any] = {}
+    told["portfolio"] = [str(client.until("updatePortfolio")[1]), client.until("updatePortfolio")[4]]
+    told["multi"] = client.until("accountUpdateMulti", lambda words: words[3] == "TotalCashValue")[4]
+    told["gain"] = client.until("pnl")[2]
+    told["held"] = [str(client.until("pnlSingle")[1]), client.until("pnlSingle")[5]]
+    told["rule"] = [band.increment for band in client.until("marketRule")[1]]
+    told["samples"] = [one.contract.conId for one in client.until("symbolSamples")[1]]
+    told["head"] = client.until("headTimestamp")[1]
+    told["schedule"] = [one.refDate for one in client.until("historicalSchedule")[4]]
+    told["ticks"] = [one.price for one in client.until("historicalTicksLast")[1]]
+    told["time"] = client.until("currentTime")[0]
+    return told
 
 
 def main() -> None:
@@ -143,6 +180,7 @@ def main() -> None:
     ]
     client.reqMktData(905, _stock(), "", True, False, [])
     told["last"] = client.until("tickPrice", lambda words: words[1] == 4)[2]
+    told |= _questions(client)
     told["errors"] = sorted({words[1] for one, words in client.heard if one == "error"})
     client.disconnect()
     sys.stdout.write(json.dumps(told))

@@ -84,6 +84,14 @@ def test_another_client_library_trades(at_gateway: Run, library: Path) -> None:
         assert told["cash"] == "998184"
         assert told["bars"] == [[int(bar.start.timestamp()), bar.close] for bar in bars]
         assert told["last"] == 60.5
+        assert told["portfolio"] == ["30", 60.5]
+        assert (told["multi"], told["gain"], told["held"]) == ("998184", 0, ["30", 1815])
+        assert told["rule"] == [0.0001, 0.01]
+        assert told["samples"] == [610000001, 610000002]
+        assert int(told["head"]) == int(bars[0].start.timestamp())
+        assert told["schedule"] == ["20310303", "20310304"]
+        assert told["ticks"] == [60.5]
+        assert abs(told["time"] - venue.now().timestamp()) < 60
         assert told["errors"] == [202, 2104, 2106, 2158]
         market, changed = venue.truth().orders
         assert (market.status, changed.status) == (OrderStatus.FILLED, OrderStatus.CANCELLED)
