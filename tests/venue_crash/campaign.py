@@ -257,12 +257,17 @@ class Siege:
         """Executions in the journal: whose, and how much of it was filled then."""
         if not self._journal.is_file():
             return Counter()
-        entries = JournalReader(self._journal).executions()
-        return Counter(
-            (entry.data["client_order_id"], Decimal(entry.data["cumulative"]))
-            for entry in entries
-            if entry.kind == "execution"
-        )
+        found: Counter[_Key] = Counter()
+        filled: defaultdict[str | None, Decimal] = defaultdict(Decimal)
+        for data in sorted(
+            (one.data for one in JournalReader(self._journal).executions() if one.kind == "execution"),
+            key=lambda data: _in_turn(data["execution_key"]),
+        ):
+            # What a venue lists of the past may not say how much was filled by then.
+            name, told = data["client_order_id"], data["cumulative"]
+            filled[name] = filled[name] + Decimal(data["size"]) if told is None else Decimal(told)
+            found[name, filled[name]] += 1
+        return found
 
     def _executed(self) -> frozenset[_Key]:
         filled: defaultdict[str | None, Decimal] = defaultdict(Decimal)
@@ -298,7 +303,7 @@ class Siege:
                     path.chmod(0o600)
                     block[option] = f"file:{path}"
         document = {
-            "run": {"id": "crash", "mode": "paper"},
+            "run": {"id": "crash", "mode": "paper", "currency": stage.currency},
             "instruments": list(self._symbols),
             "datafeed": {"name": name, "interval": "1m", "options": {name: blocks["datafeed"]}},
             "broker": {"name": name, "account_id": venue.account_id, "options": {name: blocks["broker"]}},
@@ -307,3 +312,9 @@ class Siege:
             "risk": {"silence_seconds": _FAR},
         }
         (self._folder / "crash.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def _in_turn(execution_key: str) -> tuple[int, str]:
+    """Where executions are numbered, in that order."""
+    number = execution_key.rpartition(":")[2]
+    return (int(number) if number.isdigit() else 0, execution_key)

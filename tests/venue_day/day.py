@@ -55,7 +55,6 @@ _QUIET = 3.0
 _LOST = 10
 # A connection that held for three tenths of a second has been up for a minute of the day.
 _HASTE = 200.0
-_CENT = Decimal("0.01")
 _IN_TIME = 0.95
 
 
@@ -105,7 +104,7 @@ class Day:
 
     async def _live(self) -> DayReport:
         began = time.monotonic()
-        kinds = kinds_at(self._venue)
+        kinds = kinds_at(self._venue, resting=bool(self._stage.resting))
         drawn = [self._random.choice(kinds) for _ in range(self._faults - len(kinds))]
         self._plan = [*kinds, *drawn][: self._faults]
         self._random.shuffle(self._plan)
@@ -271,12 +270,12 @@ class Day:
         ledger = core.kernel.ledger
         for asset in {*ledger.balances, *truth.balances}:
             ours, theirs = ledger.balances.get(asset, Decimal()), truth.balances.get(asset, Decimal())
-            if ours.quantize(_CENT) != theirs.quantize(_CENT):
+            if ours.quantize(self._stage.grain) != theirs.quantize(self._stage.grain):
                 wrong.append(f"{asset} is {ours}, at the venue {theirs}")
         held = {
             symbol: position.quantity for symbol, position in ledger.positions.items() if position.quantity
         }
-        if held != dict(truth.positions):
+        if held != dict(truth.positions) and not self._stage.balances_only:
             wrong.append(f"positions are {held}, at the venue {dict(truth.positions)}")
 
     def _report(self, kinds: tuple[Kind, ...], runner: LiveRunner, seconds: float) -> DayReport:
@@ -318,7 +317,7 @@ class Day:
         stage, venue = self._stage, self._venue
         name = stage.name
         raw: dict[str, Any] = {
-            "run": {"id": "day", "mode": "paper", "warmup": _WARMUP},
+            "run": {"id": "day", "mode": "paper", "warmup": _WARMUP, "currency": stage.currency},
             "instruments": list(stage.symbols),
             "datafeed": {
                 "name": name,

@@ -221,6 +221,7 @@ def _all() -> Sequence[Kind]:
     )
 
 
-def kinds_at(venue: DayVenue) -> tuple[Kind, ...]:
-    """Every kind that the sandbox has the powers for."""
-    return tuple(kind for kind in _all() if kind.needs <= venue.powers)
+def kinds_at(venue: DayVenue, *, resting: bool = True) -> tuple[Kind, ...]:
+    """Every kind that the sandbox has the powers for; ``resting``: there are orders to end."""
+    able = tuple(kind for kind in _all() if kind.needs <= venue.powers)
+    return tuple(kind for kind in able if resting or not isinstance(kind, _Ended))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from attrs import frozen
@@ -34,6 +35,9 @@ class Stage:
         limits: options of broker and feed alike: short, for what is waited for passes in real time.
         feed: options of the feed alone.
         foreign_to_broker, foreign_to_feed: what the sandbox's options have for the other of the two.
+        currency: of the run.
+        grain: the ledger's balances are the venue's to so much.
+        balances_only: what is held are balances there, and no positions.
     """
 
     name: str
@@ -45,6 +49,9 @@ class Stage:
     feed: dict[str, Any]
     foreign_to_broker: frozenset[str] = frozenset()
     foreign_to_feed: frozenset[str] = frozenset()
+    currency: str = "USD"
+    grain: Decimal = Decimal("0.01")
+    balances_only: bool = False
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -88,6 +95,33 @@ _STAGES = (
         feed={"settle": 0.0},
         foreign_to_broker=frozenset({"data_url", "data_stream_url"}),
         foreign_to_feed=frozenset({"trading_stream_url"}),
+    ),
+    Stage(
+        name="binance",
+        opens=datetime(2031, 3, 4, 14, 30, tzinfo=UTC),
+        # A market order does not rest there.
+        resting=(),
+        # BNB is left out: commissions of other trades would be paid with what is held of it.
+        filled=tuple(
+            f"{base}USDT"
+            for base in "BTC ETH SOL LTC UNI LINK AVAX ATOM ADA XRP DOT TRX ETC NEAR".split()  # noqa: SIM905
+        ),
+        # Without BNB to pay them with, fees are taken out of what a trade brings.
+        sandbox={
+            "weight": _PLENTY,
+            "orders_10s": _PLENTY,
+            "orders_day": _PLENTY,
+            "connects": _PLENTY,
+            "bnb": Decimal(0),
+            "cash": Decimal(100_000),
+            "partial_fills": 0.1,
+        },
+        # A market stream takes five messages a second.
+        limits={"timeout": 1.0, "heartbeat": 0.8, "retry": 0.05},
+        feed={},
+        currency="USDT",
+        grain=Decimal("0.00000001"),
+        balances_only=True,
     ),
 )
 BROKERS = tuple(stage.name for stage in _STAGES)
