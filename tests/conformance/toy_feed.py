@@ -220,7 +220,7 @@ class ToyFeed(StreamingDataFeed):
     fills_holes = False
 
     def __init__(self, options: ToyFeedOptions, services: Services) -> None:
-        super().__init__(services, limits=SupervisorLimits(silence=0.4), patience=1.0, answer=0.5)
+        super().__init__(services, limits=SupervisorLimits(silence=1.2), patience=1.0, answer=0.5)
         self.options = options
 
     async def open_link(self, sink: FeedSink) -> ToyLink:
