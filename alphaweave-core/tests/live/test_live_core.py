@@ -880,7 +880,7 @@ def test_a_connection_that_maintenance_leaves_lost_is_an_alarm_at_its_end(make: 
 
 
 def test_replacement_between_two_fills_of_one_answer_is_recovered(bench: Any) -> None:
-    """The second fill completes what was asked for before: the order is not over, its replacement may be more."""
+    """The second fill completes what was asked for before: the order is not over, its replacement is more."""
     ready(bench)
     handle, sent = order(bench, lambda strategy: strategy.order_limit("SPY", 10, 90.0))
     bench.deliver()

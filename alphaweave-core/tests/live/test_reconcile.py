@@ -578,6 +578,18 @@ def test_foreign_order_is_told_once_and_not_while_its_symbol_is_in_doubt() -> No
     assert venue.run(100) == [ForeignOrder(stranger)]
 
 
+def test_order_of_ours_that_bears_the_brokers_names_only_is_known_by_them() -> None:
+    """A leg whose name is the venue's own, after a restart: it is neither foreign nor missed."""
+    venue = Venue()
+    venue.books.version("leg", ACCEPTED, taken=True)
+    known = venue.books.versions["leg"]
+    venue.books.versions["leg"] = evolve(known, ref=evolve(known.ref, broker_order_id="b-theirs"))
+    venue.orders["theirs"] = venue.order("theirs")
+    assert venue.run(25) == []
+    venue.orders["other"] = venue.order("other")
+    assert venue.run(25) == [ForeignOrder(venue.orders["other"])]
+
+
 # Executions.
 
 
@@ -844,6 +856,25 @@ def test_cash_differs_as_an_alert_told_for_each_difference() -> None:
     venue.take()
     venue.cash = D(1001)
     assert venue.run(200) == [CashDiffers("USD", D(1000), D(1001))]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "differs"),
+    [
+        ("943000.00005539336", "943000.000055393", False),
+        ("943000.00005539336", "943000.000055394", True),
+        ("1000.004", "1000.00", False),
+        ("1000.006", "1000.00", True),
+        ("1000.4", "1000", True),
+        ("1000.4", "1E+3", True),
+    ],
+)
+def test_cash_is_compared_by_the_digits_that_the_broker_tells(ours: str, theirs: str, differs: bool) -> None:
+    """Fewer than the books have are no difference; whole units were hardly rounded to."""
+    venue = Venue()
+    venue.books.cash["USD"], venue.cash = D(ours), D(theirs)
+    found = [CashDiffers("USD", D(ours), D(theirs))] if differs else []
+    assert venue.run(200) == found
 
 
 def test_asset_that_is_on_one_side_only_differs() -> None:

@@ -470,12 +470,17 @@ def test_unknown_name_says_what_to_install(site: Site, monkeypatch: pytest.Monke
     [
         ("acm", "acme", "Did you mean 'acme'?"),
         ("ACME", "acme", "Did you mean 'acme'?"),
-        ("binannce", "binance", "Did you mean 'binance'? Try: pip install alphaweave-broker-binance"),
+        ("girafe", "giraffe", "Did you mean 'giraffe'? Try: pip install alphaweave-broker-giraffe"),
         ("zzz", None, "`alphaweave plugins` shows who offers what."),
     ],
 )
-def test_unknown_name_suggests_a_near_one(site: Site, name: str, suggestion: str | None, advice: str) -> None:
+def test_unknown_name_suggests_a_near_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch, name: str, suggestion: str | None, advice: str
+) -> None:
     """A near miss among what is installed or published is named; a guessed distribution never is."""
+    monkeypatch.setattr(
+        "alphaweave.live.registry._PUBLISHED", {"broker": {"giraffe": "alphaweave-broker-giraffe"}}
+    )
     site.broker(GOOD)
     with pytest.raises(UnknownAdapter) as caught:
         Registry().broker(name)

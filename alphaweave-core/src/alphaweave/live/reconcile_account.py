@@ -23,6 +23,8 @@ from alphaweave.live.reports import BrokerAccountState, BrokerOrder
 __all__ = ["AccountComparison", "Look"]
 
 _SECOND_NS = 1_000_000_000
+# Cash that is told without cents was hardly rounded to them.
+_CENT = Decimal("0.01")
 # So often a start looks at what differs by another amount each time, before it tells of it as it is.
 _LOOKS = 5
 
@@ -56,6 +58,10 @@ class _Compared:
 
     @property
     def difference(self) -> Decimal:
+        """Theirs, less ours; of cash that the broker tells to fewer digits, what those digits show."""
+        digits = Decimal(1).scaleb(int(self.theirs.as_tuple().exponent))
+        if self.is_cash and digits <= _CENT and self.ours.quantize(digits, context=CONTEXT) == self.theirs:
+            return ZERO
         return CONTEXT.subtract(self.theirs, self.ours)
 
 

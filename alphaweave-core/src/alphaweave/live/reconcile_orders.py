@@ -103,7 +103,7 @@ class OrderDoubts:
         findings: list[Finding] = []
         versions = self.versions()
         busy = self.busy()
-        named = {order.client_order_id: order for order in orders if order.client_order_id is not None}
+        named = self._named(versions, orders)
         for name, version in versions.items():
             order = named.get(name)
             if order is not None:
@@ -112,10 +112,11 @@ class OrderDoubts:
                 if version.status not in _IN_DOUBT:
                     self.due[name] = min(at, self.due.get(name, at))
                 findings += self._missed(version, OPEN, asked_at)
+        ours = {id(order) for order in named.values()}
         undead = set()
         for order in orders:
             name = order.client_order_id or ""
-            if name in versions:
+            if id(order) in ours or name in versions:
                 continue
             if name and self._books.knows_order(name):
                 # An answer may be older than the end that the books know; a second one is not.
@@ -130,6 +131,23 @@ class OrderDoubts:
                     findings.append(ForeignOrder(order))
         self._undead = undead
         return findings
+
+    @staticmethod
+    def _named(versions: Mapping[str, OpenVersion], orders: Sequence[BrokerOrder]) -> dict[str, BrokerOrder]:
+        """The orders that are versions of ours, by our name: some bear only names of the broker's own."""
+        known = {
+            version.ref.broker_order_id: name
+            for name, version in versions.items()
+            if version.ref.broker_order_id
+        }
+        found: dict[str, BrokerOrder] = {}
+        for order in orders:
+            name = order.client_order_id or ""
+            if name not in versions:
+                name = known.get(order.ref.broker_order_id or "", "")
+            if name:
+                found.setdefault(name, order)
+        return found
 
     def adopted(self, orders: Iterable[BrokerOrder]) -> None:
         """These are known to be other people's, and were told."""
