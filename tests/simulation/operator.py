@@ -109,10 +109,9 @@ class Operator:
         """I7, by what was said and not by what the run made of it: a halt is kept."""
         for scope in ("", symbol):
             verb, said = self._last.get(scope, (Verb.RESUME, 0))
-            said = max(
-                (until for begins, until in self.blind if begins <= said + _NOTICED < until), default=said
-            )
-            if verb is Verb.HALT and now > max(said, awake_since) + _NOTICED:
+            looks = max(said, awake_since)
+            looks = max((end for begin, end in self.blind if begin <= looks + _NOTICED < end), default=looks)
+            if verb is Verb.HALT and now > looks + _NOTICED:
                 yield (
                     "I7",
                     f"{name} leaves {(now - said) / 1e9:g} s after eva halted {scope or 'the account'}",
