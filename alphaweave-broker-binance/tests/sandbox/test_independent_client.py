@@ -93,9 +93,10 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def other_python(request: pytest.FixtureRequest) -> Path:
-    """An interpreter that has the client; made once, and kept with what pytest keeps."""
-    kept = Path(request.config.cache.mkdir("python-binance"))
+def other_python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An interpreter that has the client; made once, and kept with what pytest keeps, if it keeps anything."""
+    cache = getattr(request.config, "cache", None)
+    kept = tmp_path if cache is None else Path(cache.mkdir("python-binance"))
     folder = kept / f"{REQUIREMENT}-{sys.implementation.cache_tag}"
     if not folder.exists():
         # Made aside: whoever runs the same test meanwhile never sees half of it.

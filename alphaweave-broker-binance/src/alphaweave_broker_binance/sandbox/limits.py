@@ -103,7 +103,7 @@ class Limits:
         one.ignored += 1
         if one.ignored > _PATIENCE:
             self.ban(address)
-            raise self._banned(one, now)
+            raise self._banned(one, self.now())  # a moment later, which would count as a second
         if one.raw.used > one.raw.limit:
             raise Refused(
                 -1003,
