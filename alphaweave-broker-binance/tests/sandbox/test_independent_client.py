@@ -94,7 +94,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def other_python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """An interpreter that has the client; made once, and kept with what pytest keeps, if it keeps anything."""
+    """An interpreter that has the client; made once, and kept with what pytest keeps."""
     cache = getattr(request.config, "cache", None)
     kept = tmp_path if cache is None else Path(cache.mkdir("python-binance"))
     folder = kept / f"{REQUIREMENT}-{sys.implementation.cache_tag}"
