@@ -34,12 +34,13 @@ class Bench:
 
     Attributes:
         end: what the next order that is filled by hand comes to; None is its fill.
-        losses: connections that the run was told to have lost.
+        losses: connections that the run was told to have lost; ``restored``: those that came back.
     """
 
     venue: DayVenue
     end: End | None = None
     losses: int = 0
+    restored: int = 0
 
     def mark(self) -> Mark:
         return Mark(len(self.venue.requests), len(self.venue.truth().executions), self.losses)
@@ -61,7 +62,8 @@ class Mark:
         return len(bench.venue.truth().executions) > self.executions
 
     def lost(self, bench: Bench) -> bool:
-        return bench.losses > self.losses
+        """Whether a connection was lost since, or was down when it began."""
+        return bench.losses > self.losses or bench.losses > bench.restored
 
 
 @frozen

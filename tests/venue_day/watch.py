@@ -48,6 +48,7 @@ class Watch(Monitor):
     def on_alert(self, alert: Alert) -> None:
         self.alerts[alert.code] += 1
         self.bench.losses += alert.code == "connection_lost"
+        self.bench.restored += alert.code == "connection_restored"
 
     def on_run_end(self, summary: Any) -> None:
         pass
