@@ -45,7 +45,10 @@ class Line:
 
     async def serve(self, talk: Callable[[Line], Any]) -> web.WebSocketResponse:
         """Open the socket, let ``talk`` hold the conversation, and close."""
-        await self._socket.prepare(self.request)
+        try:
+            await self._socket.prepare(self.request)
+        except ConnectionError:  # the client went before it was answered
+            return self._socket
         self._state.lines.add(self)
         writer = asyncio.ensure_future(self._write())
         try:

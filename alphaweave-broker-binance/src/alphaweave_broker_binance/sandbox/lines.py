@@ -49,7 +49,10 @@ class Line:
 
     async def serve(self, talk: Callable[[Line], Awaitable[None]]) -> web.WebSocketResponse:
         """Open the socket, let ``talk`` hold the conversation, and close."""
-        await self._socket.prepare(self.request)
+        try:
+            await self._socket.prepare(self.request)
+        except ConnectionError:  # the client went before it was answered
+            return self._socket
         self._answered = self._now()
         self._state.lines.add(self)
         own = [asyncio.ensure_future(each) for each in (self._write(), self._beat())]
