@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from alphaweave.core.secret import Secret
-from alphaweave_broker_binance.settings import BinanceOptions
+from alphaweave.live.adapters.capabilities import ClientIdUniqueness
+from alphaweave_broker_binance.settings import BINANCE_CAPABILITIES, BinanceOptions
 
 KEYS: dict[str, Any] = {"key": Secret("k"), "secret": Secret("s")}
 
@@ -48,3 +49,11 @@ def test_options_reach_loopback_in_plain_text() -> None:
     """A sandbox on this machine needs no encryption."""
     options = BinanceOptions(**KEYS, rest_url="http://127.0.0.1:1/", ws_api_url="ws://localhost:1/ws-api/v3")
     assert (options.rest, options.ws_api) == ("http://127.0.0.1:1", "ws://localhost:1/ws-api/v3")
+
+
+def test_capabilities_say_what_a_client_id_and_a_lookup_prove() -> None:
+    """An id is free again when its order ended, and an order may be found only after the window in which it
+    is accepted and the ten seconds of Binance's engine."""
+    assert BINANCE_CAPABILITIES.client_ids.unique is ClientIdUniqueness.WHILE_OPEN
+    longest = BinanceOptions(**KEYS, recv_window=9000).recv_window / 1000 + 10
+    assert BINANCE_CAPABILITIES.not_found_is_final_after > longest
