@@ -138,6 +138,21 @@ def test_oco_of_a_purchase_stops_its_loss_above() -> None:
     assert (params["aboveClientOrderId"], params["belowClientOrderId"]) == ("loss", "profit")
 
 
+def test_list_has_no_exponents_either() -> None:
+    """A coin may be worth less than a millionth."""
+    profit = order(side=Side.SELL, quantity=TINY, limit_price=TINY * 3)
+    loss = order(OrderType.STOP_LIMIT, Side.SELL, quantity=TINY, stop_price=TINY * 2, limit_price=TINY)
+    entry = order(quantity=TINY, limit_price=TINY * 2)
+    for group in (
+        OrderGroup(GroupKind.OCO, profit, loss),
+        OrderGroup(GroupKind.BRACKET, profit, loss, entry),
+    ):
+        _, params = list_params(group, "BTCUSDT", "list", [f"leg{number}" for number in range(3)])
+        sizes = [text for text in params.values() if text.lower().startswith(("0", "1", "2", "3"))]
+        assert set(sizes) <= {"0.0000001", "0.0000002", "0.0000003"}
+        assert len(sizes) == (4 if group.entry is None else 6)
+
+
 def test_bracket_is_an_order_that_places_an_oco() -> None:
     """The exits wait until the entry is filled."""
     group = exits(Side.SELL)

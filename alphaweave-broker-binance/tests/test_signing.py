@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from base64 import b64decode
 
 import pytest
@@ -41,6 +43,14 @@ def test_socket_request_has_the_published_signature() -> None:
     signed = keys.signed(order, 1645423376532)
     assert signed["signature"] == "aa1b5712c094bc4e57c05a1a5c1fd8d88dcd628338ea863fec7b88e59fe2db24"
     assert signed["apiKey"] == KEY
+
+
+def test_socket_request_is_signed_as_plain_text() -> None:
+    """Over REST it is percent-encoded first, and here it is not."""
+    keys = Keys(BinanceOptions(key=Secret(KEY), secret=Secret(SECRET), recv_window=100))
+    signed = keys.signed({"note": "a+b c/é"}, 1)
+    payload = f"apiKey={KEY}&note=a+b c/é&recvWindow=100&timestamp=1"
+    assert signed["signature"] == hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize("password", [None, "a password"])

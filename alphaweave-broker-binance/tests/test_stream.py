@@ -247,6 +247,56 @@ def test_late_answer_teaches_nothing_of_the_time() -> None:
     assert learned == [datetime(1970, 1, 1, 0, 0, 21, tzinfo=UTC)]
 
 
+def test_subscription_is_taken_without_the_limits(at_venue: At) -> None:
+    """Binance may be asked to leave them out of its answers."""
+
+    async def scenario(venue: Any) -> None:
+        venue.subscriptions = [{"status": 200, "result": {"subscriptionId": 0}}]
+        await venue.adapter().connect()
+
+    at_venue(scenario)
+
+
+def test_subscription_without_an_answer_is_given_up(at_venue: At) -> None:
+    """Though the connection is there, and tells the time."""
+
+    async def scenario(venue: Any) -> None:
+        timer = ManualTimer()
+        venue.subscriptions = [{"id": "another"}]
+        connecting = asyncio.create_task(venue.adapter(timer=timer).connect())
+        await venue.until(lambda: venue.said)
+        for _ in range(2):
+            await timer.asleep(2)
+            timer.advance(5)
+        with pytest.raises(BrokerUnavailable, match="subscription to events: no answer within 10 s"):
+            await asyncio.wait_for(connecting, 5)
+
+    at_venue(scenario)
+
+
+def test_redirect_of_the_stream_is_not_followed(at_venue: At) -> None:
+    """The key would go wherever it points."""
+
+    async def scenario(venue: Any) -> None:
+        async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            where = f"Location: ws://127.0.0.1:{venue.port}/ws-api/v3\r\n"
+            writer.write(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n" + where.encode() + b"\r\n")
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        try:
+            with pytest.raises(BrokerUnavailable, match="redirect"):
+                await venue.adapter(ws_api_url=f"ws://127.0.0.1:{port}/ws-api/v3").connect()
+        finally:
+            server.close()
+        assert venue.said == []
+
+    at_venue(scenario)
+
+
 def test_key_that_is_taken_back_is_said(at_venue: At) -> None:
     """Binance says it in answer to nothing."""
 
@@ -363,7 +413,12 @@ def test_no_key_is_in_a_log(at_venue: At, caplog: pytest.LogCaptureFixture) -> N
         adapter = venue.adapter(key=Secret("a-key-of-the-account"))
         await adapter.connect()
         assert "of-the-account" not in repr(vars(adapter))
+        signatures.extend(str(frame["params"]["signature"]) for frame in venue.said)
 
+    signatures: list[str] = []
     with caplog.at_level(logging.DEBUG):
         at_venue(scenario)
     assert "of-the-account" not in caplog.text
+    # The library logs a long frame by its beginning and its end.
+    assert signatures
+    assert not any(signature[-12:] in caplog.text for signature in signatures)

@@ -210,6 +210,8 @@ def test_order_is_read_as_a_question_found_it() -> None:
     assert (found.status, found.foreign) == (OrderStatus.PARTIALLY_FILLED, False)
     nothing = said().order({**order, "origQty": "0.00000000", "type": "MARKET"}, NOW)
     assert nothing.quantity is None
+    # Of an order of years ago Binance does not know what was spent.
+    assert said().order({**order, "cummulativeQuoteQty": "-1.00000000"}, NOW).average_price is None
     # In the answer to a cancel the order's own name is the original one.
     ended = said().order(
         {**order, "clientOrderId": "cancel", "origClientOrderId": OURS, "status": "CANCELED"}, NOW

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from requests.adapters import HTTPAdapter
 
 from alphaweave.live.adapters.rate_budget import Use
 from alphaweave.live.adapters.timer import LoopTimer, ManualTimer, Timer
@@ -110,6 +112,73 @@ def test_request_without_an_answer_in_time_is_unknown(at_venue: At) -> None:
     scenario_of(at_venue, steps, timeout=0.2)
 
 
+def test_time_limit_is_of_the_whole_request(at_venue: At) -> None:
+    """Whatever else is waited for by then."""
+
+    async def scenario(venue: Any) -> None:
+        timer = ManualTimer()
+        one = transport(venue, timer)
+        venue.holding = asyncio.Event()
+        asking = asyncio.create_task(one.call(POST))
+        await venue.until(lambda: venue.asked, "the request")
+        await timer.asleep()
+        timer.advance(10)
+        try:
+            with pytest.raises(NoAnswer, match="no answer within 10 s"):
+                await asyncio.wait_for(asking, 5)
+        finally:
+            one.close()
+
+    at_venue(scenario)
+
+
+def test_library_waits_as_long_as_the_options_say(at_venue: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own limit is a second, after which nobody knows what became of an order."""
+    limits: list[Any] = []
+    send = HTTPAdapter.send
+
+    def noting(adapter: HTTPAdapter, request: Any, **how: Any) -> Any:
+        limits.append(how["timeout"])
+        return send(adapter, request, **how)
+
+    monkeypatch.setattr(HTTPAdapter, "send", noting)
+
+    async def steps(venue: Any, one: Transport) -> None:
+        venue.answers["POST", PATH] = (200, {"orderId": 1})
+        await one.call(POST)
+
+    scenario_of(at_venue, steps, timeout=7.0)
+    assert limits == [(7.0, 7.0)]
+
+
+def test_request_that_ran_out_of_time_never_leaves(at_venue: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread was too slow, and goes on to where it would be written."""
+    going = threading.Event()
+    stamped = Keys.stamped
+
+    def slowly(keys: Keys, params: Any, timestamp: int) -> Any:
+        going.wait(10)
+        return stamped(keys, params, timestamp)
+
+    monkeypatch.setattr(Keys, "stamped", slowly)
+
+    async def scenario(venue: Any) -> None:
+        timer = ManualTimer()
+        one = transport(venue, timer)
+        venue.answers["POST", PATH] = (200, {"orderId": 1})
+        asking = asyncio.create_task(one.call(POST))
+        await timer.asleep()
+        timer.advance(10)
+        with pytest.raises(Unsent, match="not sent within 10 s"):
+            await asking
+        going.set()
+        one.close()
+        await venue.until(lambda: not any(each.name.startswith("binance-") for each in threading.enumerate()))
+        assert venue.asked == []
+
+    at_venue(scenario)
+
+
 def test_request_that_is_given_up_is_not_sent_later(at_venue: At) -> None:
     """What waited for a thread is withdrawn, and nothing of it leaves when one is free."""
 
@@ -173,10 +242,20 @@ def test_redirect_is_not_followed(at_venue: At) -> None:
     """It would take the key to another host."""
 
     async def steps(venue: Any, one: Transport) -> None:
-        venue.redirect = f"http://127.0.0.1:{venue.port}/elsewhere"
-        with pytest.raises(NoAnswer, match="redirect"):
-            await one.call(POST)
-        assert venue.asked == []
+        arrived: list[bool] = []
+
+        async def arrive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            arrived.append(True)
+            writer.close()
+
+        elsewhere = await asyncio.start_server(arrive, "127.0.0.1", 0)
+        venue.redirect = f"http://127.0.0.1:{elsewhere.sockets[0].getsockname()[1]}/"
+        try:
+            with pytest.raises(NoAnswer, match="redirect"):
+                await one.call(POST)
+        finally:
+            elsewhere.close()
+        assert arrived == []
 
     scenario_of(at_venue, steps)
 
@@ -299,6 +378,19 @@ def test_order_waits_for_room_and_a_question_does_not(at_venue: At) -> None:
             one.close()
 
     at_venue(scenario)
+
+
+def test_weight_that_a_refusal_tells_counts(at_venue: At) -> None:
+    """The library drops what its head says."""
+
+    async def steps(venue: Any, one: Transport) -> None:
+        venue.answers["POST", PATH] = (400, {"code": -2010, "msg": "x"}, {"X-MBX-USED-WEIGHT-1M": "5900"})
+        with pytest.raises(Refused):
+            await one.call(POST)
+        with pytest.raises(Unsent, match="limits are spent"):
+            await one.call(GET)
+
+    scenario_of(at_venue, steps)
 
 
 def test_neither_key_nor_secret_is_in_a_log_or_an_error(

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable
-from alphaweave.live.adapters.timer import Timer
+from alphaweave.live.adapters.timer import Timer, within
 from alphaweave_broker_binance.mapping import moment
 from alphaweave_broker_binance.settings import BinanceOptions
 from alphaweave_broker_binance.signing import Keys
@@ -58,6 +58,7 @@ class Listener:
 class _Pace:
     heartbeat: float
     lifetime: float
+    answer: float
     opened_at: float = field(default=0.0)
 
 
@@ -71,7 +72,7 @@ class UserLink:
         self._keys = keys
         self._tell = listener
         self._timer = timer
-        self._pace = _Pace(options.heartbeat, options.lifetime, timer.clock.monotonic())
+        self._pace = _Pace(options.heartbeat, options.lifetime, options.timeout, timer.clock.monotonic())
         self._subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asked = 0
         self._asked_at: datetime | None = None
@@ -82,13 +83,14 @@ class UserLink:
         Raises:
             AuthenticationFailed: the key is refused.
             ClockOff: ask again with the right time.
-            BrokerUnavailable: no for another reason.
+            BrokerUnavailable: no for another reason, or no answer in time.
         """
         self._subscribed = asyncio.get_running_loop().create_future()
         # Binance no longer gives out listen keys.
         method = "userDataStream.subscribe.signature"
         await self._say(_SUBSCRIBE, method, self._keys.signed({}, self._tell.now_ms()))
-        await self._subscribed
+        # The time may be told all the while: that somebody is there is no answer.
+        await within(self._timer, self._subscribed, self._pace.answer, "the subscription to events")
 
     async def run(self) -> None:
         asking = asyncio.create_task(self._ask_on())
