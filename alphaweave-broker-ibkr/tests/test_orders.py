@@ -30,6 +30,7 @@ STOCK = Listing(8894, "STK", "SMART", "USD")
 NAME = "awkit00-0000000000000000000001"
 OTHER = "awkit00-0000000000000000000002"
 THIRD = "awkit00-0000000000000000000003"
+LAST = "awkit00-0000000000000000000004"
 UNTIL = datetime(2031, 3, 4, 18, 0, tzinfo=UTC)
 
 
@@ -155,7 +156,7 @@ def test_status_says_where_an_order_stands(word: str, filled: int, status: Order
     ("kind", "terms", "why"),
     [
         ("STK", request(quantity=Decimal("1.5")), "whole units"),
-        ("STK", request(quantity=None, quote_quantity=Decimal(5)), "an amount of money"),
+        ("FUT", request(quantity=None, quote_quantity=Decimal(5)), "an amount of money"),
         ("CRYPTO", request(tif=TimeInForce.IOC), "for an amount of money"),
         ("CRYPTO", request(type=OrderType.LIMIT, limit_price=Decimal(5)), "ioc"),
     ],
@@ -171,6 +172,7 @@ def test_what_the_gateway_would_refuse_is_not_sent(kind: str, terms: OrderReques
     [
         ("CRYPTO", request(quantity=None, quote_quantity=Decimal(5), tif=TimeInForce.IOC)),
         ("CRYPTO", request(side=Side.SELL, quantity=Decimal("0.5"), tif=TimeInForce.IOC)),
+        ("STK", request(quantity=None, quote_quantity=Decimal(5))),
         ("CASH", request(quantity=None, quote_quantity=Decimal(5))),
         ("FUT", request()),
     ],
@@ -221,17 +223,20 @@ def test_bracket_hangs_together_by_its_parent() -> None:
     assert (entry.order, entry.parent, entry.oca, entry.pair) == (1, 0, "", 0)
     assert (target.order, target.parent, target.oca, target.pair) == (2, 1, NAME, 3)
     assert (stop.order, stop.parent, stop.oca, stop.pair) == (3, 1, NAME, 2)
-    held = order_of(entry, NAME, "DU1", transmit=False)
-    last = order_of(stop, THIRD, "DU1")
-    assert (held.transmit, last.transmit, last.parentId, last.ocaGroup) == (False, True, 1, NAME)
-    assert OrderWire.read(stop.write()) == stop
+    sent = [order_of(one, NAME, "DU1") for one in (entry, target, stop)]
+    assert [order.transmit for order in sent] == [False, False, True]
+    assert (sent[2].parentId, sent[2].ocaGroup) == (1, NAME)
+    assert [OrderWire.read(one.write()) for one in (entry, target, stop)] == [entry, target, stop]
+    (changed,) = prepared(OrderChange(limit_price=Decimal(71)), [LAST], ref_of(target, OTHER))
+    assert order_of(changed, LAST, "DU1").transmit
 
 
 def test_exits_take_off_each_other_what_is_filled() -> None:
     """Both are never at the market at once, and a part that is filled leaves the rest protected."""
     target, stop = prepared(group(GroupKind.OCO), [NAME, OTHER])
     assert (target.parent, stop.parent, target.pair, stop.pair) == (0, 0, 2, 1)
-    assert {order_of(one, NAME, "DU1").ocaType for one in (target, stop)} == {2}
+    sent = [order_of(one, NAME, "DU1") for one in (target, stop)]
+    assert [(order.ocaType, order.transmit) for order in sent] == [(2, True)] * 2
 
 
 def ref_of(wire: OrderWire, name: str) -> OrderRef:

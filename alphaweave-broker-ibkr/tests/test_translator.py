@@ -8,11 +8,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from ib_async import CommissionReport, Contract, Execution, OrderState
 
 from alphaweave.core.errors import OrderState as State
-from alphaweave.core.order import OrderChange, OrderRef, OrderRequest, OrderStatus, OrderType, Side
+from alphaweave.core.order import (
+    GroupKind,
+    OrderChange,
+    OrderGroup,
+    OrderRef,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 from alphaweave.live.broker import BrokerEvent, BrokerFill, BrokerNotice, FeeReport, OrderUpdate
 from alphaweave_broker_ibkr.codes import Meaning, Subject
 from alphaweave_broker_ibkr.names import Symbols
@@ -37,6 +47,7 @@ class Gateway:
     numbers: OrderNumbers
     events: list[BrokerEvent] = field(factory=list)
     replies: list[Reply] = field(factory=list)
+    sent: bool = False
 
     def tell(self, events: tuple[BrokerEvent, ...]) -> list[BrokerEvent]:
         self.events += events
@@ -64,7 +75,7 @@ class Gateway:
         change, new = OrderChange(**fields), OrderRef(NEXT, "COLA")
         (wire,) = wires_of(change, [new], ref, client=7, numbers=self.numbers, listing=LISTING)
         new = OrderRef(NEXT, "COLA", None, wire.write(), AT)
-        self.said.changing(ref, new, self.replies.append)
+        self.sent = self.said.changing(ref, new, self.replies.append)
         return new
 
     def cancelled(self, ref: OrderRef) -> None:
@@ -171,6 +182,7 @@ def test_sent_order_that_nobody_confirmed_is_not_acknowledged(gateway: Gateway) 
     ref = gateway.placed()
     assert gateway.opened(ref, "PendingSubmit", permId=0) == []
     assert gateway.status(ref, "PendingSubmit", perm_id=0) == []
+    assert gateway.opened(ref, "Submitted", permId=0) == []
     assert gateway.replies == []
     gateway.error(ref, 110)
     assert [reply.meaning for reply in gateway.replies] == [Meaning.ORDER_REJECTED]
@@ -383,6 +395,28 @@ def test_cancel_of_a_filled_order_is_refused_by_its_fill(gateway: Gateway) -> No
     assert gateway.statuses() == [OrderStatus.FILLED]
 
 
+def test_other_exit_goes_with_the_one_that_is_cancelled(gateway: Gateway) -> None:
+    """That it is gone already is no news of it."""
+    exits: dict[str, Any] = {"side": Side.SELL, "tif": TimeInForce.GTC}
+    group = OrderGroup(
+        GroupKind.OCO,
+        evolve(TERMS, limit_price=Decimal(70), **exits),
+        OrderRequest("COLA", quantity=Decimal(10), type=OrderType.STOP, stop_price=Decimal(50), **exits),
+    )
+    refs = [OrderRef(NAME, "COLA"), OrderRef(NEXT, "COLA")]
+    wires = wires_of(group, refs, None, client=7, numbers=gateway.numbers, listing=LISTING)
+    target, stop = [evolve(ref, wire=one.write()) for ref, one in zip(refs, wires, strict=True)]
+    for ref, number in ((target, 900), (stop, 901)):
+        gateway.said.placing(ref, gateway.replies.append)
+        gateway.opened(ref, "Submitted", permId=number)
+    gateway.events.clear()
+    gateway.cancelled(target)
+    gateway.status(target, "Cancelled")
+    gateway.error(stop, 10148, "state: Cancelled")
+    gateway.status(stop, "Cancelled", perm_id=901)
+    assert gateway.statuses() == [OrderStatus.CANCELLED, OrderStatus.CANCELLED]
+
+
 # Changes.
 
 
@@ -431,6 +465,18 @@ def test_change_of_a_filled_order_finds_it_gone(gateway: Gateway) -> None:
     gateway.status(ref, "Filled", 10)
     gateway.error(ref, 201, "why")
     assert [reply.state for reply in gateway.replies] == [State.GONE]
+
+
+def test_change_of_what_is_over_is_not_sent(gateway: Gateway) -> None:
+    """Under the number of an order that has ended it would be a new one."""
+    ref = gateway.working()
+    gateway.changed(ref, limit_price=Decimal(61))
+    assert gateway.sent
+    gateway.executed(ref, 10, 10)
+    gateway.status(ref, "Filled", 10)
+    gateway.changed(ref, limit_price=Decimal(62))
+    assert not gateway.sent
+    assert gateway.replies[-1].state is State.GONE
 
 
 def test_order_that_grows_is_not_filled_by_its_old_size(gateway: Gateway) -> None:

@@ -43,6 +43,7 @@ class OrderWire:
         parent: number of the order that has to be filled first, or 0.
         oca: the group of which one cancels the others; empty for none.
         pair: number of the other exit of a group, which goes when this one is cancelled, or 0.
+        held: it waits at the gateway until the last order of its bracket is there.
     """
 
     client: int
@@ -54,6 +55,7 @@ class OrderWire:
     parent: int = 0
     oca: str = ""
     pair: int = 0
+    held: bool = False
 
     def write(self) -> dict[str, str]:
         """As texts; `read` is the inverse."""
@@ -72,6 +74,7 @@ class OrderWire:
             "parent": str(self.parent or ""),
             "oca": self.oca,
             "pair": str(self.pair or ""),
+            "held": "yes" if self.held else "",
         }
         return written | {name: text for name, text in more.items() if text}
 
@@ -93,6 +96,7 @@ class OrderWire:
                 parent=int(wire.get("parent", 0)),
                 oca=wire.get("oca", ""),
                 pair=int(wire.get("pair", 0)),
+                held="held" in wire,
             )
         except KeyError as error:
             raise ValueError(f"what was written of an order lacks {error}") from None
@@ -151,6 +155,8 @@ def wires_of(
             parent=first if order in exits and request.entry is not None else 0,
             oca=refs[0].client_order_id if order in exits else "",
             pair=sum(exits) - order if order in exits else 0,
+            # Only what hangs on a parent is sent on with the last of it: an OCO has none.
+            held=request.entry is not None and order != orders[-1],
         )
         for order, leg in zip(orders, request.legs, strict=True)
     ]
@@ -172,4 +178,4 @@ def _changed(change: OrderChange, ref: OrderRef, replaces: OrderRef | None, clie
     except ValueError as error:
         raise Unsupported(f"{ref.symbol}: {error}", code="unsupported", text=str(error)) from None
     name = replaces.client_order_id
-    return evolve(before, terms=terms, replaces=name, first=before.first or name)
+    return evolve(before, terms=terms, replaces=name, first=before.first or name, held=False)

@@ -75,8 +75,8 @@ def refuse_unsendable(request: OrderRequest | OrderGroup, kind: str) -> None:
                 what = "takes market and limit orders that are filled at once or cancelled (ioc)"
             elif one.type is OrderType.MARKET and one.side is Side.BUY and one.quote_quantity is None:
                 what = "is bought at the market for an amount of money, not by units"
-        elif one.quote_quantity is not None and kind != "CASH":
-            what = "is not traded by an amount of money"
+        elif one.quote_quantity is not None and kind == "FUT":
+            what = "is traded by contracts, not by an amount of money"
         elif quantity is not None and quantity % 1 != ZERO:
             what = f"is traded in whole units, not {quantity}"
         if what:
@@ -91,14 +91,13 @@ def contract_of(wire: OrderWire) -> Contract:
     )
 
 
-def order_of(wire: OrderWire, name: str, account: str, *, transmit: bool = True) -> Order:
+def order_of(wire: OrderWire, name: str, account: str) -> Order:
     """An order to be placed, or placed again under its number with other terms.
 
     Each number in it is a plain text: as floats they would be sent in all their digits.
 
     Args:
         name: the client order id.
-        transmit: False for an order that waits at the gateway for the next of its group.
     """
     terms = wire.terms
     closing = terms.tif is TimeInForce.AT_CLOSE
@@ -111,7 +110,7 @@ def order_of(wire: OrderWire, name: str, account: str, *, transmit: bool = True)
         "tif": _TIF[terms.tif],
         "account": account,
         "orderRef": name,
-        "transmit": transmit,
+        "transmit": not wire.held,
         "parentId": wire.parent,
         "outsideRth": terms.extended_hours,
     }

@@ -72,18 +72,27 @@ class Translator:
         one.awaiting[Subject.NEW_ORDER] = answer
         self._orders[self.client, number] = one
 
-    def changing(self, ref: OrderRef, new_ref: OrderRef, answer: Answer) -> None:
-        """A change of an order is about to be sent."""
+    def changing(self, ref: OrderRef, new_ref: OrderRef, answer: Answer) -> bool:
+        """A change of an order is about to be sent. False: that is over, and nothing is to be sent, for under
+        its number it would be another order."""
         wire = OrderWire.read(new_ref.wire)
         one = self._own(ref, wire)
+        if one.ended is not None:
+            answer(Reply(Meaning.ACTION_REFUSED, None, f"it is {one.ended.value}", State.GONE))
+            return False
         one.change = Change(new_ref, wire.terms)
         one.awaiting[Subject.REPLACE] = answer
+        return True
 
     def cancelling(self, ref: OrderRef, answer: Answer) -> None:
-        """A cancel of an order is about to be sent."""
-        one = self._own(ref, OrderWire.read(ref.wire))
+        """A cancel of an order is about to be sent, and one of the other exit of its group."""
+        wire = OrderWire.read(ref.wire)
+        one = self._own(ref, wire)
         one.cancelling = True
         one.awaiting[Subject.CANCEL] = answer
+        other = self._orders.get((wire.client, wire.pair))
+        if other is not None:
+            other.cancelling = True
 
     def _own(self, ref: OrderRef, wire: OrderWire) -> Tracked:
         key = (wire.client, wire.order)
@@ -218,7 +227,8 @@ class Translator:
             counted: the message says how much is filled.
         """
         status = status_of(one.said, one.filled)
-        if status is OrderStatus.PENDING:
+        if status is OrderStatus.PENDING or not (status.terminal or one.perm_id):
+            # Without an id of the account's it is at the gateway, and nobody has taken it.
             return ()
         if one.ended is not None and (not status.terminal or one.ended is OrderStatus.FILLED):
             return ()
