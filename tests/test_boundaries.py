@@ -74,6 +74,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.effects",
         "alphaweave.live.follow_up",
         "alphaweave.live.grouping",
+        "alphaweave.live.holdings",
         "alphaweave.live.kernel",
         "alphaweave.live.kernel_live*",
         "alphaweave.live.kernel_state",

@@ -81,6 +81,7 @@ class Broker:
         self.fills: list[BrokerFill] = []
         self.cash = Decimal(cash)
         self.positions: dict[str, Decimal] = {}
+        self.balances: dict[str, Decimal] = {}
         self.arrived: list[str] = []
 
     def take(self, ref: Any, request: Any, at: datetime) -> OrderAck:
@@ -148,7 +149,9 @@ class Broker:
                 return FillReport(fills, {"SPY": since, "QQQ": since})
             case AccountQuery():
                 held = {symbol: units for symbol, units in self.positions.items() if units}
-                return BrokerAccountState("DU1", at, "USD", {"USD": Balance(self.cash)}, held)
+                balances = {"USD": self.cash, **self.balances}
+                told = {asset: Balance(total) for asset, total in balances.items()}
+                return BrokerAccountState("DU1", at, "USD", told, held)
         raise AssertionError(query)
 
 
@@ -195,6 +198,7 @@ class LiveBench:
         settings: LiveSettings | None = None,
         risk: RiskSettings | None = None,
         reconcile: Mapping[str, Any] | None = None,
+        rules: Mapping[str, Instrument] | None = None,
     ) -> None:
         self.path = folder / "run.db"
         self.now = to_ns(T0)
@@ -212,6 +216,7 @@ class LiveBench:
         self._capabilities = capabilities
         self._make = make
         self._symbols = symbols
+        self._rules = rules
         self._cash = cash
         self._risk = risk or RiskSettings()
         self._reconcile = dict(reconcile or {})
@@ -221,7 +226,7 @@ class LiveBench:
     def start(self) -> None:
         """A process begins."""
         self.journal = Journal.open(self.path, run=RUN, clock_ns=lambda: self.now)
-        rules = {name: Instrument(symbol=name, venue_symbol=name) for name in self._symbols}
+        rules = self._rules or {name: Instrument(symbol=name, venue_symbol=name) for name in self._symbols}
         books = {name: SymbolBook(rules[name], Series(name, "1m")) for name in self._symbols}
         ledger = Ledger(currency="USD", cash=Decimal(self._cash), account="DU1")
         self.strategy: Any = self._make(self)

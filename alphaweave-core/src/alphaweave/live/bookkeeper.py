@@ -173,8 +173,11 @@ class Bookkeeper:
 
     def on_fees(self, report: FeeReport) -> None:
         """Fees became known after their fill."""
-        if self.ledger.report_fees(report) is not None:
+        booking = self.ledger.report_fees(report)
+        if booking is not None:
             self.booked += 1
+            # What is taken out of what was bought lowers the position.
+            self.refresh(self.books[booking.fill.symbol])
 
     def on_cash_flow(self, flow: CashFlow) -> None:
         """Money moved for another reason than a fill: it is no profit."""

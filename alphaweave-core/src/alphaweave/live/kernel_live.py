@@ -29,6 +29,7 @@ from alphaweave.core.order import (
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.desk_live import LiveDesk
 from alphaweave.live.effects import ReplaceOrder, RetireOrder, SubmitGroup, SubmitOrder, prepared
+from alphaweave.live.holdings import HoldingsKeeper
 from alphaweave.live.kernel import Kernel
 from alphaweave.live.ledger import Booking
 from alphaweave.live.orders import Order, SymbolBook
@@ -82,7 +83,7 @@ class Retirement:
     refused: str | None = None
 
 
-class LiveKernel(Kernel):
+class LiveKernel(HoldingsKeeper, Kernel):
     """One live run's books, orders and strategy.
 
     Attributes:

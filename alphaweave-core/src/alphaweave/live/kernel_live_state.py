@@ -81,6 +81,7 @@ def restore_live(kernel: LiveKernel, state: Mapping[str, Any]) -> None:
                 series.append(*row)
         series.cursor.count = len(series)
     restore_kernel(kernel, state)
+    kernel.follow_balances()
     ledger = kernel.ledger
     if ledger.archive is None and any(position.folded for position in ledger.positions.values()):
         raise StateCorrupt("the state is without executions of long ago, which are in its journal alone")

@@ -11,7 +11,7 @@ from alphaweave.live.kernel_live import Fact, LiveKernel
 from alphaweave.live.ledger_archive import Archive, LedgerArchive
 from alphaweave.live.live_intents import Intents
 from alphaweave.live.reconcile_books import OpenVersion
-from alphaweave.live.reports import BrokerFill, CashFlow, FillCorrection
+from alphaweave.live.reports import BrokerFill, CashFlow, FeeReport, FillCorrection
 
 __all__ = ["LiveBooks"]
 
@@ -42,6 +42,8 @@ class LiveBooks:
         if isinstance(fill, BrokerFill):
             at = max(at, to_ns(fill.executed_at))
             names.update(fee.asset for fee in fill.fees or ())
+        if isinstance(event, FeeReport):
+            names.update(fee.asset for fee in event.fees)
         if isinstance(event, CashFlow):
             at = max(at, to_ns(event.at))
             names.add(event.amount.asset)
@@ -80,11 +82,7 @@ class LiveBooks:
         return key in self.kernel.flows
 
     def positions(self) -> Mapping[str, Decimal]:
-        return {
-            symbol: position.quantity
-            for symbol, position in self.kernel.ledger.positions.items()
-            if position.quantity
-        }
+        return {symbol: book.quantity for symbol, book in self.kernel.books.items() if book.quantity}
 
     def balances(self) -> Mapping[str, Decimal]:
         return dict(self.kernel.ledger.balances)

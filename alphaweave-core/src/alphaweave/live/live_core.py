@@ -341,7 +341,7 @@ class LiveCore:
             self.books.changed(fact, at)
             if fact.kind == "execution" and fact.symbol is not None:
                 board.filled(fact.symbol, fact.before, fact.after)
-        for moved in flow_facts(kernel.facts, kernel.ledger.currency):
+        for moved in flow_facts(kernel.facts, kernel.worth):
             board.heard(moved)
         for _ in range(self.intake.refusals):
             board.rejected()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from decimal import Decimal
 from math import isfinite
 from typing import Final
 
 from alphaweave.core.clock import to_ns
 from alphaweave.core.market import Bar, BarCorrection
+from alphaweave.core.money import Money
 from alphaweave.live.actions import TimeQuery
 from alphaweave.live.inputs import (
     AnswerInput,
@@ -76,12 +78,12 @@ def input_facts(given: Input, currency: str) -> tuple[RiskFact, ...]:
     return ()
 
 
-def flow_facts(facts: Iterable[Fact], currency: str) -> tuple[RiskFact, ...]:
-    """Money that came or went for no fill, of what was booked."""
+def flow_facts(facts: Iterable[Fact], worth: Callable[[Money], Decimal | None]) -> tuple[RiskFact, ...]:
+    """Money that came or went for no fill, of what was booked; ``worth`` has it in the run's currency."""
     flows = (fact.event for fact in facts if isinstance(fact.event, CashFlow))
     # What the run began with is not its profit either, but its first equity includes it already.
-    moved = (flow.amount for flow in flows if flow.kind != "adopted")
-    return tuple(CashMoved(money.amount) for money in moved if money.asset == currency)
+    moved = (worth(flow.amount) for flow in flows if flow.kind != "adopted")
+    return tuple(CashMoved(amount) for amount in moved if amount is not None)
 
 
 def _seen(bar: Bar) -> BarSeen:

@@ -72,7 +72,7 @@ class ClocksCompared:
 
 @frozen
 class CashMoved:
-    """Cash came in (positive) or went out for no fill, in the run's currency; the next equity includes it."""
+    """Money came in (positive) or went out for no fill, in the run's currency; the next equity has it."""
 
     amount: Decimal
 
