@@ -2,6 +2,7 @@
 #
 #   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
 #   make bench-peers                the same workloads on other engines too, each in an environment of its own
+#   make instructions               bytecode instructions an event costs, beside those on record
 #   make bench-live                 latency, throughput, restart and memory of the live engine
 #   make crash KILLS=300 PER_POINT=10  kill -9 of a paper run, at each named point and at random instants
 #   make crash BROKER=alpaca PER_POINT=10  the same with that broker's adapter, at its sandbox
@@ -34,7 +35,7 @@ LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores -
 
 PEERS := $(patsubst benchmarks/peers/%.txt,build/peers/%/.installed,$(wildcard benchmarks/peers/*.txt))
 
-.PHONY: demo test lint types bench bench-peers bench-live simulate day crash power-loss docs wheels format coverage clean
+.PHONY: demo test lint types bench bench-peers bench-live instructions simulate day crash power-loss docs wheels format coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -67,6 +68,9 @@ build/peers/%/.installed: benchmarks/peers/%.txt
 
 bench-live: $(STAMP)
 	$(BIN)/python benchmarks/live.py $(ARGS)
+
+instructions: $(STAMP)
+	$(BIN)/python benchmarks/instructions.py $(ARGS)
 
 simulate: $(STAMP)
 	cd tests && $(abspath $(BIN))/python -m simulation --days $(DAYS) --seed $(SEED) --workers $(WORKERS) $(ARGS)

@@ -7,6 +7,7 @@ from math import floor
 from pathlib import Path
 from time import monotonic_ns
 
+from attrs import evolve
 from floor import Momentum
 from outcome import Outcome, Run
 from workloads import (
@@ -35,7 +36,7 @@ from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["first_bar", "first_bar_of_file", "prepare", "prepare_read"]
+__all__ = ["first_bar", "first_bar_of_file", "prepare", "prepare_ordinary", "prepare_read"]
 
 # Every limit is set, so that every rule judges every order; none is ever reached.
 RISK = RiskSettings(
@@ -46,6 +47,10 @@ RISK = RiskSettings(
 # On margin: W2 orders purchases together with the sales that pay for them, and a venue that allows no
 # more than the equity looks at each order by itself.
 VENUE = VenueSettings(fees=FeeModel(taker_rate=Decimal(str(FEE))), leverage=Decimal(2), history=0)
+
+
+# One that remembers orders that have ended needs each of them as an ordinary one.
+REMEMBERS = evolve(VENUE, history=100)
 
 
 class Cross(Strategy):
@@ -125,6 +130,12 @@ def prepare_read(workload: Workload) -> Run:
     return lambda: run(strategy_of(workload), series, read=True)
 
 
+def prepare_ordinary(workload: Workload) -> Run:
+    """The same run, in which no order goes the straight way."""
+    series = series_of(workload)
+    return lambda: run(strategy_of(workload), series, venue=REMEMBERS)
+
+
 def first_bar(workload: Workload) -> int:
     """Go as far as the first call of W4's strategy and return that moment, in monotonic nanoseconds."""
     return _first(series_of(workload))
@@ -168,7 +179,12 @@ def series_of(workload: Workload) -> dict[str, Series]:
 
 
 def run(
-    strategy: Strategy, series: dict[str, Series], until: int | None = None, *, read: bool = False
+    strategy: Strategy,
+    series: dict[str, Series],
+    until: int | None = None,
+    *,
+    read: bool = False,
+    venue: VenueSettings = VENUE,
 ) -> Outcome:
     """Replay the strategy at a simulated venue."""
     instruments = {symbol: Instrument(symbol=symbol, venue_symbol=symbol) for symbol in series}
@@ -180,14 +196,14 @@ def run(
         interval=next(iter(series.values())).interval,
         risk=RISK,
     )
-    venue = SimVenue(
-        instruments=instruments, board=series, settings=VENUE, cash=Decimal(CASH), currency="USD", seed=0
+    simulated = SimVenue(
+        instruments=instruments, board=series, settings=venue, cash=Decimal(CASH), currency="USD", seed=0
     )
     engine = LiveEngine(settings, (monitor,))
     summary = engine.replay(
         strategy,
         series,
-        venue=venue,
+        venue=simulated,
         instruments=instruments,
         capabilities=SIM_CAPABILITIES,
         until=until,

@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import monotonic_ns
 from typing import Any
 
 from outcome import Disagreement, Outcome, agree
-from workloads import Workload, make, save
+from workloads import Workload, cut, make, save
 
 __all__ = ["ENGINES", "Series", "into", "main", "side_by_side", "table"]
 
@@ -101,14 +101,6 @@ def interpreter(engine: str, environments: Path) -> str:
     if not python.exists():
         raise SystemExit(f"{engine} has no environment: there is no {python}; `make bench-peers` builds it")
     return str(python)
-
-
-def cut(workload: Workload, rows: int | None) -> Workload:
-    """The first rows of a workload."""
-    if rows is None:
-        return workload
-    columns = {symbol: tuple(c[:rows] for c in each) for symbol, each in workload.columns.items()}
-    return replace(workload, end=workload.end[:rows], columns=columns)
 
 
 def side_by_side(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ __all__ = [
     "SLOW",
     "TIE",
     "Workload",
+    "cut",
     "load",
     "make",
     "save",
@@ -86,6 +87,15 @@ def make(name: str) -> Workload:
         "W4": lambda: _minutes("W4", 1_000),
     }
     return makers[name]()
+
+
+def cut(workload: Workload, rows: int | None = None, symbols: int | None = None) -> Workload:
+    """The first rows of the first symbols; None is all of them."""
+    columns = {
+        symbol: tuple(column[:rows] for column in workload.columns[symbol])
+        for symbol in list(workload.columns)[:symbols]
+    }
+    return replace(workload, end=workload.end[:rows], columns=columns)
 
 
 def save(workload: Workload, folder: Path) -> None:
