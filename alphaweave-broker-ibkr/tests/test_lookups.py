@@ -49,7 +49,7 @@ def tracked(ref: OrderRef = REF, name: str | None = None, said: str = "Submitted
     wire = OrderWire.read(ref.wire)
     order = order_of(wire, ref.client_order_id, "DU1")
     one = Tracked(7, wire.order, name or ref.client_order_id, "COLA", foreign=False, perm_id=900, **named)
-    one.contract, one.order, one.said = STOCK, order, said
+    one.order, one.said = order, said
     return one
 
 

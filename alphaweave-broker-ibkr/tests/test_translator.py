@@ -556,6 +556,10 @@ def test_other_people_s_orders_are_listed_only(gateway: Gateway) -> None:
     ]
     with pytest.raises(ValueError, match="not asked"):
         gateway.said.listed()
+    gateway.said.list_orders()
+    gateway.opened(ref, "Submitted")
+    gateway.said.listed()
+    assert [key for key in gateway.said._orders if key[0] != 7] == []
 
 
 def test_other_accounts_and_trials_are_not_listened_to(gateway: Gateway) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from attrs import define, field, frozen
-from ib_async import Contract, Order
+from ib_async import Order
 
 from alphaweave.core.errors import OrderState
 from alphaweave.core.money import ZERO
@@ -73,7 +73,6 @@ class Tracked:
     symbol: str
     foreign: bool
     perm_id: int = 0
-    contract: Contract | None = None
     order: Order | None = None
     said: str = ""
     filled: Decimal = ZERO

@@ -135,7 +135,7 @@ class Translator:
         if order.whatIf or (order.account and order.account != self.account):
             return ()
         one = self._tracked(contract, order)
-        one.contract, one.order, one.said = contract, order, state.status
+        one.order, one.said = order, state.status
         one.perm_id = order.permId or one.perm_id
         if self._listed is not None:
             self._listed[_key(order.clientId, order.orderId, order.permId)] = one
@@ -368,6 +368,9 @@ class Translator:
         if self._listed is None:
             raise ValueError("the open orders were not asked for")
         found, self._listed = self._listed, None
+        gone = [key for key, one in self._orders.items() if one.foreign and key not in found]
+        for key in gone:
+            del self._orders[key]
         return found
 
 
