@@ -37,6 +37,7 @@ from alphaweave.core.order import (
 from alphaweave.live.adapters.base import BrokerConfig, Services
 from alphaweave.live.broker import FillQuery
 from alphaweave_broker_binance.adapter import BinanceAdapter
+from alphaweave_broker_binance.transport import Call, Transport
 
 At = Callable[[Callable[[Any], Awaitable[None]]], None]
 Steps = Callable[[Any, Any], Awaitable[None]]
@@ -500,6 +501,45 @@ def test_limits_that_binance_tells_hold(at_venue: At) -> None:
         assert told.value.retry_after is not None
 
     connected(at_venue, steps)
+
+
+def test_questions_weigh_what_binance_counts(at_venue: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever counts less is refused, and then banned."""
+    counted: set[tuple[str, bool, int]] = set()
+    call = Transport.call
+
+    async def counting(transport: Transport, one: Call) -> Any:
+        counted.add((one.path.removeprefix("/api/v3/"), "symbol" in one.params, one.weight))
+        return await call(transport, one)
+
+    monkeypatch.setattr(Transport, "call", counting)
+
+    async def steps(venue: Any, adapter: Any) -> None:
+        now = datetime.now(UTC)
+        venue.answers["GET", ORDER] = (200, order())
+        venue.answers["GET", OPEN] = (200, [])
+        venue.answers["GET", "/api/v3/allOrders"] = (200, [order(orderId=number) for number in range(9)])
+        venue.answers["GET", TRADES] = [
+            (200, [trade(number, now, order_id=number) for number in range(9)]),
+            (200, [trade(9, now, order_id=9)]),
+        ]
+        venue.answers["GET", "/api/v3/exchangeInfo"] = (200, {"rateLimits": LIMITS, "symbols": []})
+        await adapter.get_order(REF)
+        await adapter.get_open_orders()
+        await adapter.get_open_orders(["BTCUSDT"])
+        await adapter.get_fills(FillQuery(now - timedelta(hours=1), ("BTCUSDT",)))
+        await adapter.get_instruments(["BTCUSDT"])
+
+    connected(at_venue, steps)
+    assert {one for one in counted if not one[0].startswith("/sapi")} == {
+        ("account", False, 20),
+        ("order", True, 4),
+        ("openOrders", False, 80),
+        ("openOrders", True, 6),
+        ("myTrades", True, 20),
+        ("allOrders", True, 20),
+        ("exchangeInfo", False, 20),
+    }
 
 
 def test_events_are_taken_once(at_venue: At) -> None:

@@ -14,6 +14,7 @@ from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable, Unsu
 from alphaweave.core.market import Bar, Quote, Trade
 from alphaweave.core.secret import Secret
 from alphaweave.live.adapters.base import RunMode, Services
+from alphaweave.live.adapters.timer import ManualTimer, Timer
 from alphaweave.live.datafeed import FeedKind, Subscription
 from alphaweave.live.reports import BrokerNotice, ConnectionLost, ConnectionRestored
 from alphaweave_broker_binance.feed import BinanceFeed
@@ -50,14 +51,17 @@ def minute(back: int = 0) -> datetime:
 class Feed:
     """A feed that is pointed at a venue, and what it told."""
 
-    def __init__(self, venue: Any, services: Services | None = None, **changes: Any) -> None:
+    def __init__(
+        self, venue: Any, services: Services | None = None, timer: Timer | None = None, **changes: Any
+    ) -> None:
         options: dict[str, Any] = {
             "rest_url": f"http://127.0.0.1:{venue.port}",
             "stream_url": f"ws://127.0.0.1:{venue.port}",
             "retry": 0.01,
         }
         usual = Services(symbols=("BTC",), names={"BTC": "BTCUSDT"})
-        self.feed = BinanceFeed(BinanceFeedOptions(**{**options, **changes}), services or usual)
+        given = BinanceFeedOptions(**{**options, **changes})
+        self.feed = BinanceFeed(given, services or usual, timer=timer)
         self.events: list[Any] = []
         self._reading = asyncio.create_task(self._read())
         self._venue = venue
@@ -203,6 +207,37 @@ def test_end_of_a_connection_loses_no_bar(at_venue: At, notice: dict[str, Any] |
     at_feed(at_venue, steps)
 
 
+def test_mute_stream_is_lost(at_venue: At) -> None:
+    """Nothing is said of a quiet market either, so that questions are asked."""
+    timer = ManualTimer()
+
+    async def steps(venue: Any, one: Feed) -> None:
+        await one.feed.connect()
+        venue.mute = True
+        for _ in range(3):
+            # A question, and the silence.
+            await timer.asleep(2)
+            timer.advance(20)
+        await one.until(lambda: bool(one.told(ConnectionLost)))
+        assert "silent" in one.told(ConnectionLost)[0].reason
+
+    at_feed(at_venue, steps, timer=timer)
+
+
+def test_stream_is_made_anew_before_binance_ends_it(at_venue: At) -> None:
+    """A connection lives for a day at most."""
+    timer = ManualTimer()
+
+    async def steps(venue: Any, one: Feed) -> None:
+        await one.feed.connect()
+        await timer.asleep(2)
+        timer.advance(15)
+        await one.until(lambda: bool(one.told(ConnectionLost)))
+        assert "old" in one.told(ConnectionLost)[0].reason
+
+    at_feed(at_venue, steps, timer=timer, lifetime=15.0)
+
+
 def test_bar_that_cannot_be_read_is_said(at_venue: At) -> None:
     """The others come."""
 
@@ -218,12 +253,19 @@ def test_bar_that_cannot_be_read_is_said(at_venue: At) -> None:
     at_feed(at_venue, steps)
 
 
-def test_refused_subscription_fails(at_venue: At) -> None:
-    """What Binance says no to is not waited for."""
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"error": {"code": 2, "msg": "Invalid request: no such stream"}},
+        {"code": 2, "msg": "Invalid request: no such stream"},
+    ],
+)
+def test_refused_subscription_fails(at_venue: At, refusal: dict[str, Any]) -> None:
+    """What Binance says no to, in either of its forms, is not waited for."""
 
     async def steps(venue: Any, one: Feed) -> None:
         await one.feed.connect()
-        venue.subscriptions = [{"error": {"code": 2, "msg": "Invalid request: no such stream"}}]
+        venue.subscriptions = [refusal]
         with pytest.raises(BrokerUnavailable, match="no such stream"):
             await one.feed.subscribe([BARS])
 
