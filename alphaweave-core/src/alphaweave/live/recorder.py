@@ -9,7 +9,7 @@ floats.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from math import nan
 from operator import add
@@ -100,9 +100,16 @@ class Recorder:
         stop = start + len(ends)
         if start >= 0 and stop <= count and known[start] == ends[0] and known[stop - 1] == ends[-1]:
             return book.closes[start:stop]
+        # A stretch between two of its bars at a time: of many symbols, most have no bar in most slices.
         closes = book.closes
-        rows = (bisect_right(known, end, 0, count) - 1 for end in ends)
-        return array("d", (closes[row] if row >= 0 else nan for row in rows))
+        column = array("d")
+        price = closes[start] if start >= 0 else nan
+        for row in range(start + 1, bisect_right(known, ends[-1], start + 1, count)):
+            at = len(column)
+            column.extend(array("d", (price,)) * (bisect_left(ends, known[row], at) - at))
+            price = closes[row]
+        column.extend(array("d", (price,)) * (len(ends) - len(column)))
+        return column
 
 
 class _Columns:
