@@ -51,10 +51,12 @@ class Executions:
 
     Attributes:
         account: whose they are; those of others are not listened to.
+        count: how many messages had something to tell.
     """
 
     def __init__(self, symbols: Symbols) -> None:
         self.account = ""
+        self.count = 0
         self._symbols = symbols
         self._known: dict[str, _Known] = {}
         self._charged: dict[str, _Charged] = {}
@@ -83,6 +85,7 @@ class Executions:
         fill = self._fill(contract, execution, at) if size > ZERO else None
         moment = execution.time.astimezone(UTC)
         self._known[key] = _Known(revision, fill, moment, size)
+        self.count += 1
         self._forget(moment)
         if before is None and fill is not None:
             return fill, size

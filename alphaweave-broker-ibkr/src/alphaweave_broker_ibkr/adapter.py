@@ -1,0 +1,388 @@
+"""The broker `ibkr`: one account at Interactive Brokers, through TWS or IB Gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from random import Random
+from typing import Any, ClassVar, Final, Self
+from zoneinfo import ZoneInfo
+
+from ib_async import Contract, Execution, ExecutionFilter, Order
+from ib_async import OrderState as OrderStateSaid
+
+from alphaweave.core.errors import CancelRejected, NotSent, OrderState, Unsupported
+from alphaweave.core.instrument import Instrument
+from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest
+from alphaweave.live.adapters.backoff import Backoff
+from alphaweave.live.adapters.base import BrokerConfig, Services
+from alphaweave.live.adapters.capabilities import Capabilities, refuse_undeclared
+from alphaweave.live.adapters.rate_budget import Use
+from alphaweave.live.adapters.supervisor import Supervisor, SupervisorLimits
+from alphaweave.live.adapters.timer import LoopTimer, Timer
+from alphaweave.live.broker import (
+    BrokerAccountState,
+    BrokerEvent,
+    BrokerFill,
+    BrokerNotice,
+    BrokerOrder,
+    FillQuery,
+    FillReport,
+    OrderAck,
+)
+from alphaweave.live.config_options import parse_options
+from alphaweave_broker_ibkr.account import account_state, chosen_account
+from alphaweave_broker_ibkr.codes import Meaning, Subject, meaning_of
+from alphaweave_broker_ibkr.contracts import Found, find_contract, instrument_of
+from alphaweave_broker_ibkr.executions import key_of
+from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused, answered
+from alphaweave_broker_ibkr.lookups import (
+    Answers,
+    completed_order,
+    fill_report,
+    memory_begins,
+    open_orders,
+)
+from alphaweave_broker_ibkr.names import Symbols
+from alphaweave_broker_ibkr.order_wire import OrderNumbers, wires_of
+from alphaweave_broker_ibkr.orders import refuse_unsendable
+from alphaweave_broker_ibkr.pace import Pace, Unsent
+from alphaweave_broker_ibkr.reachability import Reachability
+from alphaweave_broker_ibkr.sender import Sender
+from alphaweave_broker_ibkr.settings import IBKR_CAPABILITIES, IbkrOptions
+from alphaweave_broker_ibkr.tracked import OrderKey, Tracked
+from alphaweave_broker_ibkr.translator import Translator
+
+__all__ = ["IbkrAdapter"]
+
+_ID_IN_USE: Final = "326"
+
+
+class IbkrAdapter:
+    """One account at Interactive Brokers."""
+
+    capabilities: ClassVar[Capabilities] = IBKR_CAPABILITIES
+
+    def __init__(self, options: IbkrOptions, services: Services, *, timer: Timer | None = None) -> None:
+        self._options = options
+        self._services = services
+        self._clock = services.clock
+        self._timer = timer or LoopTimer(services.clock)
+        self._pace = Pace(options.rate, options.patience, self._timer)
+        self._numbers = OrderNumbers(services.store)
+        self._zone = ZoneInfo(options.timezone)
+        self._symbols = Symbols()
+        self._found: dict[str, Found] = {}
+        self._said = Translator(options.client_id, self._symbols, self._numbers.seen)
+        self._sender = Sender(self._said, self._connected, self._may_send, self._timer, options.timeout)
+        self._gateway: Gateway | None = None
+        self._listing = asyncio.Lock()
+        self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
+        self._taken = False
+        self._reachability = Reachability(self._queue.put_nowait)
+        self._returning: asyncio.Task[None] | None = None
+        self._link: Supervisor[Gateway] = Supervisor(
+            connect=self._open,
+            ready=self._subscribe,
+            report=self._reachability.link,
+            timer=self._timer,
+            backoff=Backoff(random=Random(services.seed), base=options.retry, cap=30.0),
+            limits=SupervisorLimits(
+                silence=2.5 * options.heartbeat, opening=options.patience + options.timeout
+            ),
+            name="gateway",
+            resting=services.resting,
+        )
+
+    @classmethod
+    def from_config(cls, config: BrokerConfig, services: Services | None = None) -> Self:
+        options = parse_options(IbkrOptions, config.options, path="broker.options.ibkr")
+        return cls(options, services or Services(account_id=config.account_id))
+
+    # Its life.
+
+    def events(self) -> AsyncIterator[BrokerEvent]:
+        if self._taken:
+            raise Unsupported("the events of an adapter are taken once")
+        self._taken = True
+        return self._stream()
+
+    async def _stream(self) -> AsyncIterator[BrokerEvent]:
+        while (event := await self._queue.get()) is not None:
+            yield event
+
+    async def connect(self) -> None:
+        await self._link.start()
+
+    async def disconnect(self) -> None:
+        await self._link.stop()
+        if self._returning is not None:
+            self._returning.cancel()
+            await asyncio.gather(self._returning, return_exceptions=True)
+        self._gateway = None
+        self._queue.put_nowait(None)
+
+    async def _open(self) -> Gateway:
+        """A fresh connection; while the gateway holds the client id of one that is gone, tried again."""
+        deadline = self._clock.monotonic() + self._options.patience
+        while True:
+            gateway = Gateway(self._options, self._timer, self._pace, self._link.beat)
+            self._listen(gateway)
+            self._reachability.begin()
+            try:
+                await gateway.open()
+            except BaseException as error:
+                await gateway.close()
+                left = deadline - self._clock.monotonic()
+                if getattr(error, "code", None) != _ID_IN_USE or left <= self._options.retry:
+                    raise
+                await self._timer.sleep(self._options.retry)
+            else:
+                return gateway
+
+    def _listen(self, gateway: Gateway) -> None:
+        said, now, tell = self._said, self._clock.now, self._tell
+
+        def open_order(_: int, contract: Contract, order: Order, state: OrderStateSaid) -> None:
+            tell(said.open_order(contract, order, state, now()))
+
+        def order_status(number: int, word: str, filled: float, *rest: Any) -> None:
+            _, average, perm_id, _, _, client, *_ = rest
+            tell(
+                said.order_status(
+                    (client, number), word, filled=filled, average=average, perm_id=perm_id, at=now()
+                )
+            )
+
+        def execution(_: int, contract: Contract, one: Execution) -> None:
+            tell(said.execution(contract, one, now()))
+
+        gateway.hear("openOrder", open_order)
+        gateway.hear("orderStatus", order_status)
+        gateway.hear("execDetails", execution)
+        gateway.hear("commissionReport", lambda report: tell(said.commission(report, now())))
+        gateway.hear("error", lambda *told: self._error(gateway, *told))
+        gateway.hear("ended", self._sender.lost)
+
+    def _tell(self, events: Sequence[BrokerEvent]) -> None:
+        for event in events:
+            self._queue.put_nowait(event)
+
+    async def _subscribe(self, gateway: Gateway) -> None:
+        account = chosen_account(gateway.accounts, self._options, self._services)
+        self._said.account = account
+        self._numbers.seen(gateway.next_order)
+        with answered():
+            # What it says of the servers of Interactive Brokers comes before this answer.
+            await gateway.time()
+            self._reachability.check()
+            for symbol in self._services.symbols:
+                if symbol not in self._found:
+                    await self._find(gateway, symbol)
+            # From here on what becomes of our orders of before is told, too.
+            await gateway.ask_alone(gateway.client.reqOpenOrders, rows="openOrder", ends="openOrderEnd")
+        self._gateway = gateway
+
+    # What is said of the connection.
+
+    def _error(self, gateway: Gateway, number: int, code: int, text: str, _: str) -> None:
+        now = self._clock.now()
+        if gateway.is_question(number):
+            return
+        if number > 0:
+            self._tell(self._said.error(number, code, text, now))
+            return
+        meaning = meaning_of(code, Subject.SESSION)
+        if meaning is Meaning.CONNECTIVITY_LOST:
+            self._reachability.servers_lost(now, f"{code}: {text}")
+        elif meaning in {Meaning.RESTORED, Meaning.RESTORED_DATA_LOST}:
+            self._returning = asyncio.create_task(self._return(gateway, f"{code}: {text}"))
+        elif meaning is Meaning.PORT_CHANGED:
+            gateway.fail(f"the gateway listens elsewhere now: {text}", code=str(code))
+        elif meaning is not Meaning.INFORMATION:
+            severity = "info" if meaning is Meaning.FARM_RESTORED else "warning"
+            self._queue.put_nowait(BrokerNotice(now, severity, str(code), text))
+
+    async def _return(self, gateway: Gateway, text: str) -> None:
+        """The servers are said to be back: believed once the gateway answers."""
+        try:
+            await gateway.time()
+        except (NoAnswer, Refused, Unsent):
+            return  # the connection ends, and what follows it is told
+        self._reachability.servers_back(self._clock.now(), text)
+
+    # What is sent.
+
+    def prepare(
+        self,
+        request: OrderRequest | OrderGroup | OrderChange,
+        refs: Sequence[OrderRef],
+        replaces: OrderRef | None = None,
+    ) -> Sequence[Mapping[str, str]]:
+        symbol = refs[0].symbol
+        refuse_undeclared(self.capabilities, request, symbol)
+        if self._options.read_only:
+            raise Unsupported(f"{symbol}: broker.options.ibkr.read_only is set: no order is sent")
+        found = self._found.get(symbol)
+        if found is None:
+            raise Unsupported(f"{symbol}: Interactive Brokers has no such contract")
+        if not isinstance(request, OrderChange):
+            refuse_unsendable(request, found.listing.kind)
+        wires = wires_of(
+            request,
+            refs,
+            replaces,
+            client=self._options.client_id,
+            numbers=self._numbers,
+            listing=found.listing,
+        )
+        return [wire.write() for wire in wires]
+
+    async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
+        return (await self._sender.submit((ref,)))[0]
+
+    async def submit_group(self, refs: Sequence[OrderRef], group: OrderGroup) -> tuple[OrderAck, ...]:
+        return await self._sender.submit(refs)
+
+    async def cancel_order(self, ref: OrderRef) -> None:
+        await self._sender.cancel(ref, self._options.client_id)
+
+    async def replace_order(self, ref: OrderRef, new_ref: OrderRef, change: OrderChange) -> OrderAck:
+        return await self._sender.replace(ref, new_ref)
+
+    async def cancel_all(self, symbols: Sequence[str] | None) -> None:
+        try:
+            gateway = self._connected()
+            if symbols is None:
+                async with gateway.turn(Use.CANCEL):
+                    gateway.client.reqGlobalCancel()
+                return
+            listed = await self._listed(Use.CANCEL)
+        except (Unsent, NoAnswer, Refused) as error:
+            raise NotSent(f"open orders are not known: {error}") from None
+        theirs = 0
+        for (client, number), one in listed.items():
+            if one.symbol not in symbols or one.status.terminal:
+                continue
+            if client != self._options.client_id:
+                theirs += 1
+                continue
+            try:
+                async with gateway.turn(Use.CANCEL):
+                    gateway.client.cancelOrder(number)
+            except Unsent as error:
+                raise NotSent(f"{one.symbol}: {error}") from None
+        if theirs:
+            raise CancelRejected(
+                f"{theirs} open orders in {', '.join(symbols)} were placed by other clients, which alone can "
+                "cancel them: cancel them there, or all orders of the account",
+                order_state=OrderState.ALIVE,
+            )
+
+    def _may_send(self) -> None:
+        self._reachability.check_orders()
+
+    # What is asked.
+
+    async def get_order(self, ref: OrderRef) -> BrokerOrder | None:
+        with answered():
+            as_of = self._clock.now()
+            listed = await self._listed(Use.QUERY)
+            gateway = self._connected()
+            over = await gateway.ask_alone(
+                lambda: gateway.client.reqCompletedOrders(False),
+                rows="completedOrder",
+                ends="completedOrdersEnd",
+            )
+            fills, _ = await self._executions()
+            answers = Answers(
+                listed=listed,
+                completed=[
+                    completed_order(contract, order, state, self._symbols, as_of)
+                    for contract, order, state in over
+                ],
+                fills=fills,
+                begins=memory_begins(as_of, self._zone),
+                as_of=as_of,
+            )
+            return answers.find(ref, self._said.known(ref))
+
+    async def get_open_orders(self, symbols: Sequence[str] | None = None) -> Sequence[BrokerOrder]:
+        with answered():
+            as_of = self._clock.now()
+            return open_orders(await self._listed(Use.QUERY), as_of)
+
+    async def _listed(self, use: Use) -> dict[OrderKey, Tracked]:
+        gateway = self._connected()
+        async with self._listing:
+            self._said.list_orders()
+            await gateway.ask_alone(
+                gateway.client.reqAllOpenOrders, rows="openOrder", ends="openOrderEnd", use=use
+            )
+            return self._said.listed()
+
+    async def get_fills(self, query: FillQuery) -> FillReport:
+        with answered():
+            begins = memory_begins(self._clock.now(), self._zone)
+            fills, everybodys = await self._executions()
+            return fill_report(query, fills, begins, self._services.symbols if everybodys else ())
+
+    async def _executions(self) -> tuple[tuple[BrokerFill, ...], bool]:
+        """All executions since midnight, and whether they are everybody's: some gateways never say that."""
+        gateway = self._connected()
+        account, client = self._said.account, self._options.client_id
+        try:
+            told = await self._executed(gateway, ExecutionFilter(acctCode=account))
+            everybodys = True
+        except NoAnswer:
+            told = await self._executed(gateway, ExecutionFilter(acctCode=account, clientId=client))
+            everybodys = False
+        keys = [key_of(execution.execId)[0] for _, execution in told]
+        return self._said.executions.fills(keys), everybodys
+
+    @staticmethod
+    async def _executed(gateway: Gateway, wanted: ExecutionFilter) -> list[tuple[Any, ...]]:
+        return await gateway.ask(
+            lambda number: gateway.client.reqExecutions(number, wanted),
+            rows="execDetails",
+            ends="execDetailsEnd",
+        )
+
+    async def get_account_state(self) -> BrokerAccountState:
+        with answered():
+            return await account_state(
+                self._connected(),
+                self._said.account,
+                self._symbols,
+                self._clock.now,
+                lambda: self._said.executions.count,
+            )
+
+    async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
+        rules: dict[str, Instrument] = {}
+        with answered():
+            for symbol in symbols:
+                found = await self._find(self._connected(), symbol)
+                if found is not None:
+                    rules[symbol] = instrument_of(found, symbol, self._venue_symbol(symbol))
+        return rules
+
+    async def _find(self, gateway: Gateway, symbol: str) -> Found | None:
+        found = await find_contract(gateway, symbol, self._venue_symbol(symbol))
+        if found is not None:
+            self._found[symbol] = found
+            self._symbols.learn(found.listing.con_id, symbol)
+        return found
+
+    def _venue_symbol(self, symbol: str) -> str:
+        return self._services.names.get(symbol, symbol)
+
+    async def get_time(self) -> datetime:
+        with answered():
+            return await self._connected().time()
+
+    def _connected(self) -> Gateway:
+        if self._gateway is None or not self._gateway.is_open:
+            raise Unsent("the gateway is not connected")
+        return self._gateway

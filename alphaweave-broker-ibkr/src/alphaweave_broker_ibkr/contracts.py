@@ -1,0 +1,170 @@
+"""The contracts that the config names: found once, by number, with the rules that hold for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from attrs import frozen
+from ib_async import Contract, ContractDetails
+
+from alphaweave.core.errors import BrokerUnavailable, Unsupported
+from alphaweave.core.instrument import DEFAULT_PRICE_STEP, Instrument, PriceStep
+from alphaweave.core.money import ZERO
+from alphaweave.core.order import OrderType, TimeInForce
+from alphaweave_broker_ibkr.contract_forms import ContractForm, parse_contract
+from alphaweave_broker_ibkr.figures import exact
+from alphaweave_broker_ibkr.gateway import Gateway, Refused
+from alphaweave_broker_ibkr.order_wire import Listing
+from alphaweave_broker_ibkr.settings import IBKR_CAPABILITIES
+
+__all__ = ["Found", "contract_of_form", "find_contract", "instrument_of"]
+
+_NO_CONTRACT: Final = 200
+_KINDS: Final = {"STK": "equity", "CASH": "fx", "FUT": "future", "CRYPTO": "spot"}
+_COIN_ORDERS: Final = frozenset({(OrderType.MARKET, TimeInForce.IOC), (OrderType.LIMIT, TimeInForce.IOC)})
+
+
+@frozen
+class Found:
+    """A contract, and what the gateway says of it.
+
+    Attributes:
+        listing: where its orders go.
+        bands: from which price on which step holds there, as far as it says.
+    """
+
+    listing: Listing
+    details: ContractDetails
+    bands: tuple[PriceStep, ...]
+
+
+def contract_of_form(form: ContractForm) -> Contract:
+    """What to ask the gateway for."""
+    return Contract(
+        secType=form.kind,
+        conId=form.con_id,
+        symbol=form.symbol,
+        lastTradeDateOrContractMonth=form.expiry,
+        exchange=form.exchange,
+        primaryExchange=form.listing,
+        currency=form.currency,
+    )
+
+
+async def find_contract(gateway: Gateway, symbol: str, text: str) -> Found | None:
+    """The contract that a short form means; None where there is none.
+
+    Args:
+        symbol: what the config calls it.
+        text: the short form.
+
+    Raises:
+        Unsupported: it is no short form, several contracts fit, or it is of a kind that is not traded here.
+        NoAnswer, Refused, Unsent: the gateway does not say.
+    """
+    try:
+        form = parse_contract(text)
+    except ValueError as error:
+        raise Unsupported(f"{symbol}: {error}") from None
+    asked = contract_of_form(form)
+    try:
+        told = await gateway.ask(
+            lambda number: gateway.client.reqContractDetails(number, asked),
+            rows="contractDetails",
+            ends="contractDetailsEnd",
+        )
+    except Refused as no:
+        if no.code == _NO_CONTRACT:
+            return None
+        raise
+    details = {one.contract.conId: one for (one,) in told if one.contract is not None}
+    if not details:
+        return None
+    if len(details) > 1:
+        raise Unsupported(f"{symbol}: {text!r} is {_candidates(list(details.values()))}")
+    (found,) = details.values()
+    return await _ruled(gateway, symbol, form, found)
+
+
+async def _ruled(gateway: Gateway, symbol: str, form: ContractForm, details: ContractDetails) -> Found:
+    contract = details.contract
+    assert contract is not None
+    kind = contract.secType
+    if kind not in _KINDS:
+        raise Unsupported(
+            f"{symbol}: contract {contract.conId} is of kind {kind}; traded here are {', '.join(_KINDS)}"
+        )
+    exchanges = details.validExchanges.split(",")
+    exchange = form.exchange or ("SMART" if "SMART" in exchanges else contract.exchange)
+    bands: tuple[PriceStep, ...] = ()
+    rules = details.marketRuleIds.split(",")
+    if exchange in exchanges and len(rules) == len(exchanges) and rules[exchanges.index(exchange)].isdigit():
+        bands = await _bands(gateway, int(rules[exchanges.index(exchange)]))
+    return Found(Listing(contract.conId, kind, exchange, contract.currency), details, bands)
+
+
+async def _bands(gateway: Gateway, rule: int) -> tuple[PriceStep, ...]:
+    told = await gateway.ask_alone(
+        lambda: gateway.client.reqMarketRule(rule), rows="marketRule", ends="marketRule"
+    )
+    number, increments = told[-1]
+    if number != rule:
+        raise BrokerUnavailable(f"market rule {rule} was asked for, and {number} answered")
+    steps = [PriceStep(exact(one.lowEdge) or ZERO, exact(one.increment) or ZERO) for one in increments]
+    return tuple(sorted((one for one in steps if one.step > ZERO), key=lambda one: one.start))
+
+
+def instrument_of(found: Found, symbol: str, text: str) -> Instrument:
+    """The rules of a contract.
+
+    Whether it can be sold short is not in the answer: the gateway refuses what cannot be.
+
+    Raises:
+        ValueError: a number cannot be read.
+    """
+    details, listing = found.details, found.listing
+    contract = details.contract
+    assert contract is not None
+    coin, pair = listing.kind == "CRYPTO", listing.kind == "CASH"
+    increment, least = exact(details.sizeIncrement) or Decimal(1), exact(details.minSize)
+    # Of a stock parts are said to be possible, and refused to a program (10243).
+    step = increment if coin else max(increment.to_integral_value(), Decimal(1))
+    smallest = exact(details.minTick) or DEFAULT_PRICE_STEP
+    return Instrument(
+        symbol=symbol,
+        venue_symbol=text,
+        kind=_KINDS[listing.kind],
+        base=contract.symbol if pair else None,
+        quote=listing.currency,
+        settle=listing.currency,
+        multiplier=exact(contract.multiplier or "1") or Decimal(1),
+        price_steps=found.bands or (PriceStep(ZERO, smallest),),
+        size_step=step,
+        min_size=None if least is None or least <= ZERO else max(least, step),
+        fractional=coin,
+        shortable=not coin,
+        order_types=_COIN_ORDERS if coin else _orders_of(details),
+    )
+
+
+def _orders_of(details: ContractDetails) -> frozenset[tuple[OrderType, TimeInForce]]:
+    """What is taken where it is listed: orders at the close are types of their own there."""
+    words = set(details.orderTypes.split(","))
+    closing = {OrderType.MARKET: "MOC", OrderType.LIMIT: "LOC"}
+    return frozenset(
+        (kind, tif)
+        for kind, tif in IBKR_CAPABILITIES.order_types
+        if tif is not TimeInForce.AT_CLOSE or closing[kind] in words or not details.orderTypes
+    )
+
+
+def _candidates(found: Sequence[ContractDetails]) -> str:
+    listed = []
+    for one in found[:10]:
+        contract = one.contract
+        assert contract is not None
+        name, place = contract.localSymbol or contract.symbol, contract.primaryExchange or contract.exchange
+        listed.append(f"{contract.conId} ({name} at {place}, {contract.currency}, {one.longName})")
+    return f"ambiguous: write the number of one of these {len(found)} contracts: {'; '.join(listed)}"
