@@ -1,0 +1,89 @@
+"""What an account at Interactive Brokers tells of itself before a run: permissions, client ids, margin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+
+from alphaweave.core.money import ZERO
+from alphaweave.live.findings import Finding, Verdict
+from alphaweave_broker_ibkr.figures import exact
+from alphaweave_broker_ibkr.names import is_ours
+from alphaweave_broker_ibkr.settings import IbkrOptions
+from alphaweave_broker_ibkr.tracked import Tracked
+
+__all__ = ["AccountValue", "account_findings", "client_findings", "margin_findings", "permission_findings"]
+
+AccountValue = tuple[str, str, str]
+"""Key, value and currency, as the gateway tells them of an account."""
+
+
+def permission_findings(*, read_only: bool, options: IbkrOptions) -> Iterator[Finding]:
+    """Whether orders are taken.
+
+    Args:
+        read_only: the gateway refuses to speak of orders.
+    """
+    if read_only:
+        text = f"the API of the gateway at {options.host}:{options.port} is read-only: every order is refused"
+        if options.read_only:
+            yield Finding("permissions", Verdict.WARNING, text, "with read_only this run only watches")
+        else:
+            advice = "switch Read-Only API off in its API settings, or set broker.options.ibkr.read_only"
+            yield Finding("permissions", Verdict.FAILURE, text, advice)
+    elif options.read_only:
+        text = "the gateway takes orders, and broker.options.ibkr.read_only refuses them unsent"
+        yield Finding("permissions", Verdict.WARNING, text, "take it out to trade")
+    else:
+        yield Finding("permissions", Verdict.OK, "the gateway takes orders")
+
+
+def account_findings(accounts: Sequence[str], account: str) -> Iterator[Finding]:
+    """The account that was chosen, of those of the login."""
+    money = "play money" if account.startswith("D") else "real money"
+    others = [one for one in accounts if one != account]
+    text = f"{account} is of {money}"
+    if others:
+        text += f"; the login has {', '.join(others)}, too, which are left alone"
+    yield Finding("login", Verdict.OK, text)
+
+
+def client_findings(listed: Iterable[Tracked], client: int) -> Iterator[Finding]:
+    """Orders of AlphaWeave's that work under another client id than this run's."""
+    others = sorted({one.client for one in listed if is_ours(one.name) and one.client != client})
+    if not others:
+        yield Finding("client id", Verdict.OK, f"{client}, and no order of AlphaWeave's is another's")
+        return
+    ids = ", ".join(map(str, others))
+    text = f"this run has {client}, and orders of AlphaWeave's work that were placed by {ids}"
+    advice = "only the client that placed an order can change or cancel it: give its run its client_id again"
+    yield Finding("client id", Verdict.WARNING, text, advice)
+
+
+def margin_findings(values: Iterable[AccountValue]) -> Iterator[Finding]:
+    """How far the account is from a liquidation, and how many day trades it has left.
+
+    Raises:
+        ValueError: a number cannot be read.
+    """
+    told = {key: (value, currency) for key, value, currency in values if currency != "BASE"}
+    left = _number(told.get("ExcessLiquidity"))
+    if left is None:
+        text = "Interactive Brokers does not tell the excess liquidity"
+        yield Finding("margin", Verdict.WARNING, text, "look it up in the account window")
+    else:
+        text = f"excess liquidity is {left:,.2f} {told['ExcessLiquidity'][1]}"
+        if left > ZERO:
+            yield Finding("margin", Verdict.OK, text)
+        else:
+            advice = "positions are liquidated without a question: pay in, or close some"
+            yield Finding("margin", Verdict.FAILURE, text, advice)
+    trades = _number(told.get("DayTradesRemaining"))
+    # -1 is "as many as you like".
+    if trades is not None and ZERO <= trades <= 3:
+        text = f"{trades:f} are left before the account is a pattern day trader's"
+        yield Finding("day trades", Verdict.WARNING, text, "below 25,000 USD orders are refused then")
+
+
+def _number(told: tuple[str, str] | None) -> Decimal | None:
+    return None if told is None else exact(told[0])
