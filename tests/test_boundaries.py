@@ -122,6 +122,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.live_monitors",
         "alphaweave.live.monitor_queue",
         "alphaweave.live.recorder",
+        "alphaweave.live.rule_changes",
         "alphaweave.live.replay",
         "alphaweave.live.replay_risk",
         "alphaweave.live.run_clock",

@@ -20,6 +20,7 @@ from alphaweave.live.actions import (
     FillsQuery,
     Finish,
     Gate,
+    InstrumentsQuery,
     OpenOrdersQuery,
     OrderQuery,
     Query,
@@ -82,6 +83,7 @@ class Broker:
         self.cash = Decimal(cash)
         self.positions: dict[str, Decimal] = {}
         self.balances: dict[str, Decimal] = {}
+        self.rules: dict[str, Instrument] = {}
         self.arrived: list[str] = []
 
     def take(self, ref: Any, request: Any, at: datetime) -> OrderAck:
@@ -147,6 +149,8 @@ class Broker:
                 since = query.query.since
                 fills = tuple(fill for fill in self.fills if fill.executed_at >= since)
                 return FillReport(fills, {"SPY": since, "QQQ": since})
+            case InstrumentsQuery():
+                return dict(self.rules)
             case AccountQuery():
                 held = {symbol: units for symbol, units in self.positions.items() if units}
                 balances = {"USD": self.cash, **self.balances}
@@ -227,6 +231,7 @@ class LiveBench:
         """A process begins."""
         self.journal = Journal.open(self.path, run=RUN, clock_ns=lambda: self.now)
         rules = self._rules or {name: Instrument(symbol=name, venue_symbol=name) for name in self._symbols}
+        self.broker.rules = self.broker.rules or dict(rules)
         books = {name: SymbolBook(rules[name], Series(name, "1m")) for name in self._symbols}
         ledger = Ledger(currency="USD", cash=Decimal(self._cash), account="DU1")
         self.strategy: Any = self._make(self)

@@ -61,7 +61,8 @@ def test_reconciliation_is_set_from_config_and_adapter() -> None:
         "intervals": {"in_flight": 1, "open_orders": 3, "positions": 7},
     }
     capabilities = Capabilities(order_types=frozenset(), not_found_is_final_after=33)
-    given = config(reconciliation=section, run={"currency": "EUR"})
+    instruments = [{"symbol": "SPY", "size_step": "0.1"}]
+    given = config(reconciliation=section, run={"currency": "EUR"}, instruments=instruments)
     assert reconcile_settings(given, RunMode.LIVE, capabilities, "A1") == ReconcileSettings(
         live=True,
         account="A1",
@@ -73,9 +74,11 @@ def test_reconciliation_is_set_from_config_and_adapter() -> None:
         open_orders=3,
         positions=7,
         clock=60,
+        rules=14400,
+        written={"SPY": {"size_step": D("0.1")}},
     )
     plain = reconcile_settings(config(), RunMode.PAPER, Capabilities(order_types=frozenset()), "")
-    assert plain == ReconcileSettings(clock=60)
+    assert plain == ReconcileSettings(clock=60, rules=14400, written={"SPY": {}})
 
 
 @pytest.mark.parametrize("written", ["24/7", HOURS, {**HOURS, "special": {"2026-03-16": ["10:00-11:00"]}}])
@@ -162,7 +165,7 @@ def test_trades_age_as_quotes_do() -> None:
 def test_every_key_of_reconciliation_is_used() -> None:
     """A key that is written and does nothing would be a lie."""
     own = {"clock", "quiet", "overlap", "retry", "in_flight_after"}
-    of_the_run = {"live", "account", "currency", "not_found_is_final_after"}
+    of_the_run = {"live", "account", "currency", "not_found_is_final_after", "rules", "written"}
     known = {each.name for each in fields(ReconcileSettings)} - own - of_the_run
     assert known == {"first_start", "foreign", "in_flight", "open_orders", "positions"}
 

@@ -20,6 +20,7 @@ from alphaweave.live.sessions import Calendar, read_calendar
 __all__ = ["calendars", "maintenance", "reconcile_settings", "risk_board"]
 
 _CLOCK: Final = 60.0
+_RULES: Final = 4 * 3600.0
 
 
 def calendars(config: LiveConfig) -> dict[str, Calendar]:
@@ -63,6 +64,8 @@ def reconcile_settings(
         open_orders=section.intervals.open_orders,
         positions=section.intervals.positions,
         clock=_CLOCK,
+        rules=_RULES,
+        written={entry.symbol: entry.rules() for entry in config.instruments},
     )
 
 

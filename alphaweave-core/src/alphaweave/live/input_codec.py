@@ -70,6 +70,7 @@ _RECORDS: Final[dict[str, type]] = {
         findings.Passed,
         findings.PositionDiffers,
         findings.Revived,
+        findings.RulesChanged,
         findings.Settled,
         findings.StartRefused,
         findings.Unanswered,

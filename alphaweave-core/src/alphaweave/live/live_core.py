@@ -52,6 +52,8 @@ from alphaweave.monitoring.monitor import Alert, BarSnapshot
 __all__ = ["LiveCore"]
 
 _NO_STATE: Final[dict[str, Any]] = {}
+# Refusals that other trading rules than the run's may be behind.
+_BY_RULES: Final = frozenset({"invalid_price", "invalid_size", "unsupported"})
 
 
 class LiveCore:
@@ -253,6 +255,8 @@ class LiveCore:
         return None
 
     def _findings(self, given: Input) -> tuple[Finding, ...]:
+        if isinstance(given, OutcomeInput) and given.outcome.code in _BY_RULES:
+            self.reconciler.doubt_rules(given.at)
         if not isinstance(given, AnswerInput):
             return ()
         if given.error is not None:

@@ -15,6 +15,7 @@ from attrs import evolve
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import OrderState
+from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import ZERO, Money
 from alphaweave.core.order import OrderRef, OrderStatus
 from alphaweave.live.control_records import Verb
@@ -45,6 +46,7 @@ from alphaweave.live.reconcile_findings import (
     FoundFlow,
     FoundOrder,
     Revived,
+    RulesChanged,
     Settled,
     Settlement,
 )
@@ -59,6 +61,7 @@ from alphaweave.live.reports import (
     OrderUpdate,
     PositionChange,
 )
+from alphaweave.live.rule_changes import changes, take_rules
 from alphaweave.live.succession import called
 from alphaweave.live.trading_state import Escalation, KillStep
 
@@ -315,8 +318,21 @@ class Intake:
                 self._works_on(finding.update)
             case Revived():
                 self._revived(finding)
+            case RulesChanged():
+                self._rules(finding.instrument)
             case _:
                 told(finding, kernel, self._halt)
+
+    def _rules(self, rules: Instrument) -> None:
+        # A restart has asked for newer ones before it goes through this.
+        if self._kernel.muted:
+            return
+        book = self._kernel.books[rules.symbol]
+        text = f"{rules.symbol}: {changes(book.instrument, rules)}"
+        if take_rules(book, rules):
+            self._kernel.alert("warning", "rules_changed", text, rules.symbol)
+        else:
+            self._halt("rules_contradicted", text, rules.symbol)
 
     def _works_on(self, found: OrderUpdate) -> None:
         """A cancel that was asked for so that an order could be replaced never arrived, or had no effect."""

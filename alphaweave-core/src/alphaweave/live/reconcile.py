@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from attrs import define
+from attrs import define, evolve
 
 from alphaweave.core.errors import InvariantViolation, StateCorrupt
+from alphaweave.core.instrument import Instrument
 from alphaweave.live.actions import (
     AccountQuery,
     FillsQuery,
+    InstrumentsQuery,
     OpenOrdersQuery,
     OrderQuery,
     Query,
@@ -28,6 +30,7 @@ from alphaweave.live.reconcile_fills import FillWatch
 from alphaweave.live.reconcile_findings import (
     Finding,
     Passed,
+    RulesChanged,
     Settled,
     StartRefused,
     Unanswered,
@@ -41,7 +44,9 @@ __all__ = ["BooksView", "OpenVersion", "ReconcileSettings", "Reconciler", "Why"]
 _VERSION: Final = 1
 _SECOND_NS: Final = 1_000_000_000
 _TELL_AT: Final = 3
-_ORDERS, _FILLS, _ACCOUNT, _CLOCK = "open orders", "executions", "account", "clock"
+_ORDERS, _FILLS, _ACCOUNT, _CLOCK, _RULES = "open orders", "executions", "account", "clock", "trading rules"
+# So soon again after an order was refused by them, or while an instrument is not traded.
+_RULES_SOON_NS: Final = 60 * _SECOND_NS
 # An answer that took longer says little of the other clock.
 _PROMPT_NS: Final = _SECOND_NS
 _T = TypeVar("_T")
@@ -81,7 +86,7 @@ class Reconciler:
         self._doubts = OrderDoubts(settings, books)
         self._fills = FillWatch(settings, books)
         self._account = AccountComparison(settings, books)
-        self._rounds = {name: _Round(name) for name in (_ORDERS, _FILLS, _ACCOUNT, _CLOCK)}
+        self._rounds = {name: _Round(name) for name in (_ORDERS, _FILLS, _ACCOUNT, _CLOCK, _RULES)}
         self._lookups: dict[str, _Round] = {}
         self._first: set[str] = set()
         self._others: tuple[BrokerOrder, ...] = ()
@@ -97,8 +102,13 @@ class Reconciler:
     def begin(self, at: int, why: Why) -> None:
         """Start anew: the run starts, or the connection is back. What was asked before is asked again."""
         self._active, self.passed, self._why = True, False, why
+        rules = self._rounds[_RULES]
         self._rounds = {name: _Round(name) for name in self._rounds}
         self._lookups = {}
+        if self.settings.rules is not None:
+            # A run begins with rules that were just asked for; later they are looked at when it was due.
+            later = at + _ns(self.settings.rules) if why is Why.START else at
+            self._rounds[_RULES].due = later if rules.due is None else rules.due
         self._rounds[_ORDERS].due = at
         self._rounds[_CLOCK].due = None if self.settings.clock is None else at
         self._first = set(self._doubts.versions())
@@ -106,6 +116,12 @@ class Reconciler:
         self._account.begin()
         if self._opened:
             self._fills.cover(at)
+
+    def doubt_rules(self, at: int) -> None:
+        """An order was refused by the broker's trading rules: they may be others by now."""
+        rules = self._rounds[_RULES]
+        if self.settings.rules is not None and rules.number is None:
+            rules.ask(max(at, rules.asked_at + _RULES_SOON_NS))
 
     def lost(self) -> None:
         """The connection is gone: nothing is asked until `begin`."""
@@ -131,13 +147,17 @@ class Reconciler:
             queries.append(AccountQuery(self._asked(account, at)))
         if _is_due(self._rounds[_CLOCK], at):
             queries.append(TimeQuery(self._asked(self._rounds[_CLOCK], at), at))
+        if self.passed and _is_due(self._rounds[_RULES], at):
+            symbols = tuple(self._books.instruments())
+            queries.append(InstrumentsQuery(symbols, self._asked(self._rounds[_RULES], at)))
         return tuple(queries)
 
     def next_due(self) -> int | None:
         """When `due` has something next; None while everything is asked, or nothing is to be."""
         if not self._active or self.refused:
             return None
-        times = [each.due for each in self._rounds.values() if each.number is None and each.due is not None]
+        rounds = [each for each in self._rounds.values() if self.passed or each.name != _RULES]
+        times = [each.due for each in rounds if each.number is None and each.due is not None]
         orders = self._rounds[_ORDERS]
         if orders.answered:
             for name in self._doubts.plan():
@@ -167,6 +187,8 @@ class Reconciler:
             findings = self._on_fills(query, _of(FillReport, answer), asked, at)
         elif isinstance(query, TimeQuery):
             findings = self._on_time(_of(datetime, answer), asked, at)
+        elif isinstance(query, InstrumentsQuery):
+            findings = self._on_rules(answer, asked, at)
         else:
             findings = self._on_account(_of(BrokerAccountState, answer), asked, at)
         if asked.answered:
@@ -294,6 +316,21 @@ class Reconciler:
             return self._again(asked, "the answer took too long to compare clocks by", at)
         asked.due = at + _ns(self.settings.clock or 0)
         return []
+
+    def _on_rules(self, answer: object, asked: _Round, at: int) -> list[Finding]:
+        if not isinstance(answer, Mapping):
+            raise InvariantViolation(f"a {type(answer).__name__} came where instruments were asked for")
+        findings: list[Finding] = []
+        idle = False
+        for symbol, ours in self._books.instruments().items():
+            found = answer.get(symbol)
+            theirs = evolve(ours, tradable=False) if found is None else _of(Instrument, found)
+            theirs = evolve(theirs, **self.settings.written.get(symbol, {}))
+            idle = idle or not theirs.tradable
+            if theirs != ours:
+                findings.append(RulesChanged(theirs))
+        asked.due = at + (_RULES_SOON_NS if idle else _ns(self.settings.rules or 0))
+        return findings
 
     def _proceed(self, at: int) -> tuple[Finding, ...]:
         """What a start or a reconnection asks for next, or that it has passed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, optional
@@ -103,6 +103,8 @@ class ReconcileSettings:
         retry: before a query that failed is asked again.
         quiet: a symbol with activity within that time is not compared.
         clock: between two comparisons of the clocks; None compares none.
+        rules: between two looks at the instruments' trading rules; None looks at none.
+        written: what the config says of an instrument, by symbol: it holds whatever the broker says.
         overlap: how far executions are asked for again, for those that a broker lists late.
     """
 
@@ -119,4 +121,6 @@ class ReconcileSettings:
     retry: float = field(default=1.0, validator=gt(0))
     clock: float | None = field(default=None, validator=optional(gt(0)))
     quiet: float = field(default=10.0, validator=ge(0))
+    rules: float | None = field(default=None, validator=optional(gt(0)))
+    written: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     overlap: float = field(default=60.0, validator=ge(0))

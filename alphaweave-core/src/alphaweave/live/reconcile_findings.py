@@ -13,6 +13,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
+from alphaweave.core.instrument import Instrument
 from alphaweave.live.reports import BrokerFill, BrokerOrder, CashFlow, OrderUpdate
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Passed",
     "PositionDiffers",
     "Revived",
+    "RulesChanged",
     "Settled",
     "Settlement",
     "StartRefused",
@@ -163,6 +165,13 @@ class Adopt:
 
 
 @frozen
+class RulesChanged:
+    """The broker trades an instrument by other rules than the run: these hold from now on."""
+
+    instrument: Instrument
+
+
+@frozen
 class Unanswered:
     """A query failed ``failures`` times in a row: nothing is known by it. Told at the third time only."""
 
@@ -191,6 +200,7 @@ Finding = (
     | FillGap
     | StartRefused
     | Adopt
+    | RulesChanged
     | Unanswered
     | Passed
 )
