@@ -22,10 +22,15 @@ def test_refused_replace_leaves_the_order_alive(code: int) -> None:
     assert meaning_of(code, Subject.REPLACE) is Meaning.ACTION_REFUSED
 
 
-@pytest.mark.parametrize("code", [201, 203, 200, 110, 103, 10289, 10243, 460, 321])
+@pytest.mark.parametrize("code", [201, 203, 200, 110, 10289, 10243, 460, 321])
 def test_refused_new_order_is_over(code: int) -> None:
     """A refusal of a new order is final, that of a read-only gateway included."""
     assert meaning_of(code, Subject.NEW_ORDER) is Meaning.ORDER_REJECTED
+
+
+def test_number_that_was_used_before_is_looked_up() -> None:
+    """The order of that number may be the very one that is sent."""
+    assert meaning_of(103, Subject.NEW_ORDER) is Meaning.LOOK_UP
 
 
 @pytest.mark.parametrize("code", [10147, 10148])

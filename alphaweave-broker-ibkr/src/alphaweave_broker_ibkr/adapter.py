@@ -45,7 +45,7 @@ from alphaweave_broker_ibkr.lookups import (
     open_orders,
 )
 from alphaweave_broker_ibkr.names import Symbols
-from alphaweave_broker_ibkr.order_wire import OrderNumbers, wires_of
+from alphaweave_broker_ibkr.order_wire import Listing, OrderNumbers, wires_of
 from alphaweave_broker_ibkr.orders import refuse_unsendable
 from alphaweave_broker_ibkr.pace import Pace, Unsent
 from alphaweave_broker_ibkr.reachability import Reachability
@@ -224,20 +224,27 @@ class IbkrAdapter:
         refuse_undeclared(self.capabilities, request, symbol)
         if self._options.read_only:
             raise Unsupported(f"{symbol}: broker.options.ibkr.read_only is set: no order is sent")
-        found = self._found.get(symbol)
-        if found is None:
-            raise Unsupported(f"{symbol}: Interactive Brokers has no such contract")
+        listing = self._listing_of(symbol)
         if not isinstance(request, OrderChange):
-            refuse_unsendable(request, found.listing.kind)
+            refuse_unsendable(request, listing.kind)
         wires = wires_of(
             request,
             refs,
             replaces,
             client=self._options.client_id,
             numbers=self._numbers,
-            listing=found.listing,
+            listing=listing,
         )
         return [wire.write() for wire in wires]
+
+    def _listing_of(self, symbol: str) -> Listing:
+        found = self._found.get(symbol)
+        if found is not None:
+            return found.listing
+        if self._said.account:
+            raise Unsupported(f"{symbol}: Interactive Brokers has no such contract")
+        # Its number is only known once it is connected; without one no order leaves.
+        return Listing(0, "STK", "SMART", "USD")
 
     async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
         return (await self._sender.submit((ref,)))[0]

@@ -218,6 +218,8 @@ class Sender:
 
     def _order(self, ref: OrderRef) -> tuple[Contract, Order]:
         wire = OrderWire.read(ref.wire)
+        if not wire.listing.con_id:
+            raise NotSent(f"{ref.symbol}: it was decided before its contract was known")
         return contract_of(wire), order_of(wire, ref.client_order_id, self._said.account)
 
     def _acknowledged(self, ref: OrderRef) -> OrderAck:

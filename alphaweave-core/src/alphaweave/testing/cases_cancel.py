@@ -207,7 +207,9 @@ class CancelCases:
     async def test_replace_of_an_ended_order_is_refused(self, bench: Bench) -> None:
         """A replacement of an order that has ended is ReplaceRejected, and opens no order."""
         await bench.open()
-        old = await bench.bought()
+        old = await bench.submit(bench.orders.limit(bench.symbol, share="1.5"))
+        await bench.trade_again()
+        await bench.until_filled(old)
         limit = OrderChange(limit_price=bench.orders.price(bench.symbol, "0.6"))
         error = await bench.refused(
             ReplaceRejected, bench.replace(old, limit), "a replacement of a filled order"

@@ -13,8 +13,9 @@ from functools import partial
 from itertools import permutations
 from urllib.parse import quote
 
-from alphaweave.core.errors import AuthenticationFailed
-from alphaweave.testing.bench import Bench
+from alphaweave.core.errors import AuthenticationFailed, NotSent
+from alphaweave.live.broker import ConnectionRestored
+from alphaweave.testing.bench import Bench, Sent
 from alphaweave.testing.case import in_group
 from alphaweave.testing.sandbox import Action, Fault, Power
 
@@ -50,10 +51,12 @@ async def _failures(bench: Bench) -> list[BaseException]:
     powers = {power.value for power in bench.venue.powers}
     found: list[BaseException] = []
     broker = await bench.open()
+    begun = 0
     for fault in (Fault.REJECT, Fault.ERROR_BEFORE, Fault.GARBLE, Fault.LOSE_ANSWER, Fault.HANG_UP):
         if fault.value not in powers:
             continue
-        sent = await bench.submit(bench.orders.limit(bench.symbol))
+        sent = await _order(bench, begun)
+        begun = len(bench.events)
         calls: tuple[tuple[Action, Callable[[], Awaitable[object]]], ...] = (
             (Action.SUBMIT, lambda: bench.submit(bench.orders.limit(bench.symbol))),
             (Action.QUERY, broker.get_open_orders),
@@ -81,6 +84,18 @@ async def _failures(bench: Bench) -> list[BaseException]:
             found.append(error)
         await bench.venue.refuse(False)
     return found
+
+
+async def _order(bench: Bench, after: int) -> Sent:
+    """An order that works; where a fault cost the connection that orders leave by, once that is back."""
+    while True:
+        try:
+            return await bench.submit(bench.orders.limit(bench.symbol))
+        except NotSent:
+            back = await bench.event(
+                lambda event: isinstance(event, ConnectionRestored), "ConnectionRestored", after=after
+            )
+            after = 1 + next(place for place, event in enumerate(bench.events) if event is back)
 
 
 def words_of(error: BaseException) -> list[str]:
