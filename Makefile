@@ -2,6 +2,7 @@
 #
 #   make demo | test | lint | types | bench | docs | wheels | format | coverage | clean
 #   make bench-peers                the same workloads on other engines too, each in an environment of its own
+#   make bench-growth               how the cost of a bar grows with bars, symbols, orders and monitors
 #   make instructions               bytecode instructions an event costs, beside those on record
 #   make bench-live                 latency, throughput, restart and memory of the live engine
 #   make crash KILLS=300 PER_POINT=10  kill -9 of a paper run, at each named point and at random instants
@@ -35,7 +36,7 @@ LENIENT := --no-strict-equality --no-warn-unreachable --no-warn-unused-ignores -
 
 PEERS := $(patsubst benchmarks/peers/%.txt,build/peers/%/.installed,$(wildcard benchmarks/peers/*.txt))
 
-.PHONY: demo test lint types bench bench-peers bench-live instructions simulate day crash power-loss docs wheels format coverage clean
+.PHONY: demo test lint types bench bench-growth bench-peers bench-live instructions simulate day crash power-loss docs wheels format coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -57,6 +58,9 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-growth: $(STAMP)
+	$(BIN)/python benchmarks/growth.py $(ARGS)
 
 bench-peers: $(STAMP) $(PEERS)
 	$(BIN)/python benchmarks/side_by_side.py --environments build/peers $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from math import floor
 from pathlib import Path
@@ -30,13 +31,14 @@ from alphaweave.data.series import Series
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.risk import RiskSettings
 from alphaweave.monitoring.memory import InMemoryMonitor
+from alphaweave.monitoring.monitor import Monitor, RunSummary
 from alphaweave.sim.capabilities import SIM_CAPABILITIES
 from alphaweave.sim.costs import FeeModel
 from alphaweave.sim.settings import VenueSettings
 from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
 
-__all__ = ["first_bar", "first_bar_of_file", "prepare", "prepare_ordinary", "prepare_read"]
+__all__ = ["first_bar", "first_bar_of_file", "prepare", "prepare_ordinary", "prepare_read", "replay"]
 
 # Every limit is set, so that every rule judges every order; none is ever reached.
 RISK = RiskSettings(
@@ -186,9 +188,30 @@ def run(
     read: bool = False,
     venue: VenueSettings = VENUE,
 ) -> Outcome:
-    """Replay the strategy at a simulated venue."""
-    instruments = {symbol: Instrument(symbol=symbol, venue_symbol=symbol) for symbol in series}
+    """Replay the strategy at a simulated venue, and say what it came to."""
     monitor = InMemoryMonitor()
+    summary = replay(strategy, series, (monitor,), until, venue)
+    if read:
+        assert all(trade.order_id for trade in monitor.trades)
+        assert all(order.order_id for order in monitor.orders)
+    return Outcome(
+        fills=len(monitor.trades),
+        equity=monitor.bars.columns.equity[-1] if read else summary.equity,
+        marks=len(monitor.bars),
+        denials=summary.denials + sum(alert.code == "order_rejected" for alert in monitor.alerts),
+        rules=summary.rule_evaluations,
+    )
+
+
+def replay(
+    strategy: Strategy,
+    series: dict[str, Series],
+    monitors: Sequence[Monitor],
+    until: int | None = None,
+    venue: VenueSettings = VENUE,
+) -> RunSummary:
+    """Replay the strategy at a simulated venue, for these monitors."""
+    instruments = {symbol: Instrument(symbol=symbol, venue_symbol=symbol) for symbol in series}
     settings = EngineSettings(
         run_id="benchmark",
         strategy=f"{type(strategy).__module__}:{type(strategy).__qualname__}",
@@ -199,24 +222,13 @@ def run(
     simulated = SimVenue(
         instruments=instruments, board=series, settings=venue, cash=Decimal(CASH), currency="USD", seed=0
     )
-    engine = LiveEngine(settings, (monitor,))
-    summary = engine.replay(
+    return LiveEngine(settings, monitors).replay(
         strategy,
         series,
         venue=simulated,
         instruments=instruments,
         capabilities=SIM_CAPABILITIES,
         until=until,
-    )
-    if read:
-        assert all(trade.order_id for trade in monitor.trades)
-        assert all(order.order_id for order in monitor.orders)
-    return Outcome(
-        fills=len(monitor.trades),
-        equity=monitor.bars.columns.equity[-1] if read else summary.equity,
-        marks=len(monitor.bars),
-        denials=summary.denials + sum(alert.code == "order_rejected" for alert in monitor.alerts),
-        rules=summary.rule_evaluations,
     )
 
 

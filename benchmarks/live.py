@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import live_runs
+from page import Table, into
 
 from alphaweave.data.series import Series
 from alphaweave.live.journal_reader import JournalReader
@@ -26,19 +28,22 @@ from alphaweave.live.journal_reader import JournalReader
 HERE = Path(__file__).parent
 WEEK = 7 * 24 * 60
 """Slices of a minute, around the clock."""
+Rows = Iterator[tuple[str, str, str]]
+"""What is measured, the figure, and what it was measured of."""
+BEGIN, END = "<!-- live -->", "<!-- end of live -->"
 
 
-def intent_to_send(folder: Path, scale: float) -> None:
+def intent_to_send(folder: Path, scale: float) -> Rows:
     """From the strategy's order, through risk, journal and gate, to the adapter's call."""
     sends = live_runs.Sends()
     live_runs.run(folder, live_runs.minutes(["AAA"], max(20, round(2000 * scale))), every=1, sends=sends)
     # The first ones pay for what is imported when it is first needed.
     waited = sorted(sends.waited[10:])
-    row("intent to send, p50", f"{waited[len(waited) // 2] / 1e6:.2f} ms", f"{len(waited):,} orders")
-    row("intent to send, p99", f"{waited[len(waited) * 99 // 100] / 1e6:.2f} ms", "")
+    yield ("intent to send, p50", f"{waited[len(waited) // 2] / 1e6:.2f} ms", f"{len(waited):,} orders")
+    yield ("intent to send, p99", f"{waited[len(waited) * 99 // 100] / 1e6:.2f} ms", "")
 
 
-def throughput(folder: Path, scale: float) -> None:
+def throughput(folder: Path, scale: float) -> Rows:
     """As many slices as go through, with a journal and three monitors."""
     symbols = ("AAA", "BBB", "CCC", "DDD", "EEE")
     for every in (10, 1):
@@ -48,14 +53,14 @@ def throughput(folder: Path, scale: float) -> None:
         _, seconds = live_runs.run(own, series, every=every, monitors=("jsonl", "prometheus", "memory"))
         slices, inputs = len(series["AAA"]), JournalReader(own / "run.db").seq
         events = slices * len(symbols) + inputs - slices
-        row(
+        yield (
             f"events through the driver, orders every {every}",
             f"{events / seconds:,.0f} /s",
             f"{events:,} bars, answers, updates and fills; {inputs / seconds:,.0f} decisions /s",
         )
 
 
-def restart(folder: Path, scale: float) -> None:
+def restart(folder: Path, scale: float) -> Rows:
     """From the start of a process until an order could leave, with a journal of 10,000 orders."""
     series = live_runs.minutes(["AAA", "BBB", "CCC", "DDD"], max(5, round(2500 * scale)))
     for name, snapshots in (("as written", None), ("no snapshot but the first", 10**9)):
@@ -64,7 +69,7 @@ def restart(folder: Path, scale: float) -> None:
             assert runner.summary is not None
             decisions = JournalReader(Path(made) / "run.db").seq
             seconds = [gate_opens(Path(made), folder / f"{name} {again}", series) for again in range(3)]
-        row(
+        yield (
             f"restart, {name}",
             f"{sorted(seconds)[1]:.2f} s",
             f"{runner.summary.orders:,} orders, {decisions:,} decisions",
@@ -85,7 +90,7 @@ def gate_opens(made: Path, copy: Path, series: Mapping[str, Series]) -> float:
     return (int(answer.stdout) - start) / 1e9
 
 
-def memory(folder: Path, scale: float) -> None:
+def memory(folder: Path, scale: float) -> Rows:
     """What the process holds after each of four weeks of minutes, with an order in every half hour."""
     week = max(20, round(WEEK * scale))
     held: list[int] = []
@@ -100,8 +105,12 @@ def memory(folder: Path, scale: float) -> None:
         _, seconds = live_runs.run(Path(made), live_runs.minutes(["AAA"], 4 * week), every=30, at=at)
         size = (Path(made) / "run.db").stat().st_size
     weeks = ", ".join(f"{each / 1e6:.1f}" for each in held)
-    row("memory after weeks 1 to 4", f"{(held[3] - held[0]) / 1e6:+.1f} MB", f"{weeks} MB; {seconds:.0f} s")
-    row("journal of that month", f"{size / 1e6:.0f} MB", "")
+    yield (
+        "memory after weeks 1 to 4",
+        f"{(held[3] - held[0]) / 1e6:+.1f} MB",
+        f"{weeks} MB; {seconds:.0f} s",
+    )
+    yield ("journal of that month", f"{size / 1e6:.0f} MB", "")
 
 
 def in_memory() -> Path | None:
@@ -117,7 +126,7 @@ def resident() -> int:
     return int(line.split()[1]) * 1024
 
 
-BENCHMARKS: Mapping[str, Callable[[Path, float], None]] = {
+BENCHMARKS: Mapping[str, Callable[[Path, float], Rows]] = {
     "latency": intent_to_send,
     "throughput": throughput,
     "restart": restart,
@@ -131,22 +140,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=tuple(BENCHMARKS), default=list(BENCHMARKS))
     parser.add_argument("--scale", type=float, default=1.0, help="part of the usual size")
     parser.add_argument("--folder", type=Path, help="where the journals lie while it runs")
+    parser.add_argument("--into", type=Path, help="a page whose table this replaces")
     parser.add_argument("--gate", nargs="+", metavar="WORD", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.gate is not None:
         folder, end, *symbols = options.gate
         print(live_runs.wait_for_gate(Path(folder), symbols, datetime.fromisoformat(end)))
         return 0
-    print(f"Python {'.'.join(map(str, sys.version_info[:3]))}")
+    said = f"Python {'.'.join(map(str, sys.version_info[:3]))}, {os.cpu_count()} cores:"
+    print(f"{said}\n")
+    table = Table("figure", "", "", figures=False)
     for name in options.only:
         with tempfile.TemporaryDirectory(prefix="alphaweave-bench-", dir=options.folder) as folder:
-            BENCHMARKS[name](Path(folder), options.scale)
+            for cells in BENCHMARKS[name](Path(folder), options.scale):
+                table.row(*cells)
+    if options.into is not None:
+        into(options.into, BEGIN, END, f"{said}\n\n{table}")
     return 0
-
-
-def row(label: str, figure: str, remark: str) -> None:
-    """One line of the table."""
-    print(f"{label:45}{figure:>15}   {remark}", flush=True)
 
 
 if __name__ == "__main__":

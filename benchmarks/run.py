@@ -11,6 +11,7 @@ import argparse
 import csv
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,8 @@ from typing import Any
 
 import floor
 from outcome import Disagreement, Outcome, Run, agree
-from workloads import Workload, make, save
+from page import Table, into
+from workloads import Workload, cut, make, save
 
 HERE = Path(__file__).parent
 GATES = {"W1": (3.5, 2.5), "W2": (4.0, 2.5), "W2d": (7.0, 4.0), "W3": (4.0, 2.0)}
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=tuple(GATES), default=list(GATES), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--floor-only", action="store_true", help="time the bare loop alone")
+    parser.add_argument("--rows", type=int, help="the first so many rows of each workload, to try it out")
+    parser.add_argument("--into", type=Path, help="a page whose tables these replace")
     options = parser.parse_args(arguments)
     engines = ["floor"] if options.floor_only else ["floor", "alphaweave"]
     prepare = {"floor": floor.prepare}
@@ -70,18 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prepare["alphaweave"] = alphaweave_runs.prepare
         prepare[READ] = alphaweave_runs.prepare_read
     version = ".".join(map(str, sys.version_info[:3]))
-    print(f"Python {version}, {options.rounds} rounds; k/s is a thousand events a second, the median")
-    missed = []
-    print_row("", "events", *[f"{name} k/s" for name in engines], "ratio", "gate", "goal", READ, *COUNTS)
+    print(f"Python {version}, {options.rounds} rounds; k/s is a thousand events a second, the median\n")
+    missed, printed = [], Table("", "events", *[f"{name} k/s" for name in engines], *FIGURES)
     for name in options.only:
-        workload = make(name)
+        workload = cut(make(name), options.rows)
         timing = measure(
             workload, {name: make_run(workload) for name, make_run in prepare.items()}, options.rounds
         )
         ratio = timing.ratio() if len(engines) > 1 else 1.0
         read = timing.ratio(READ) if len(engines) > 1 else 1.0
         gate, goal = GATES[name]
-        print_row(
+        printed.row(
             name,
             f"{workload.events:,}",
             *[f"{timing.speed(engine) / 1e3:,.0f}" for engine in engines],
@@ -94,7 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if ratio > gate:
             missed.append(f"{name} is {ratio:.2f} times slower than the floor, the gate is {gate}")
     with tempfile.TemporaryDirectory() as folder:
-        print_processes(engines, options.only, Path(folder))
+        more = processes(engines, options.only, options.rows, options.rounds, Path(folder))
+    if options.into is not None:
+        said = f"Python {version}, {os.cpu_count()} cores, {options.rounds} rounds:"
+        into(options.into, BEGIN, END, "\n\n".join([said, *map(str, [printed, *more])]))
     for line in missed:
         print(f"MISSED: {line}", file=sys.stderr)
     return 1 if missed else 0
@@ -102,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 COUNTS = ("fills", "denials", "rules")
 READ = "records read"
+FIGURES = ("ratio", "gate", "goal", READ, *COUNTS)
+BEGIN, END = "<!-- replay -->", "<!-- end of replay -->"
 
 
 def measure(workload: Workload, runs: Mapping[str, Run], rounds: int) -> Timing:
@@ -124,39 +132,58 @@ def measure(workload: Workload, runs: Mapping[str, Run], rounds: int) -> Timing:
     return Timing(workload, seconds, outcome)
 
 
-def print_processes(engines: Sequence[str], names: Sequence[str], folder: Path) -> None:
+def processes(
+    engines: Sequence[str], names: Sequence[str], rows: int | None, rounds: int, folder: Path
+) -> list[Table]:
     """What a fresh process costs: import, way to the first bar, peak memory."""
-    print()
     start = make("W4")
     arrays, text = folder / "W4", folder / "W4.csv"
     arrays.mkdir()
     save(start, arrays)
     write_csv(start, text)
-    print_row("seconds", *engines, "goal")
+    print()
+    starts = Table("seconds", *engines, "goal")
     if "alphaweave" in engines:
-        print_row(
-            "import", "", f"{median(probe('import', 'alphaweave', text)['seconds'] for _ in range(5)):.2f}"
-        )
+        bare = ("",) * (len(engines) - 1)
+        imported = median(probe("import", "alphaweave", text)["seconds"] for _ in range(rounds))
+        starts.row("import", *bare, f"{imported:.2f}", "")
+        for label, command in COMMANDS.items():
+            starts.row(label, *bare, f"{median(lasts(command) for _ in range(rounds)):.2f}", "")
     for source, path in (("arrays", arrays), ("CSV", text)):
         figures = [
-            f"{median(first_bar(engine, path) for _ in range(5)):.2f}"
+            f"{median(first_bar(engine, path) for _ in range(rounds)):.2f}"
             if engine != "floor" or source == "arrays"
             else ""
             for engine in engines
         ]
-        print_row(f"start to first bar, {source}", *figures, f"{FIRST_BAR_GOALS[source]:.1f}")
+        starts.row(f"start to first bar, {source}", *figures, f"{FIRST_BAR_GOALS[source]:.1f}")
     print()
-    print_row("peak MB", *engines, "ratio", "goal")
+    peak = Table("peak MB", *engines, "ratio", "goal")
     for name in names:
         saved = folder / name
         saved.mkdir()
-        save(make(name), saved)
+        save(cut(make(name), rows), saved)
         answers = {engine: probe("peak", engine, saved) for engine in engines}
         peaks = [answer["peak"] for answer in answers.values()]
         outcomes = [Outcome(**answer["outcome"]) for answer in answers.values()]
         agree(name, outcomes[0], outcomes[-1])
-        figures = [f"{peak / 1e6:,.0f}" for peak in peaks]
-        print_row(name, *figures, f"{peaks[-1] / peaks[0]:.2f}", f"{MEMORY_GOAL:.1f}")
+        figures = [f"{each / 1e6:,.0f}" for each in peaks]
+        peak.row(name, *figures, f"{peaks[-1] / peaks[0]:.2f}", f"{MEMORY_GOAL:.1f}")
+    return [starts, peak]
+
+
+COMMANDS = {
+    "`python -c pass`": (sys.executable, "-c", "pass"),
+    "`python -c 'import alphaweave'`": (sys.executable, "-c", "import alphaweave"),
+    "`alphaweave --help`": (sys.executable, "-m", "alphaweave", "--help"),
+}
+
+
+def lasts(command: Sequence[str]) -> float:
+    """Seconds that a process takes from its start to its end."""
+    start = perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return perf_counter() - start
 
 
 def first_bar(engine: str, path: Path) -> float:
@@ -185,11 +212,6 @@ def write_csv(workload: Workload, path: Path) -> None:
         for end, *values in zip(workload.end, *columns, strict=True):
             opened = datetime.fromtimestamp(end / 1e9 - 60, UTC)
             writer.writerow((opened.strftime("%Y-%m-%d %H:%M:%S"), *values))
-
-
-def print_row(label: str, *cells: str) -> None:
-    """One line of a table."""
-    print(f"{label:28}" + "".join(f"{cell:>16}" for cell in cells))
 
 
 if __name__ == "__main__":

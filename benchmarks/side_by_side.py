@@ -21,9 +21,10 @@ from time import monotonic_ns
 from typing import Any
 
 from outcome import Disagreement, Outcome, agree
+from page import into
 from workloads import Workload, cut, make, save
 
-__all__ = ["ENGINES", "Series", "into", "main", "side_by_side", "table"]
+__all__ = ["ENGINES", "Series", "main", "side_by_side", "table"]
 
 HERE = Path(__file__).parent
 WORKLOADS = ("W1", "W2", "W2d", "W3")
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         printed.append(starts(pythons, options.rounds, home, Path(folder, "W4")))
         print(f"{printed[-1]}\n", flush=True)
     if options.into is not None:
-        into(options.into, "\n\n".join(printed))
+        into(options.into, BEGIN, END, "\n\n".join(printed))
     for line in problems:
         print(f"DISAGREEMENT: {line}", file=sys.stderr)
     return 1 if problems else 0
@@ -185,15 +186,6 @@ def probe(what: str, engine: str, path: Path, python: str, home: Path) -> dict[s
         raise RuntimeError(f"{' '.join(command)} failed:\n{answer.stderr}")
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     return found
-
-
-def into(page: Path, tables: str) -> None:
-    """Put the tables between the page's two marks."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{page} has no place for the tables: it needs the lines {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

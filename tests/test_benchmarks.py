@@ -14,7 +14,19 @@ import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-MODULES = ("workloads", "outcome", "floor", "alphaweave_runs", "run", "live_runs", "live", "side_by_side")
+MODULES = (
+    "workloads",
+    "outcome",
+    "floor",
+    "alphaweave_runs",
+    "run",
+    "live_runs",
+    "live",
+    "side_by_side",
+    "page",
+    "probe",
+    "growth",
+)
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +140,18 @@ def test_a_live_benchmark_prints_its_figures(
     scale: float,
     rows: int,
 ) -> None:
-    """A small one of each goes through the whole live driver, journal and monitors."""
-    bench.live.BENCHMARKS[name](tmp_path, scale)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == rows
-    assert all(any(letter.isdigit() for letter in line) for line in lines)
+    """A small one of each goes through the whole live driver, journal and monitors, and onto a page."""
+    page, live = tmp_path / "page.md", bench.live
+    page.write_text(f"before\n{live.BEGIN}\nold\n{live.END}\nafter\n")
+    assert (
+        live.main(["--only", name, "--scale", str(scale), "--into", str(page), "--folder", str(tmp_path)])
+        == 0
+    )
+    printed = capsys.readouterr().out
+    assert page.read_text() == f"before\n{live.BEGIN}\n\n{printed}\n{live.END}\nafter\n"
+    figures = [line.split(" | ")[1] for line in printed.splitlines()[4:]]
+    assert len(figures) == rows
+    assert all(any(letter.isdigit() for letter in figure) for figure in figures)
 
 
 def test_sends_are_timed_once_for_each_order(bench: SimpleNamespace, tmp_path: Path) -> None:
@@ -217,3 +236,42 @@ def test_each_peer_has_its_module_and_its_versions(bench: SimpleNamespace) -> No
     assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == peers
     for pinned in folder.glob("*.txt"):
         assert all("==" in line for line in pinned.read_text().splitlines())
+
+
+def test_the_bench_puts_its_tables_into_a_page_and_fails_at_a_gate(
+    bench: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Speed, what a fresh process takes, and memory; all are printed too, whatever the gate says."""
+    run, page = bench.run, tmp_path / "page.md"
+    page.write_text(f"before\n{run.BEGIN}\nold\n{run.END}\nafter\n")
+    monkeypatch.setattr(run, "GATES", {"W1": (0.001, 0.001)})
+    assert run.main(["--rows", "400", "--rounds", "1", "--into", str(page)]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"MISSED: W1 is \d+\.\d\d times slower than the floor, the gate is 0.001", err)
+    written = page.read_text()
+    assert written.startswith(f"before\n{run.BEGIN}\n\nPython 3.")
+    assert written.endswith(f"|\n\n{run.END}\nafter\n")
+    assert [line for line in written.splitlines() if line.startswith("|")] == [
+        line for line in out.splitlines() if line.startswith("|")
+    ]
+    assert {"W1", "import", "`alphaweave --help`", "start to first bar, CSV"} <= set(
+        re.findall(r"(?m)^\| (.+?) \|", written)
+    )
+
+
+def test_figures_stand_between_marks_and_gates_as_they_are_asked_for(bench: SimpleNamespace) -> None:
+    """Each figure on the page was written by a command; what is written by hand says what is measured."""
+    page = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
+    marks = [(each.BEGIN, each.END) for each in (bench.run, bench.side_by_side, bench.growth, bench.live)]
+    by_hand = page
+    for begin, end in marks:
+        before, _, rest = by_hand.partition(begin)
+        between, _, after = rest.partition(end)
+        assert between
+        by_hand = before + after
+    assert not re.findall(r"\d (?:ms|MB|s|k/s|µs|microseconds)\b", by_hand)
+    rows = re.findall(r"(?m)^\| (W\w+) \| .+ \| ([\d.]+) \| ([\d.]+) \|$", by_hand)
+    assert {name: (float(gate), float(goal)) for name, gate, goal in rows} == bench.run.GATES
