@@ -372,7 +372,7 @@ def test_order_waits_for_room_and_a_question_does_not(at_venue: At) -> None:
             asking = asyncio.create_task(one.call(POST))
             await timer.asleep()
             assert len(venue.params("POST", PATH)) == 0
-            timer.advance(60)
+            timer.advance(61)
             assert await asking == {"orderId": 1}
         finally:
             one.close()

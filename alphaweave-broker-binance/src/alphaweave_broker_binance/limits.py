@@ -10,6 +10,8 @@ from alphaweave.live.adapters.rate_budget import RateBudget, RateLimit, Use
 __all__ = ["Limits"]
 
 _SECONDS: Final = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}
+# Binance counts a request when it arrives: of two, one may be under way for so many seconds longer.
+_UNDER_WAY: Final = 1.0
 _HEADER: Final = "X-MBX-"
 _WEIGHT: Final = "USED-WEIGHT-"
 _ORDERS: Final = "ORDER-COUNT-"
@@ -73,7 +75,7 @@ class Limits:
             limits[name] = RateLimit(
                 name=name,
                 weight=amount,
-                seconds=seconds,
+                seconds=seconds + _UNDER_WAY,
                 kept_for_cancels=kept,
                 kept_for_orders=2 * kept,
             )
