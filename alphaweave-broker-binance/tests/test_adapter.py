@@ -413,6 +413,40 @@ def test_fills_are_asked_for_by_symbol_and_go_on_from_the_last(at_venue: At) -> 
     connected(at_venue, steps)
 
 
+def test_fill_whose_order_is_not_listed_yet_is_asked_for_again(at_venue: At) -> None:
+    """What was executed a moment ago has an order; nobody else's was executed because the answer is late."""
+
+    async def steps(venue: Any, adapter: Any) -> None:
+        now = datetime.now(UTC)
+        query = FillQuery(now - timedelta(hours=1), ("BTCUSDT",))
+        missing = (400, {"code": -2013, "msg": "Order does not exist."})
+        venue.answers["GET", TRADES] = (200, [trade(7, now)])
+        venue.answers["GET", ORDER] = missing
+        with pytest.raises(BrokerUnavailable, match="does not exist"):
+            await adapter.get_fills(query)
+        venue.answers["GET", ORDER] = (200, order())
+        (fill,) = (await adapter.get_fills(query)).fills
+        assert (fill.client_order_id, fill.foreign) == (REF.client_order_id, False)
+        venue.answers["GET", TRADES] = (200, [trade(8, now - timedelta(minutes=5), order_id=29)])
+        venue.answers["GET", ORDER] = missing
+        (old,) = (await adapter.get_fills(query)).fills
+        assert old.foreign
+
+    connected(at_venue, steps)
+
+
+def test_order_that_is_found_by_its_name_bears_it(at_venue: At) -> None:
+    """Also where Binance tells the name of the cancel that ended it."""
+
+    async def steps(venue: Any, adapter: Any) -> None:
+        venue.answers["GET", ORDER] = (200, order(clientOrderId="7bXk0cancel", status="CANCELED"))
+        found = await adapter.get_order(REF)
+        assert (found.ref.client_order_id, found.client_order_id) == (REF.client_order_id,) * 2
+        assert not found.foreign
+
+    connected(at_venue, steps)
+
+
 def test_long_list_of_fills_is_read_day_by_day_and_page_by_page(at_venue: At) -> None:
     """Trades of others are numbered alike, and a window is a day at most."""
     now = datetime.now(UTC)

@@ -236,6 +236,15 @@ def test_refusal_is_final_only_where_the_order_cannot_exist(
         (400, "-2010", "Order would trigger immediately.", "INVALID_PRICE"),
         (400, "-2010", "Market is closed.", "MARKET_CLOSED"),
         (400, "-2010", "This action is disabled on this account.", "ACCOUNT_BLOCKED"),
+        (400, "-2010", "This account may not place or cancel orders.", "ACCOUNT_BLOCKED"),
+        (400, "-2010", "This symbol is not permitted for this account.", "ACCOUNT_BLOCKED"),
+        (400, "-2010", "This symbol is restricted for this account.", "ACCOUNT_BLOCKED"),
+        (400, "-2010", "Rest API trading is not enabled.", "ACCOUNT_BLOCKED"),
+        (400, "-2010", "Stop loss orders are not supported for this symbol.", "UNSUPPORTED"),
+        (400, "-2010", "Quote order qty market orders are not support for this symbol.", "UNSUPPORTED"),
+        (400, "-2010", "Unsupported order combination", "UNSUPPORTED"),
+        (400, "-2010", "Price * QTY is zero or less.", "INVALID_SIZE"),
+        (400, "-2010", "Order book liquidity is less than LOT_SIZE filter minimum quantity.", "OTHER"),
         (400, "-1013", "Filter failure: PRICE_FILTER", "INVALID_PRICE"),
         (400, "-1013", "Filter failure: PERCENT_PRICE_BY_SIDE", "INVALID_PRICE"),
         (400, "-1013", "Filter failure: LOT_SIZE", "INVALID_SIZE"),
@@ -288,6 +297,7 @@ def test_numbers_and_times_are_exact_or_refused() -> None:
     for value in (0.1, None, "NaN", "x"):
         with pytest.raises(ValueError, match="price"):
             amount(value, "price")
-    for at in (1.5, "1499827319559", None, True):
+    # A time in microseconds is none either.
+    for at in (1.5, "1499827319559", None, True, 1499827319559000, -(10**30)):
         with pytest.raises(ValueError, match="milliseconds"):
             moment(at)

@@ -45,6 +45,7 @@ from alphaweave_broker_binance.filters import instrument_of
 from alphaweave_broker_binance.findings import budget_findings, commission_findings, permission_findings
 from alphaweave_broker_binance.mapping import (
     is_final,
+    is_ours,
     list_params,
     moment,
     order_params,
@@ -299,6 +300,9 @@ class BinanceAdapter:
                 if no.status == 400 and no.code == _NO_SUCH_ORDER:
                     return None
                 raise
+            # It was asked for by this name, whatever name the answer has: a cancel's, say.
+            if is_ours(ref.client_order_id):
+                self._said.bind(str(self._said.ref(told).broker_order_id), ref.client_order_id)
             return self._said.order(told, self._clock.now())
 
     async def get_open_orders(self, symbols: Sequence[str] | None = None) -> Sequence[BrokerOrder]:

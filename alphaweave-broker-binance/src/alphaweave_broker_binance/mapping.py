@@ -69,6 +69,13 @@ _REASONS: Final[Sequence[tuple[str, RejectReason]]] = (
     ("filter failure: max_num", RejectReason.RATE_LIMITED),
     ("filter failure: exchange_max_num", RejectReason.RATE_LIMITED),
     ("action is disabled", RejectReason.ACCOUNT_BLOCKED),
+    ("may not place", RejectReason.ACCOUNT_BLOCKED),
+    ("not permitted for this account", RejectReason.ACCOUNT_BLOCKED),
+    ("restricted for this account", RejectReason.ACCOUNT_BLOCKED),
+    ("trading is not enabled", RejectReason.ACCOUNT_BLOCKED),
+    ("not support", RejectReason.UNSUPPORTED),
+    ("unsupported order combination", RejectReason.UNSUPPORTED),
+    ("qty is zero or less", RejectReason.INVALID_SIZE),
     ("parameter 'price'", RejectReason.INVALID_PRICE),
     ("parameter 'stopprice'", RejectReason.INVALID_PRICE),
     ("parameter 'quantity'", RejectReason.INVALID_SIZE),
@@ -104,7 +111,10 @@ def moment(milliseconds: Any) -> datetime:
     """
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int):
         raise ValueError(f"a time is in whole milliseconds, not {milliseconds!r}")
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise ValueError(f"a time is in milliseconds of this age, not {milliseconds}") from None
 
 
 def amount(value: Any, name: str) -> Decimal:

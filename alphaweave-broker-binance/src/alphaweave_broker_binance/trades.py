@@ -23,7 +23,8 @@ _LOOK_UPS: Final = 5
 _WINDOW: Final = timedelta(hours=24)
 # A trade may be listed a little later than others that came after it.
 _OVERLAP: Final = timedelta(minutes=1)
-_UNKNOWN_ORDER: Final = frozenset({"-2013", "-2026"})
+_NO_SUCH_ORDER: Final = "-2013"
+_UNKNOWN_ORDER: Final = frozenset({_NO_SUCH_ORDER, "-2026"})
 
 _Ask = Callable[[str, Mapping[str, str], int], Awaitable[Any]]
 
@@ -97,12 +98,15 @@ class Trades:
             for order in mappings_in(await self._ask("/api/v3/allOrders", asked, 20)):
                 self._said.learn(order)
             unknown = self._unknown(venue_symbol, told)
+        at = {int(one["orderId"]): moment(one["time"]) for one in told}
         for order_id in unknown:
             asked = {"symbol": venue_symbol, "orderId": str(order_id)}
             try:
                 self._said.learn(mapping_in(await self._ask("/api/v3/order", asked, 4)))
             except Refused as no:
-                if no.code not in _UNKNOWN_ORDER:
+                # Its order is there, for it was executed: a moment ago, and the answer is older.
+                late = no.code == _NO_SUCH_ORDER and at[order_id] > self._clock.now() - _OVERLAP
+                if late or no.code not in _UNKNOWN_ORDER:
                     raise
                 self._said.is_theirs(f"{venue_symbol}:{order_id}")
 
