@@ -11,6 +11,5 @@ class TestIbkr(BrokerConformance):
     adapter = "ibkr"
     deviations: ClassVar = {
         "BRK-550": "what became of a message that exceeds the rate is not documented: the order is looked up",
-        "BRK-665": "no message answers a cancel: the end of its order does, and comes before such an error",
         "BRK-950": "the gateway tells nothing of money that moves: it is seen as a difference of cash",
     }

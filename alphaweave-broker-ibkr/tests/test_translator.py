@@ -352,37 +352,35 @@ def test_execution_after_the_cancel_is_told(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "text", "meaning", "state"),
+    ("code", "text", "state"),
     [
-        (
-            161,
-            "Cancel attempted when order is not in a cancellable state",
-            Meaning.ACTION_REFUSED,
-            State.ALIVE,
-        ),
-        (
-            10148,
-            "OrderId 1 that needs to be cancelled cannot be, state: Filled.",
-            Meaning.LOOK_UP,
-            State.GONE,
-        ),
-        (10148, "cannot be cancelled, state: Submitted.", Meaning.LOOK_UP, State.ALIVE),
-        (10148, "cannot be cancelled, state: PendingCancel.", Meaning.LOOK_UP, State.UNKNOWN),
-        (10147, "OrderId 1 that needs to be cancelled is not found.", Meaning.LOOK_UP, State.UNKNOWN),
-        (321, "Read-Only mode", Meaning.ACTION_REFUSED, State.ALIVE),
+        (161, "Cancel attempted when order is not in a cancellable state", State.ALIVE),
+        (10148, "OrderId 1 that needs to be cancelled cannot be cancelled, state: Filled.", State.GONE),
+        (10148, "cannot be cancelled, state: Submitted.", State.ALIVE),
+        (10148, "cannot be cancelled, state: PendingCancel.", State.UNKNOWN),
+        (10147, "OrderId 1 that needs to be cancelled is not found.", State.UNKNOWN),
+        (321, "Read-Only mode", State.ALIVE),
     ],
 )
-def test_refused_cancel_ends_nothing(
-    gateway: Gateway, code: int, text: str, meaning: Meaning, state: State
-) -> None:
+def test_refused_cancel_ends_nothing(gateway: Gateway, code: int, text: str, state: State) -> None:
     """10148 races the fill that it speaks of; the order is what its own messages say."""
     ref = gateway.working()
     gateway.cancelled(ref)
     gateway.error(ref, code, text)
-    assert gateway.replies == [Reply(meaning, code, text, state)]
+    assert gateway.replies == [Reply(Meaning.ACTION_REFUSED, code, text, state)]
     assert gateway.statuses() == []
     gateway.executed(ref, 10, 10)
     assert gateway.statuses() == [OrderStatus.FILLED]
+
+
+def test_cancel_with_an_unlisted_error_is_looked_up(gateway: Gateway) -> None:
+    """Whoever waits concludes nothing; what the order then says of itself counts."""
+    ref = gateway.working()
+    gateway.cancelled(ref)
+    (notice,) = gateway.error(ref, 322, "Error processing request")
+    assert isinstance(notice, BrokerNotice)
+    assert [reply.meaning for reply in gateway.replies] == [Meaning.LOOK_UP]
+    assert updates(gateway.status(ref, "Cancelled")) == [(OrderStatus.CANCELLED, 0)]
 
 
 def test_cancel_of_a_filled_order_is_refused_by_its_fill(gateway: Gateway) -> None:
@@ -476,6 +474,17 @@ def test_change_of_what_is_over_is_not_sent(gateway: Gateway) -> None:
     gateway.status(ref, "Filled", 10)
     gateway.changed(ref, limit_price=Decimal(62))
     assert not gateway.sent
+    assert gateway.replies[-1].state is State.GONE
+
+
+def test_change_of_what_an_order_has_not_is_not_sent(gateway: Gateway) -> None:
+    """It works on; and if it is over, that is said."""
+    ref = gateway.working(evolve(TERMS, type=OrderType.MARKET, limit_price=None))
+    gateway.changed(ref, limit_price=Decimal(61))
+    assert not gateway.sent
+    assert gateway.replies[-1].state is State.ALIVE
+    gateway.status(ref, "Filled", 10)
+    gateway.changed(ref, limit_price=Decimal(61))
     assert gateway.replies[-1].state is State.GONE
 
 

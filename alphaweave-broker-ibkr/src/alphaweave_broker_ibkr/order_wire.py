@@ -43,6 +43,7 @@ class OrderWire:
         parent: number of the order that has to be filled first, or 0.
         oca: the group of which one cancels the others; empty for none.
         pair: number of the other exit of a group, which goes when this one is cancelled, or 0.
+        impossible: why the order cannot be changed so; empty where it can.
         held: it waits at the gateway until the last order of its bracket is there.
     """
 
@@ -55,6 +56,7 @@ class OrderWire:
     parent: int = 0
     oca: str = ""
     pair: int = 0
+    impossible: str = ""
     held: bool = False
 
     def write(self) -> dict[str, str]:
@@ -74,6 +76,7 @@ class OrderWire:
             "parent": str(self.parent or ""),
             "oca": self.oca,
             "pair": str(self.pair or ""),
+            "impossible": self.impossible,
             "held": "yes" if self.held else "",
         }
         return written | {name: text for name, text in more.items() if text}
@@ -96,6 +99,7 @@ class OrderWire:
                 parent=int(wire.get("parent", 0)),
                 oca=wire.get("oca", ""),
                 pair=int(wire.get("pair", 0)),
+                impossible=wire.get("impossible", ""),
                 held="held" in wire,
             )
         except KeyError as error:
@@ -173,9 +177,18 @@ def _changed(change: OrderChange, ref: OrderRef, replaces: OrderRef | None, clie
         what = f"order {before.order} was placed by client id {before.client}, which alone can change it"
         raise Unsupported(f"{ref.symbol}: {what}, not {client}", code="unsupported", text=what)
     given = {one.name: getattr(change, one.name) for one in fields(OrderChange)}
+    terms, impossible = before.terms, ""
     try:
-        terms = evolve(before.terms, **{name: value for name, value in given.items() if value is not None})
+        terms = evolve(terms, **{name: value for name, value in given.items() if value is not None})
     except ValueError as error:
-        raise Unsupported(f"{ref.symbol}: {error}", code="unsupported", text=str(error)) from None
+        # It may be over, which is said then: that is no matter of what can be asked for.
+        impossible = str(error)
     name = replaces.client_order_id
-    return evolve(before, terms=terms, replaces=name, first=before.first or name, held=False)
+    return evolve(
+        before,
+        terms=terms,
+        replaces=name,
+        first=before.first or name,
+        held=False,
+        impossible=impossible,
+    )

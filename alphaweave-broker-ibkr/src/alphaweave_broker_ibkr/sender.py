@@ -77,8 +77,11 @@ class Sender:
             raise NotSent(f"{symbol}: {error}") from None
         replies = await self._replies(gateway, refs, [future for future, _ in waits])
         refused = [reply for reply in replies if reply is not None and reply.meaning is not None]
-        if replies[0] is not None and replies[0].meaning is Meaning.ORDER_REJECTED:
-            raise _rejected(symbol, replies[0])
+        first = replies[0]
+        # Only the first of a bracket takes the others with it: two exits alone are sent one by one.
+        whole = len(refs) == 1 or OrderWire.read(refs[-1].wire).parent
+        if whole and first is not None and first.meaning is Meaning.ORDER_REJECTED:
+            raise _rejected(symbol, first)
         if refused:
             # One leg was refused: the others are not to work without it.
             if len(refs) > 1:
@@ -173,12 +176,12 @@ class Sender:
             self._waiting.discard(future)
             raise NotSent(f"{ref.symbol}: {error}") from None
         reply = await self._reply(gateway, ref, future, Subject.CANCEL)
-        if reply is _LOST:
-            raise _unknown(ref.symbol, reply)
-        if reply.meaning is not None:
+        if reply.meaning is Meaning.ACTION_REFUSED:
             raise CancelRejected(
                 f"{ref.symbol}: {reply.text}", order_state=reply.state, code=_code(reply), text=reply.text
             )
+        if reply.meaning is not None:
+            raise _unknown(ref.symbol, reply)
 
     async def _reply(
         self, gateway: Gateway, ref: OrderRef, future: asyncio.Future[Reply], subject: Subject

@@ -30,7 +30,9 @@ from alphaweave_broker_ibkr.tracked import Answer, Change, OrderKey, Reply, Trac
 __all__ = ["Translator"]
 
 _ENDED_KEPT: Final = 1000
+# What answers a cancel and nothing else, and what answers no cancel.
 _OF_CANCELS: Final = frozenset({161, 321, 10147, 10148})
+_OF_ORDERS: Final = frozenset({201, 202, 203})
 _HELD: Final = frozenset({399, 404})
 
 
@@ -73,12 +75,15 @@ class Translator:
         self._orders[self.client, number] = one
 
     def changing(self, ref: OrderRef, new_ref: OrderRef, answer: Answer) -> bool:
-        """A change of an order is about to be sent. False: that is over, and nothing is to be sent, for under
-        its number it would be another order."""
+        """A change of an order is about to be sent. False: nothing is to be sent. That is over, and under its
+        number it would be another order; or it has no such thing."""
         wire = OrderWire.read(new_ref.wire)
         one = self._own(ref, wire)
         if one.ended is not None:
             answer(Reply(Meaning.ACTION_REFUSED, None, f"it is {one.ended.value}", State.GONE))
+            return False
+        if wire.impossible:
+            answer(Reply(Meaning.ACTION_REFUSED, None, wire.impossible, State.ALIVE))
             return False
         one.change = Change(new_ref, wire.terms)
         one.awaiting[Subject.REPLACE] = answer
@@ -255,7 +260,7 @@ class Translator:
     ) -> tuple[BrokerEvent, ...]:
         if status.terminal:
             one.ended = status
-            gone = Reply(Meaning.LOOK_UP, None, status.value, State.GONE)
+            gone = Reply(Meaning.ACTION_REFUSED, None, f"it is {status.value}", State.GONE)
             one.answer(Subject.CANCEL, gone)
             self._forget()
         cumulative: Decimal | None = one.filled
@@ -302,7 +307,7 @@ class Translator:
             return self._tell(one, OrderStatus.CANCELLED, at, reason, text)
         if meaning is Meaning.ORDER_REJECTED:
             return self._rejected(one, reply, at)
-        if meaning is Meaning.ACTION_REFUSED or (meaning is Meaning.LOOK_UP and subject is Subject.CANCEL):
+        if meaning is Meaning.ACTION_REFUSED or (subject is Subject.CANCEL and code in _OF_CANCELS):
             return self._refused(one, subject, reply, at)
         if meaning is Meaning.LOOK_UP or (meaning is Meaning.RATE_EXCEEDED and one.awaiting):
             return self._in_doubt(one, subject, reply, at)
@@ -327,7 +332,7 @@ class Translator:
             state = State.GONE
         elif state is State.UNKNOWN and reply.meaning is Meaning.ACTION_REFUSED:
             state = State.ALIVE
-        reply = Reply(reply.meaning, reply.code, reply.text, state)
+        reply = Reply(Meaning.ACTION_REFUSED, reply.code, reply.text, state)
         waited = one.answer(subject, reply)
         if subject is Subject.CANCEL:
             one.cancelling = False
@@ -385,6 +390,8 @@ def _subject(one: Tracked, code: int) -> Subject:
         return Subject.CANCEL
     if one.change is not None:
         return Subject.REPLACE
+    if Subject.CANCEL in one.awaiting and code not in _OF_ORDERS:
+        return Subject.CANCEL
     return Subject.ORDER if one.taken else Subject.NEW_ORDER
 
 
