@@ -220,8 +220,17 @@ def group(kind: GroupKind, entry: OrderRequest | None = None) -> OrderGroup:
 
 
 @pytest.mark.parametrize("kind", GroupKind)
-def test_group_is_one_list_with_a_name_for_each_leg(at_venue: At, kind: GroupKind) -> None:
-    """The ids of its orders are found by their names, whatever order they come in."""
+def test_group_is_one_list_with_a_name_for_each_leg(
+    at_venue: At, kind: GroupKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ids of its orders are found by their names, whatever order they come in; and each is counted."""
+    call, placed = Transport.call, list[int]()
+
+    async def counting(transport: Transport, one: Call) -> Any:
+        placed.append(one.orders)
+        return await call(transport, one)
+
+    monkeypatch.setattr(Transport, "call", counting)
     bracket = kind is GroupKind.BRACKET
     whole = group(kind, limit() if bracket else None)
     path = "/api/v3/orderList/otoco" if bracket else "/api/v3/orderList/oco"
@@ -245,6 +254,7 @@ def test_group_is_one_list_with_a_name_for_each_leg(at_venue: At, kind: GroupKin
         (sent,) = venue.params("POST", path)
         assert sent["listClientOrderId"] not in {ref.client_order_id for ref in refs}
         assert len(sent["listClientOrderId"]) <= 36
+        assert placed[-1] == len(refs)
 
     connected(at_venue, steps)
 

@@ -274,25 +274,53 @@ def test_subscription_without_an_answer_is_given_up(at_venue: At) -> None:
     at_venue(scenario)
 
 
+async def refused(venue: Any, status: str, header: str) -> BrokerUnavailable:
+    """Why an adapter does not connect where a socket is answered so."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n{header}\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        with pytest.raises(BrokerUnavailable) as told:
+            await venue.adapter(ws_api_url=f"ws://127.0.0.1:{port}/ws-api/v3").connect()
+    finally:
+        server.close()
+    return told.value
+
+
 def test_redirect_of_the_stream_is_not_followed(at_venue: At) -> None:
     """The key would go wherever it points."""
 
     async def scenario(venue: Any) -> None:
-        async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            where = f"Location: ws://127.0.0.1:{venue.port}/ws-api/v3\r\n"
-            writer.write(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n" + where.encode() + b"\r\n")
-            await writer.drain()
-            writer.close()
-
-        server = await asyncio.start_server(redirect, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        try:
-            with pytest.raises(BrokerUnavailable, match="redirect"):
-                await venue.adapter(ws_api_url=f"ws://127.0.0.1:{port}/ws-api/v3").connect()
-        finally:
-            server.close()
+        where = f"Location: ws://127.0.0.1:{venue.port}/ws-api/v3"
+        assert "redirect" in str(await refused(venue, "302 Found", where))
         assert venue.said == []
+
+    at_venue(scenario)
+
+
+def test_socket_that_is_refused_for_a_while_says_for_how_long(at_venue: At) -> None:
+    """The address is banned, on every channel, and for longer if it goes on."""
+
+    async def scenario(venue: Any) -> None:
+        error = await refused(venue, "418 I'm a teapot", "Retry-After: 90")
+        assert (error.code, error.retry_after) == ("418", 90.0)
+        assert (await refused(venue, "503 Service Unavailable", "Retry-After: soon")).retry_after is None
+
+    at_venue(scenario)
+
+
+def test_connections_are_tried_ever_more_slowly(at_venue: At) -> None:
+    """Binance takes three hundred from an address in five minutes."""
+
+    async def scenario(venue: Any) -> None:
+        waits = venue.adapter()._link._backoff
+        assert sum(waits.next_wait() for _ in range(300)) > 600
 
     at_venue(scenario)
 

@@ -52,7 +52,13 @@ async def open_socket(address: str, *, heartbeat: float | None) -> ClientConnect
     except InvalidStatus as error:
         status = error.response.status_code
         what = "a redirect, which is not followed" if 300 <= status < 400 else "no socket"
-        raise BrokerUnavailable(f"Binance answers HTTP {status}: {what}", code=str(status)) from None
+        wait = error.response.headers.get("Retry-After", "")
+        raise BrokerUnavailable(
+            f"Binance answers HTTP {status}: {what}",
+            code=str(status),
+            # Whoever tries sooner is banned, or for longer.
+            retry_after=float(wait) if wait.isdigit() else None,
+        ) from None
 
 
 def read_frame(frame: str | bytes) -> Any:
