@@ -43,6 +43,7 @@ class Scripted:
         ahead: milliseconds that its clock is ahead.
         holding: no request is answered before it is set.
         mute: nothing is said on the event streams any more.
+        banned: no event stream is opened any more; ``knocks`` is how many were asked for.
         subscriptions: what the next subscriptions are answered with; afterwards they are taken.
         before: what is said on a stream just before that.
         asked: the requests that came: method, path and parameters.
@@ -58,6 +59,8 @@ class Scripted:
     subscriptions: list[Mapping[str, Any]] = field(factory=list)
     before: list[Any] = field(factory=list)
     redirect: str | None = None
+    banned: bool = False
+    knocks: int = 0
     asked: list[tuple[str, str, Mapping[str, str]]] = field(factory=list)
     keys: set[str | None] = field(factory=set)
     said: list[dict[str, Any]] = field(factory=list)
@@ -135,6 +138,9 @@ class Scripted:
             return web.Response(status=302, headers={"Location": self.redirect})
         self.keys.add(request.headers.get("X-MBX-APIKEY"))
         if request.path in {"/ws-api/v3", "/stream"}:
+            self.knocks += 1
+            if self.banned:
+                return web.Response(status=418, headers={"Retry-After": "90"})
             return await self._stream(request)
         self.asked.append((request.method, request.path, dict(request.query)))
         if self.holding is not None:

@@ -315,6 +315,41 @@ def test_socket_that_is_refused_for_a_while_says_for_how_long(at_venue: At) -> N
     at_venue(scenario)
 
 
+def test_ban_of_requests_holds_for_the_stream(at_venue: At) -> None:
+    """Both count for one address: whoever knocks meanwhile is banned for longer."""
+
+    async def scenario(venue: Any) -> None:
+        adapter = venue.adapter()
+        await adapter.connect()
+        venue.answers["GET", "/api/v3/account"] = (418, "", {"Retry-After": "90"})
+        with pytest.raises(BrokerUnavailable):
+            await adapter.get_account_state()
+        with pytest.raises(BrokerUnavailable) as raised:
+            await adapter._open()
+        assert raised.value.retry_after == pytest.approx(90, abs=5)
+        assert venue.knocks == 1
+
+    at_venue(scenario)
+
+
+def test_ban_of_the_stream_holds_for_requests(at_venue: At) -> None:
+    """The other way round as well."""
+
+    async def scenario(venue: Any) -> None:
+        adapter = venue.adapter()
+        await adapter.connect()
+        venue.banned = True
+        with pytest.raises(BrokerUnavailable) as raised:
+            await adapter._open()
+        assert (raised.value.code, raised.value.retry_after) == ("418", 90)
+        asked = len(venue.asked)
+        with pytest.raises(BrokerUnavailable, match="limits"):
+            await adapter.get_account_state()
+        assert len(venue.asked) == asked
+
+    at_venue(scenario)
+
+
 def test_connections_are_tried_ever_more_slowly(at_venue: At) -> None:
     """Binance takes three hundred from an address in five minutes."""
 

@@ -68,6 +68,7 @@ __all__ = ["BinanceAdapter"]
 _OPENING: Final = 4.0
 _UNKNOWN_ORDER: Final = "-2011"
 _NO_SUCH_ORDER: Final = "-2013"
+_CONNECTION: Final = 2
 _ALL_ORDERS: Final = 80
 _ORDERS_OF_ONE: Final = 6
 
@@ -171,7 +172,14 @@ class BinanceAdapter:
             learn=transport.learn,
             now_ms=transport.now_ms,
         )
-        return await open_user_link(keys, listener, self._timer, self._options)
+        if (wait := transport.spend(_CONNECTION)) > 0:
+            raise BrokerUnavailable("the request limits are spent", retry_after=wait)
+        try:
+            return await open_user_link(keys, listener, self._timer, self._options)
+        except BrokerUnavailable as error:
+            if error.code in {"418", "429"}:
+                transport.heed(Refused(int(error.code), retry_after=error.retry_after))
+            raise
 
     async def _subscribe(self, link: UserLink) -> None:
         try:

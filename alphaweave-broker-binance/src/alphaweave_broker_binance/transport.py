@@ -173,6 +173,10 @@ class Transport:
         with suppress(ValueError):
             self._server_clock.learn(asked_at=asked_at, answered_at=self._clock.now(), said=said)
 
+    def spend(self, weight: int) -> float:
+        """Take the weight of what is sent on another channel, or say how many seconds later to try again."""
+        return self._limits.take(self._now(), Use.CANCEL, weight)
+
     def learn_limits(self, told: Sequence[Mapping[str, Any]]) -> None:
         """Take in what the rules of the exchange say of its limits."""
         self._limits.learn(told, self._now())
@@ -220,7 +224,7 @@ class Transport:
                 raise NoAnswer(f"no answer within {self._timeout:g} s")
             raise Unsent(f"not sent within {self._timeout:g} s")
         except Refused as no:
-            self._heed(no)
+            self.heed(no)
             raise
         finally:
             ticket.give_up()
@@ -228,7 +232,8 @@ class Transport:
             if "headers" in heard:
                 self._limits.report(self._now(), heard["headers"])
 
-    def _heed(self, no: Refused) -> None:
+    def heed(self, no: Refused) -> None:
+        """Hold all that is to be sent for as long as a refusal says: it is of the whole address."""
         if no.status == 429:
             only = no.code == _TOO_MANY_ORDERS
             self._limits.bar(self._now(), no.retry_after or _BACK_OFF, orders_only=only)
