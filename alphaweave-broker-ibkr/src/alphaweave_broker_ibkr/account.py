@@ -17,7 +17,7 @@ from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer
 from alphaweave_broker_ibkr.names import Symbols
 from alphaweave_broker_ibkr.settings import Reach
 
-__all__ = ["account_state", "chosen_account"]
+__all__ = ["account_state", "account_values", "chosen_account"]
 
 _PAPER_PORTS: Final = frozenset({7497, 4002})
 _REAL_PORTS: Final = frozenset({7496, 4001})
@@ -74,7 +74,7 @@ async def account_state(
     left = _TRIES
     while True:
         before, as_of = executed(), now()
-        held, values = await _positions(gateway), await _values(gateway, account)
+        held, values = await _positions(gateway), await account_values(gateway, account)
         left -= 1
         # An execution between the two would be in one of them only.
         if (complete := executed() == before) or not left:
@@ -111,7 +111,12 @@ async def _positions(gateway: Gateway) -> list[tuple[Any, ...]]:
     return told
 
 
-async def _values(gateway: Gateway, account: str) -> list[tuple[str, str, str]]:
+async def account_values(gateway: Gateway, account: str) -> list[tuple[str, str, str]]:
+    """Keys, values and currencies, as the gateway tells them.
+
+    Raises:
+        NoAnswer, Refused, Unsent: it does not.
+    """
     asked: list[int] = []
 
     def write(number: int) -> None:

@@ -9,10 +9,16 @@ from random import Random
 from typing import Any, ClassVar, Final, Self
 from zoneinfo import ZoneInfo
 
-from ib_async import Contract, Execution, ExecutionFilter, Order
+from ib_async import Contract, Execution, Order
 from ib_async import OrderState as OrderStateSaid
 
-from alphaweave.core.errors import CancelRejected, NotSent, OrderState, Unsupported
+from alphaweave.core.errors import (
+    BrokerUnavailable,
+    CancelRejected,
+    NotSent,
+    OrderState,
+    Unsupported,
+)
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest
 from alphaweave.live.adapters.backoff import Backoff
@@ -32,11 +38,14 @@ from alphaweave.live.broker import (
     OrderAck,
 )
 from alphaweave.live.config_options import parse_options
+from alphaweave.live.findings import Finding
 from alphaweave_broker_ibkr.account import account_state, chosen_account
 from alphaweave_broker_ibkr.codes import Meaning, Subject, meaning_of
 from alphaweave_broker_ibkr.contracts import Found, find_contract, instrument_of
 from alphaweave_broker_ibkr.executions import key_of
+from alphaweave_broker_ibkr.findings import findings
 from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused, answered
+from alphaweave_broker_ibkr.gateway_clock import GatewayClock
 from alphaweave_broker_ibkr.lookups import (
     Answers,
     completed_order,
@@ -48,6 +57,7 @@ from alphaweave_broker_ibkr.names import Symbols
 from alphaweave_broker_ibkr.order_wire import Listing, OrderNumbers, wires_of
 from alphaweave_broker_ibkr.orders import refuse_unsendable
 from alphaweave_broker_ibkr.pace import Pace, Unsent
+from alphaweave_broker_ibkr.questions import executed, follow_orders
 from alphaweave_broker_ibkr.reachability import Reachability
 from alphaweave_broker_ibkr.sender import Sender
 from alphaweave_broker_ibkr.settings import IBKR_CAPABILITIES, IbkrOptions
@@ -80,6 +90,8 @@ class IbkrAdapter:
         self._listing = asyncio.Lock()
         self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
         self._taken = False
+        self._shows_orders = True
+        self._gateway_clock = GatewayClock()
         self._reachability = Reachability(self._queue.put_nowait)
         self._returning: asyncio.Task[None] | None = None
         self._link: Supervisor[Gateway] = Supervisor(
@@ -180,8 +192,7 @@ class IbkrAdapter:
             for symbol in self._services.symbols:
                 if symbol not in self._found:
                     await self._find(gateway, symbol)
-            # From here on what becomes of our orders of before is told, too.
-            await gateway.ask_alone(gateway.client.reqOpenOrders, rows="openOrder", ends="openOrderEnd")
+            self._shows_orders = await follow_orders(gateway, watching=self._options.read_only)
         self._gateway = gateway
 
     # What is said of the connection.
@@ -297,6 +308,8 @@ class IbkrAdapter:
             as_of = self._clock.now()
             listed = await self._listed(Use.QUERY)
             gateway = self._connected()
+            if not self._shows_orders:
+                raise BrokerUnavailable("the API of the gateway is read-only: it shows no orders")
             over = await gateway.ask_alone(
                 lambda: gateway.client.reqCompletedOrders(False),
                 rows="completedOrder",
@@ -322,6 +335,8 @@ class IbkrAdapter:
 
     async def _listed(self, use: Use) -> dict[OrderKey, Tracked]:
         gateway = self._connected()
+        if not self._shows_orders:
+            return {}
         async with self._listing:
             self._said.list_orders()
             await gateway.ask_alone(
@@ -336,25 +351,9 @@ class IbkrAdapter:
             return fill_report(query, fills, begins, self._services.symbols if everybodys else ())
 
     async def _executions(self) -> tuple[tuple[BrokerFill, ...], bool]:
-        """All executions since midnight, and whether they are everybody's: some gateways never say that."""
-        gateway = self._connected()
-        account, client = self._said.account, self._options.client_id
-        try:
-            told = await self._executed(gateway, ExecutionFilter(acctCode=account))
-            everybodys = True
-        except NoAnswer:
-            told = await self._executed(gateway, ExecutionFilter(acctCode=account, clientId=client))
-            everybodys = False
+        told, everybodys = await executed(self._connected(), self._said.account, self._options.client_id)
         keys = [key_of(execution.execId)[0] for _, execution in told]
         return self._said.executions.fills(keys), everybodys
-
-    @staticmethod
-    async def _executed(gateway: Gateway, wanted: ExecutionFilter) -> list[tuple[Any, ...]]:
-        return await gateway.ask(
-            lambda number: gateway.client.reqExecutions(number, wanted),
-            rows="execDetails",
-            ends="execDetailsEnd",
-        )
 
     async def get_account_state(self) -> BrokerAccountState:
         with answered():
@@ -387,7 +386,16 @@ class IbkrAdapter:
 
     async def get_time(self) -> datetime:
         with answered():
-            return await self._connected().time()
+            asked_at = self._clock.now()
+            said = await self._connected().time()
+            return self._gateway_clock.learn(asked_at, self._clock.now(), said)
+
+    async def diagnose(self) -> Sequence[Finding]:
+        with answered():
+            listed = (await self._listed(Use.QUERY)).values()
+            return await findings(
+                self._connected(), self._said.account, self._options, listed, read_only=not self._shows_orders
+            )
 
     def _connected(self) -> Gateway:
         if self._gateway is None or not self._gateway.is_open:

@@ -7,33 +7,47 @@ from decimal import Decimal
 
 from alphaweave.core.money import ZERO
 from alphaweave.live.findings import Finding, Verdict
+from alphaweave_broker_ibkr.account import account_values
 from alphaweave_broker_ibkr.figures import exact
+from alphaweave_broker_ibkr.gateway import Gateway
 from alphaweave_broker_ibkr.names import is_ours
 from alphaweave_broker_ibkr.settings import IbkrOptions
 from alphaweave_broker_ibkr.tracked import Tracked
 
-__all__ = ["AccountValue", "account_findings", "client_findings", "margin_findings", "permission_findings"]
+__all__ = ["account_findings", "client_findings", "findings", "margin_findings", "permission_findings"]
 
-AccountValue = tuple[str, str, str]
-"""Key, value and currency, as the gateway tells them of an account."""
+
+async def findings(
+    gateway: Gateway, account: str, options: IbkrOptions, listed: Iterable[Tracked], *, read_only: bool
+) -> Sequence[Finding]:
+    """Ask for the account's values, and judge them with the rest.
+
+    Args:
+        listed: the open orders of everybody.
+        read_only: the gateway shows and takes no orders.
+
+    Raises:
+        NoAnswer, Refused, Unsent: the gateway does not tell them.
+        ValueError: a number cannot be read.
+    """
+    values = await account_values(gateway, account)
+    return [
+        *permission_findings(read_only=read_only, options=options),
+        *account_findings(gateway.accounts, account),
+        *client_findings(listed, options.client_id),
+        *margin_findings(values),
+    ]
 
 
 def permission_findings(*, read_only: bool, options: IbkrOptions) -> Iterator[Finding]:
-    """Whether orders are taken.
-
-    Args:
-        read_only: the gateway refuses to speak of orders.
-    """
+    """Whether orders are taken. A gateway that is read-only lets nobody in but who wants to watch."""
     if read_only:
-        text = f"the API of the gateway at {options.host}:{options.port} is read-only: every order is refused"
-        if options.read_only:
-            yield Finding("permissions", Verdict.WARNING, text, "with read_only this run only watches")
-        else:
-            advice = "switch Read-Only API off in its API settings, or set broker.options.ibkr.read_only"
-            yield Finding("permissions", Verdict.FAILURE, text, advice)
+        text = "the API of the gateway is read-only: it takes no orders, and shows none"
+        advice = "switch Read-Only API off in its API settings to trade"
+        yield Finding("permissions", Verdict.WARNING, text, advice)
     elif options.read_only:
         text = "the gateway takes orders, and broker.options.ibkr.read_only refuses them unsent"
-        yield Finding("permissions", Verdict.WARNING, text, "take it out to trade")
+        yield Finding("permissions", Verdict.WARNING, text, "take read_only out to trade")
     else:
         yield Finding("permissions", Verdict.OK, "the gateway takes orders")
 
@@ -60,8 +74,11 @@ def client_findings(listed: Iterable[Tracked], client: int) -> Iterator[Finding]
     yield Finding("client id", Verdict.WARNING, text, advice)
 
 
-def margin_findings(values: Iterable[AccountValue]) -> Iterator[Finding]:
+def margin_findings(values: Iterable[tuple[str, str, str]]) -> Iterator[Finding]:
     """How far the account is from a liquidation, and how many day trades it has left.
+
+    Args:
+        values: as `account_values` has them.
 
     Raises:
         ValueError: a number cannot be read.

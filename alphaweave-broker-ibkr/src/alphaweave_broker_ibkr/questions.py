@@ -1,0 +1,64 @@
+"""Questions about orders and executions that a gateway may leave unanswered."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ib_async import ExecutionFilter
+
+from alphaweave.core.errors import AuthenticationFailed
+from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused
+
+__all__ = ["executed", "follow_orders"]
+
+_READ_ONLY: Final = 321
+
+
+async def follow_orders(gateway: Gateway, *, watching: bool) -> bool:
+    """From here on it tells what becomes of our orders of before, too.
+
+    Args:
+        watching: no order is going to be sent.
+
+    Returns:
+        Whether it does: a gateway whose API is read-only shows no orders.
+
+    Raises:
+        AuthenticationFailed: it is read-only, and orders are to be sent.
+        NoAnswer, Refused, Unsent: it does not say.
+    """
+    try:
+        await gateway.ask_alone(gateway.client.reqOpenOrders, rows="openOrder", ends="openOrderEnd")
+    except Refused as no:
+        if no.code != _READ_ONLY:
+            raise
+        if not watching:
+            raise AuthenticationFailed(
+                "the API of the gateway is read-only: switch Read-Only API off in its API settings, or set "
+                "broker.options.ibkr.read_only to watch the account",
+                details={"code": str(no.code)},
+            ) from None
+        return False
+    return True
+
+
+async def executed(gateway: Gateway, account: str, client: int) -> tuple[list[tuple[Any, ...]], bool]:
+    """All executions since midnight, and whether they are everybody's.
+
+    Some gateways never answer for everybody: then they are asked for our own alone.
+
+    Raises:
+        NoAnswer, Refused, Unsent: they are not known.
+    """
+    try:
+        return await _executed(gateway, ExecutionFilter(acctCode=account)), True
+    except NoAnswer:
+        return await _executed(gateway, ExecutionFilter(acctCode=account, clientId=client)), False
+
+
+async def _executed(gateway: Gateway, wanted: ExecutionFilter) -> list[tuple[Any, ...]]:
+    return await gateway.ask(
+        lambda number: gateway.client.reqExecutions(number, wanted),
+        rows="execDetails",
+        ends="execDetailsEnd",
+    )
