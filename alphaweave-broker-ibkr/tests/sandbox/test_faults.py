@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,8 @@ from ib_async import LimitOrder, MarketOrder, StartupFetch
 
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderStatus, Side
-from alphaweave.testing.sandbox import Action, Fault
+from alphaweave.testing.sandbox import Action, Fault, Power
+from alphaweave_broker_ibkr.sandbox.control import IbkrSandbox
 from alphaweave_broker_ibkr.sandbox.faults import Commissions
 
 Run = Callable[..., None]
@@ -264,6 +266,30 @@ def test_gateway_resets_at_night(at_gateway: Run) -> None:
     at_gateway(scenario, reset="23:45")
 
 
+def test_gateway_is_away_for_a_while_at_night(at_gateway: Run) -> None:
+    """It takes no connection before it is back, on the same port, with the same books."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.placed(ib, site.limit(orderRef="aw-1", tif="GTC"))
+        port = site.venue.port
+
+        def listens() -> bool:
+            with socket.socket() as one:
+                return one.connect_ex(("127.0.0.1", port)) == 0
+
+        away = 13 * 3600 + 15 * 60 + 1
+        await site.venue.skew(away)
+        await site.until(lambda: not ib.isConnected(), "the reset")
+        assert not listens()
+        await site.venue.skew(away + 100)
+        await site.until(listens, "its return")
+        again = await site.client()
+        assert [trade.order.orderRef for trade in again.openTrades()] == ["aw-1"]
+
+    at_gateway(scenario, reset="23:45", away=100)
+
+
 def test_client_id_is_taken_once(at_gateway: Run) -> None:
     """A second client of one id is told 326, and is sent away; so is one whose id the gateway still holds."""
 
@@ -392,6 +418,28 @@ def test_corrections_and_busts_are_revisions(at_gateway: Run) -> None:
         assert truth.balances["USD"] == Decimal(1_000_000) - 1
 
     at_gateway(scenario)
+
+
+def test_events_can_be_lost(at_gateway: Run) -> None:
+    """What was held back is never told, unless somebody asks."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        trade = await site.placed(ib, site.limit(orderRef="aw-1"))
+        await site.venue.hold_events()
+        await site.venue.set_price("ONE", Decimal(40))
+        await site.venue.release_events(times=0)
+        await ib.reqCurrentTimeAsync()
+        assert (trade.fills, trade.orderStatus.status) == ([], "Submitted")
+        assert len(await ib.reqExecutionsAsync()) == 1
+
+    at_gateway(scenario)
+
+
+def test_every_power_but_three_is_there() -> None:
+    """There is no key, no number on an event, and no word of a halt among a contract's rules."""
+    missing = {power.name for power in set(Power) - IbkrSandbox.powers}
+    assert missing == {"WRONG_KEYS", "LOSE_EVENTS", "HALT"}
 
 
 def test_quirks_of_real_gateways(at_gateway: Run) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ib_async import Crypto, Forex, Stock
+from ib_async import Crypto, Forex, MarketOrder, Stock
 
 from alphaweave.core.market import Bar, Quote, Trade
 
@@ -198,6 +198,57 @@ def test_history_goes_on(at_gateway: Run) -> None:
         await site.until_said(162)
         ib.cancelHistoricalData(bars)
         await site.until_said(366)
+
+    at_gateway(scenario)
+
+
+@pytest.mark.parametrize("size", ["1 min", "15 mins"])
+def test_bar_that_is_over_is_told_anew(at_gateway: Run, size: str) -> None:
+    """A restated minute is an update of the bar that it is in, and its figures are history from then on."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        minutes = _minutes(site, 5)
+        heard: list[Any] = []
+        ib.client.wrapper.historicalDataUpdate = lambda number, bar: heard.append(bar)
+        await _history(ib, site.stock, keepUpToDate=True, barSizeSetting=size)
+        for minute in minutes:
+            await site.venue.publish(minute)
+        await ib.reqCurrentTimeAsync()
+        count, old = len(heard), minutes[1]
+        await site.venue.correct_bar(Bar("ONE", "1m", old.start, old.end, 59, 70, 58, 60, 9000.0))
+        await site.until(lambda: len(heard) > count, "the correction")
+        # Another contract's is nobody's business.
+        await site.venue.correct_bar(Bar("TWO", "1m", old.start, old.end, 59, 71, 58, 60, 9000.0))
+        await ib.reqCurrentTimeAsync()
+        (told,) = heard[count:]
+        length = 60 if size == "1 min" else 900
+        assert int(told.date) == int(old.start.timestamp()) // length * length
+        bars = await _history(ib, site.stock, barSizeSetting=size)
+        (same,) = [bar for bar in bars if bar.date.timestamp() == int(told.date)]
+        assert (told.high, told.volume, told.close) == (same.high, same.volume, same.close)
+        assert (told.high, told.volume >= 9000) == (70, True)
+
+    at_gateway(scenario)
+
+
+def test_halt_is_a_tick_and_orders_wait(at_gateway: Run) -> None:
+    """Who watches the ticks is told; an order is taken, and filled when trading goes on."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.venue.set_price("ONE", Decimal(60))
+        ticker = ib.reqMktData(site.stock)
+        await site.until(lambda: ticker.halted == 0, "the state")
+        site.venue.troubles.halt("KO", True)
+        await site.until(lambda: ticker.halted == 1, "the halt")
+        trade = await site.placed(ib, MarketOrder("BUY", 10, tif="DAY"))
+        await site.venue.set_price("ONE", Decimal(61))
+        await ib.reqCurrentTimeAsync()
+        assert trade.filled() == 0
+        site.venue.troubles.halt("KO", False)
+        await site.until(lambda: trade.filled() == 10, "the execution")
+        assert (ticker.halted, trade.fills[0].execution.price) == (0, 61)
 
     at_gateway(scenario)
 

@@ -309,6 +309,36 @@ def test_bracket_waits_for_transmission_and_for_its_parent(at_gateway: Run) -> N
     at_gateway(scenario)
 
 
+def test_bracket_whose_entry_is_filled_at_once(at_gateway: Run) -> None:
+    """The exits come to the venue after that, and no word of them comes before they are there."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        await site.venue.set_price("ONE", Decimal(60))
+        said: list[tuple[int, int]] = []
+        told = ib.client.wrapper.orderStatus
+
+        def note(*words: Any) -> None:
+            said.append((words[0], words[5]))
+            told(*words)
+
+        ib.client.wrapper.orderStatus = note
+        entry, target, stop = ib.bracketOrder("BUY", 10, 60, 65, 50)
+        trades = []
+        for order in (entry, target, stop):
+            order.tif = "GTC"
+            trades.append(ib.placeOrder(site.stock, order))
+        await site.until_status(trades[0], "Filled")
+        await site.until_status(trades[1], "Submitted")
+        await site.until_status(trades[2], "PreSubmitted")
+        assert all(perm_id for _, perm_id in said)
+        await site.venue.set_price("ONE", Decimal(65))
+        await site.until_status(trades[1], "Filled")
+        await site.until_status(trades[2], "Cancelled")
+
+    at_gateway(scenario)
+
+
 def test_untransmitted_order_is_not_at_the_venue(at_gateway: Run) -> None:
     """An order that was not transmitted is not executed, and nobody else sees it."""
 

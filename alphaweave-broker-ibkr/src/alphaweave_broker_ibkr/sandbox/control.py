@@ -50,6 +50,9 @@ class IbkrSandbox(VenueControl, FeedControl):
 
     With ``symbols`` or ``data`` the config's symbols are the venue's own; without, they are the kit's.
 
+    Three powers it has not: the protocol has no key that could be wrong, its events bear no number that would
+    show a loss, and the rules of a contract do not say that it is halted (`Troubles.halt` is what there is).
+
     Attributes:
         quirks: what the gateway does oddly; change it at any time.
         troubles: what befalls gateways of Interactive Brokers alone.
@@ -82,6 +85,7 @@ class IbkrSandbox(VenueControl, FeedControl):
             Power.FOREIGN_TRADE,
             Power.HISTORY,
             Power.FORMING,
+            Power.CORRECT_BAR,
             Power.TRADES,
             Power.QUOTES,
         }
@@ -132,6 +136,7 @@ class IbkrSandbox(VenueControl, FeedControl):
         self._history = HistoryRequests(self.gateway, self._prices, entitled=data != "none")
         self.troubles = Troubles(self.gateway, self._broadcast, self._data, self._history)
         self._reset_at = self._next_reset()
+        self._back_at: datetime | None = None
         self._heart: asyncio.Task[None] | None = None
 
     # The sandbox ---------------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ class IbkrSandbox(VenueControl, FeedControl):
 
     def feed_options(self) -> dict[str, Any]:
         # A client id is for one connection.
-        return {**self.options(), "client_id": _CLIENT + 1}
+        return {**self.options(), "client_id": _CLIENT + 1, "settle": 0.2}
 
     def fresh(self) -> Self:
         return type(self)(evolve(self._options, port=0), Services(clock=RunningClock()))
@@ -187,8 +192,12 @@ class IbkrSandbox(VenueControl, FeedControl):
             self.venue.settle()
             self._accounts.beat()
             if self._reset_at is not None and self.now() >= self._reset_at:
+                self._back_at = self._reset_at + timedelta(seconds=self._options.away)
                 self._reset_at = self._next_reset()
-                await self.restart()
+                await self.gateway.deafen()
+            if self._back_at is not None and self.now() >= self._back_at:
+                self._back_at = None
+                await self.gateway.listen()
             await asyncio.sleep(_BEAT)
 
     def _next_reset(self) -> datetime | None:
@@ -318,6 +327,12 @@ class IbkrSandbox(VenueControl, FeedControl):
 
     async def publish(self, bar: Bar) -> None:
         self._tell_bar(self._contract(bar.symbol), _minute(bar))
+
+    async def correct_bar(self, bar: Bar) -> None:
+        """As the contract has it; bars of five seconds are not told again."""
+        contract, minute = self._contract(bar.symbol), _minute(bar)
+        self._prices.add_bar(contract.con_id, minute)
+        self._history.restate(contract, minute)
 
     async def load(self, bars: Sequence[Bar]) -> None:
         for bar in bars:

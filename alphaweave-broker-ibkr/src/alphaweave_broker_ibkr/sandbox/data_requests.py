@@ -18,9 +18,9 @@ __all__ = ["DataRequests"]
 
 _NOT_SUBSCRIBED = "Requested market data is not subscribed."
 _BID, _ASK, _LAST, _HIGH, _LOW, _CLOSE, _OPEN = 1, 2, 4, 6, 7, 9, 14
-_VOLUME, _LAST_TIME = 8, 45
+_VOLUME, _LAST_TIME, _HALTED = 8, 45, 49
 # What a kind of tick is called where data is delayed.
-_DELAYED = {1: 66, 2: 67, 4: 68, 0: 69, 3: 70, 5: 71, 6: 72, 7: 73, 8: 74, 9: 75, 14: 76, 45: 88}
+_DELAYED = {1: 66, 2: 67, 4: 68, 0: 69, 3: 70, 5: 71, 6: 72, 7: 73, 8: 74, 9: 75, 14: 76, 45: 88, 49: 90}
 _TICK_KINDS = {"Last": 1, "AllLast": 2, "BidAsk": 3, "MidPoint": 4}
 
 
@@ -198,6 +198,11 @@ class DataRequests:
         for line in self._watching(contract, "MidPoint"):
             self._say_tick(line, tick.at.timestamp(), ((tick.bid + tick.ask) / 2,))
 
+    def halt(self, contract: Contract) -> None:
+        """Tell that its trading was halted, or goes on."""
+        for line in self._watching(contract, "ticks"):
+            self._say_halt(line, event=True)
+
     def bar(self, contract: Contract, minute: MinuteBar) -> None:
         """Tell a minute that is over, as five-second bars; the day so far with it."""
         for line in self._watching(contract, "bars"):
@@ -224,6 +229,12 @@ class DataRequests:
             size = tape.trades[-1].size if tape.trades else 0.0
             self._say_price(line, _LAST, float(last), size, event=event)
         self._say_day(line, event=event)
+        self._say_halt(line, event=event)
+
+    def _say_halt(self, line: _Line, *, event: bool) -> None:
+        code = _DELAYED[_HALTED] if line.delayed else _HALTED
+        halted = int(line.contract.con_id in self._venue.halted)
+        line.session.say(encode((45, 6, line.number, code, halted)), event=event)
 
     def _say_day(self, line: _Line, *, event: bool) -> None:
         day = self._prices.today(line.contract, self._gateway.now() - timedelta(microseconds=1))

@@ -47,6 +47,7 @@ class Floor:
         orders: every order, oldest first.
         executions: every execution, oldest first.
         last: contract number -> last price.
+        halted: numbers of the contracts that do not trade; their orders wait.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Floor:
     ) -> None:
         self.catalog, self.hours, self.now = catalog, hours, now
         self.last: dict[int, Decimal] = {}
+        self.halted: set[int] = set()
         self.account = Account(account_number, cash, lambda contract: self.last.get(contract.con_id))
         self.account.rates = self._rate
         self.orders: list[Order] = []
@@ -156,6 +158,13 @@ class Floor:
             if order.contract.con_id == contract.con_id and order.working:
                 self._match(order, bar)
 
+    def halt(self, contract: Contract, halted: bool) -> None:
+        """Stop the trading in a contract, or let it go on at the last price."""
+        (self.halted.add if halted else self.halted.discard)(contract.con_id)
+        price = self.last.get(contract.con_id)
+        if price is not None and not halted:
+            self.trade(contract, tick(price))
+
     def fill(self, order: Order, size: Decimal | None, price: Decimal) -> Execution:
         """Execute so many units at a price, whatever the market does.
 
@@ -173,6 +182,8 @@ class Floor:
 
     def _match(self, order: Order, bar: BarView) -> None:
         if not order.working or order.deferred or order.form.kind in AUCTIONS:
+            return
+        if order.contract.con_id in self.halted:
             return
         if not self.hours.is_open(order.contract.sec_type, self.now(), regular=self._regular(order)):
             return
@@ -241,6 +252,8 @@ class Floor:
             for child in order.children:
                 if child.open and child.held:
                     child.held = False
+                    if not child.perm_id:
+                        continue  # it is on its way to the venue, and starts there
                     child.deferred = not self._startable(child)
                     if not child.deferred:
                         self._start(child)

@@ -208,6 +208,19 @@ class HistoryRequests:
                 flat = minute.close
                 self._say_update(query, day, MinuteBar(end, flat, flat, flat, flat, 0.0))
 
+    def restate(self, contract: Contract, minute: MinuteBar) -> None:
+        """Tell whoever follows it the bars anew that the minute is in."""
+        if self._gateway.farm_broken or self._venue.cut_off:
+            return
+        for query in self._followed.values():
+            if query.contract.con_id != contract.con_id:
+                continue
+            span, length = timedelta(seconds=max(query.seconds, 60)), timedelta(seconds=query.seconds)
+            around = (minute.start - span, minute.start + span)
+            for day, bar in self._prices.bars(contract, query.seconds, *around, regular=query.regular):
+                if bar.start < minute.start + _MINUTE and minute.start < bar.start + length:
+                    self._say_update(query, day, bar)
+
     def _say_update(self, query: _Query, day: date, bar: MinuteBar) -> None:
         at = self._time(query, day, bar)
         prices = (bar.open, bar.close, bar.high, bar.low, bar.average, bar.volume)

@@ -31,6 +31,7 @@ class SandboxOptions:
         master: the client id that is told of everybody's orders.
         speed: seconds of the sandbox's time in one of the clock's; more than 1 leaves the clock behind.
         reset: time of day in New York, written 23:45, at which the gateway restarts; None is never.
+        away: seconds of the sandbox's time for which it takes no connection then.
         always_open: the market has no closing hours.
         holidays: dates on which the stock market is closed, written 2031-12-25.
         partial_fills: share of executions that are told in two parts, 0 to 1.
@@ -51,6 +52,7 @@ class SandboxOptions:
     master: int | None = None
     speed: float = 1.0
     reset: str | None = None
+    away: float = 0.0
     always_open: bool = False
     holidays: tuple[str, ...] = ()
     partial_fills: float = 0.0

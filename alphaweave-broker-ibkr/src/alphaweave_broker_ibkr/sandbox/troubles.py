@@ -88,6 +88,12 @@ class Troubles:
         order.status = "Inactive" if idle else order.working_status()
         self._venue.listener.told(order)
 
+    def halt(self, symbol: str, halted: bool) -> None:
+        """Halt the trading in a contract, named as the venue does: orders are taken, and wait."""
+        contract = self._venue.catalog.named(symbol)
+        self._venue.halt(contract, halted)
+        self._data.halt(contract)
+
     def notice(self, code: int, text: str) -> None:
         """Say something to every client, which changes nothing."""
         self._gateway.notice(code, text)
