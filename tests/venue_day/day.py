@@ -204,7 +204,9 @@ class Day:
         taken = {kind.lane for kind in self._active}
         free = [number for number, kind in enumerate(self._plan) if kind.lane not in taken]
         if free and self._random.random() < 1.5 * len(self._plan) / minutes:
-            kind = self._plan.pop(free[0])
+            # Of a lane one fault is at work at a time: the one with most of them left would end last.
+            left = Counter(kind.lane for kind in self._plan)
+            kind = self._plan.pop(max(free, key=lambda number: left[self._plan[number].lane]))
             self._active[kind] = self._bench.mark()
             await kind.begin(self._bench)
 
