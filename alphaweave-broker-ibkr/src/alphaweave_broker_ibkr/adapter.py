@@ -286,6 +286,7 @@ class IbkrAdapter:
             if client != self._options.client_id:
                 theirs += 1
                 continue
+            one.cancelling = True
             try:
                 async with gateway.turn(Use.CANCEL):
                     gateway.client.cancelOrder(number)
@@ -307,7 +308,7 @@ class IbkrAdapter:
         with answered():
             as_of = self._clock.now()
             listed = await self._listed(Use.QUERY)
-            gateway = self._connected()
+            gateway = self._informed()
             if not self._shows_orders:
                 raise BrokerUnavailable("the API of the gateway is read-only: it shows no orders")
             over = await gateway.ask_alone(
@@ -316,6 +317,7 @@ class IbkrAdapter:
                 ends="completedOrdersEnd",
             )
             fills, _ = await self._executions()
+            begins = await self._memory_begins()
             answers = Answers(
                 listed=listed,
                 completed=[
@@ -323,7 +325,7 @@ class IbkrAdapter:
                     for contract, order, state in over
                 ],
                 fills=fills,
-                begins=memory_begins(as_of, self._zone),
+                begins=begins,
                 as_of=as_of,
             )
             return answers.find(ref, self._said.known(ref))
@@ -334,7 +336,7 @@ class IbkrAdapter:
             return open_orders(await self._listed(Use.QUERY), as_of)
 
     async def _listed(self, use: Use) -> dict[OrderKey, Tracked]:
-        gateway = self._connected()
+        gateway = self._connected() if use is Use.CANCEL else self._informed()
         if not self._shows_orders:
             return {}
         async with self._listing:
@@ -346,19 +348,25 @@ class IbkrAdapter:
 
     async def get_fills(self, query: FillQuery) -> FillReport:
         with answered():
-            begins = memory_begins(self._clock.now(), self._zone)
             fills, everybodys = await self._executions()
+            begins = await self._memory_begins()
             return fill_report(query, fills, begins, self._services.symbols if everybodys else ())
 
+    async def _memory_begins(self) -> datetime:
+        """By this machine's clock, of the midnight of the gateway's own, which it may be past by now."""
+        theirs, now = await self.get_time(), self._clock.now()
+        return memory_begins(theirs, self._zone) - (theirs - now)
+
     async def _executions(self) -> tuple[tuple[BrokerFill, ...], bool]:
-        told, everybodys = await executed(self._connected(), self._said.account, self._options.client_id)
-        keys = [key_of(execution.execId)[0] for _, execution in told]
+        told, everybodys = await executed(self._informed(), self._said.account, self._options.client_id)
+        self._informed()
+        keys = dict.fromkeys(key_of(execution.execId)[0] for _, execution in told)
         return self._said.executions.fills(keys), everybodys
 
     async def get_account_state(self) -> BrokerAccountState:
         with answered():
             return await account_state(
-                self._connected(),
+                self._informed(),
                 self._said.account,
                 self._symbols,
                 self._clock.now,
@@ -396,6 +404,11 @@ class IbkrAdapter:
             return await findings(
                 self._connected(), self._said.account, self._options, listed, read_only=not self._shows_orders
             )
+
+    def _informed(self) -> Gateway:
+        """A gateway without its servers answers all the same, with what it knew: that is no answer."""
+        self._reachability.check()
+        return self._connected()
 
     def _connected(self) -> Gateway:
         if self._gateway is None or not self._gateway.is_open:

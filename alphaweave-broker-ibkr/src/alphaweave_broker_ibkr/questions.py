@@ -45,15 +45,19 @@ async def follow_orders(gateway: Gateway, *, watching: bool) -> bool:
 async def executed(gateway: Gateway, account: str, client: int) -> tuple[list[tuple[Any, ...]], bool]:
     """All executions since midnight, and whether they are everybody's.
 
-    Some gateways never answer for everybody: then they are asked for our own alone.
+    Some gateways never answer for everybody, and to some that is whoever has the client id 0: our own are
+    asked for in any case.
 
     Raises:
         NoAnswer, Refused, Unsent: they are not known.
     """
+    ours = await _executed(gateway, ExecutionFilter(acctCode=account, clientId=client))
     try:
-        return await _executed(gateway, ExecutionFilter(acctCode=account)), True
+        all_ = await _executed(gateway, ExecutionFilter(acctCode=account))
     except NoAnswer:
-        return await _executed(gateway, ExecutionFilter(acctCode=account, clientId=client)), False
+        return ours, False
+    listed = {execution.execId for _, execution in all_}
+    return [*all_, *ours], all(execution.execId in listed for _, execution in ours)
 
 
 async def _executed(gateway: Gateway, wanted: ExecutionFilter) -> list[tuple[Any, ...]]:
