@@ -148,7 +148,7 @@ class Broker:
             case FillsQuery():
                 since = query.query.since
                 fills = tuple(fill for fill in self.fills if fill.executed_at >= since)
-                return FillReport(fills, {"SPY": since, "QQQ": since})
+                return FillReport(fills, dict.fromkeys(("SPY", "QQQ", *self.rules), since))
             case InstrumentsQuery():
                 return dict(self.rules)
             case AccountQuery():

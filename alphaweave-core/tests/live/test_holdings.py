@@ -205,3 +205,17 @@ def test_what_was_taken_over_is_valued_before_its_first_trade(make: Any) -> None
     bench = make(held={"BNB": "1", "BTC": "1"}, risk=limits)
     assert bench.at_once(lambda s: s.order_market("BTCUSD", 1)).reason is None
     assert bench.board.account.equity() == 100_200
+
+
+def test_what_came_while_the_run_was_down_is_told_and_not_booked(make: Any) -> None:
+    """Nobody says that it was a deposit."""
+    bench = make()
+    trade(bench, "BTCUSD", "1")
+    bench.bar(100.0)
+    bench.broker.balances["BTC"] += 2
+    bench.broker.cash += 5
+    bench.crash()
+    bench.told.clear()
+    bench.settle(10)
+    assert {"position_differs", "cash_differs"} <= set(bench.alerts())
+    assert held(bench, "BTCUSD") == 1
