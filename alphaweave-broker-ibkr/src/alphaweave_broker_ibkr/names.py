@@ -38,4 +38,8 @@ class Symbols:
     def symbol(self, contract: Contract) -> str:
         """The config's symbol; where it names none, what the gateway calls the contract."""
         named = self._named.get(contract.conId)
-        return named or contract.localSymbol or contract.symbol or str(contract.conId)
+        if named is not None:
+            return named
+        name = contract.localSymbol or contract.symbol or str(contract.conId)
+        # One symbol is several contracts: BHP in New York and in Sydney.
+        return f"{name} {contract.conId}" if name in self._named.values() else name
