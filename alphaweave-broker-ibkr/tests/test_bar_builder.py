@@ -93,7 +93,7 @@ def test_bar_that_began_before_is_not_handed_out() -> None:
 def test_five_seconds_make_a_minute_with_the_last_of_them() -> None:
     """Rows that are final end their bar with its last one, with all that was between."""
     building = builder(part=FIVE_SECONDS)
-    found = []
+    found: list[Any] = []
     for number in range(12):
         found += building.take(
             evolve(row(number / 12), high=102.0 + number, close=101.0 + number / 100), final=True

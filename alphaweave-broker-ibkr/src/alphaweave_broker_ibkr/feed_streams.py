@@ -83,6 +83,8 @@ class Stream:
         number: under which it was asked for; 0 while it is not.
         builder: of bars.
         asking: an answer is awaited, which errors are told in.
+        behind: rows of the present are missing until it is asked for anew.
+        held: rows that came before that answer was taken in.
         refused: code and text of what ended it before it was told to be there.
         due: when its builder is looked at again, as far as that is planned.
     """
@@ -93,5 +95,7 @@ class Stream:
     builder: BarBuilder | None = None
     number: int = 0
     asking: bool = False
+    behind: bool = False
+    held: list[Any] = field(factory=list)
     refused: tuple[int, str] | None = None
     due: int | None = None
