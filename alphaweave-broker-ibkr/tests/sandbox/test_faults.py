@@ -213,6 +213,28 @@ def test_events_are_held_repeated_and_turned_round(at_gateway: Run) -> None:
     at_gateway(scenario)
 
 
+def test_words_about_orders_are_held_alone(at_gateway: Run) -> None:
+    """Ticks go on while executions wait."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        trade = await site.placed(ib, site.limit(orderRef="aw-1"))
+        ticker = ib.reqMktData(site.stock)
+        await ib.reqCurrentTimeAsync()
+        site.venue.troubles.hold_orders()
+        await site.venue.set_price("ONE", Decimal(40))
+        await site.until(lambda: ticker.last == 40, "the tick")
+        assert trade.fills == []
+        await site.venue.release_events()
+        await site.until(lambda: trade.filled() == 10, "the execution")
+        await site.venue.hold_events()
+        await site.venue.set_price("ONE", Decimal(41))
+        await ib.reqCurrentTimeAsync()
+        assert ticker.last == 40
+
+    at_gateway(scenario)
+
+
 def test_mute_gateway_keeps_the_connection(at_gateway: Run) -> None:
     """Nothing is said, what is asked is lost, and afterwards all is well."""
 

@@ -216,7 +216,7 @@ class IbkrSandbox(VenueControl, FeedControl):
         self.gateway.release_answers()
 
     async def hold_events(self) -> None:
-        self.gateway.held = []
+        self.gateway.hold_events(data=True)
 
     async def release_events(self, *, times: int = 1, backwards: bool = False) -> None:
         self.gateway.release_events(times=times, backwards=backwards)

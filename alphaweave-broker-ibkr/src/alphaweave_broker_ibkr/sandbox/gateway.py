@@ -36,6 +36,7 @@ class Gateway:
         requests: everything that came.
         muted: keep every connection, and say nothing on it.
         held: events that wait; None while they go out.
+        holds_data: market data waits with them.
         kept: answers that wait.
         busy_ids: client ids that nobody can have, as if another connection had them.
         goodbyes: told when a client goes.
@@ -59,6 +60,7 @@ class Gateway:
         self.requests: list[WireRequest] = []
         self.muted = False
         self.held: list[tuple[Session, bytes]] | None = None
+        self.holds_data = True
         self.kept: list[tuple[Session, list[bytes]]] = []
         self.busy_ids: set[int] = set()
         self.goodbyes: list[Callable[[Session], None]] = []
@@ -157,6 +159,10 @@ class Gateway:
         kept, self.kept = self.kept, []
         for session, bodies in kept:
             session.deliver(bodies)
+
+    def hold_events(self, *, data: bool) -> None:
+        """Hold back what is told from now on, market data with it or not."""
+        self.held, self.holds_data = [], data
 
     def release_events(self, *, times: int, backwards: bool) -> None:
         """Send the events that were held back, and hold none any more."""

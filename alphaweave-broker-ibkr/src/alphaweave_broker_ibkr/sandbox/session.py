@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["HMDS", "REQUESTS", "Kind", "Session", "UnderWay"]
 
 _SERVER_VERSION = 178
+# Ticks and bars.
+_DATA = frozenset({b"1", b"2", b"45", b"46", b"50", b"90", b"99"})
 # How the status of an order begins.
 _STATUS = b"3\0"
 
@@ -192,7 +194,7 @@ class Session(asyncio.Protocol):
         if not event and under_way is not None and under_way.answers is not None:
             sure = under_way.cancel and body.startswith(_STATUS)
             (under_way.outcome if sure else under_way.answers).append(body)
-        elif event and self.gateway.held is not None:
+        elif event and self.gateway.held is not None and (self.gateway.holds_data or not _is_data(body)):
             self.gateway.held.append((self, body))
         else:
             self._write(body)
@@ -311,6 +313,10 @@ _NO: Mapping[Action, tuple[int, str]] = MappingProxyType(
         Action.OTHER: (321, "Error validating request.-'bY' : cause - Request is not allowed"),
     }
 )
+
+
+def _is_data(body: bytes) -> bool:
+    return body.partition(b"\0")[0] in _DATA
 
 
 def _number(texts: list[str], kind: Kind) -> int:

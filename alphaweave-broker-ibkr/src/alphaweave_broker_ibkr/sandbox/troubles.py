@@ -88,6 +88,10 @@ class Troubles:
         order.status = "Inactive" if idle else order.working_status()
         self._venue.listener.told(order)
 
+    def hold_orders(self) -> None:
+        """Hold back what is told of orders and of the account alone, until `IbkrSandbox.release_events`."""
+        self._gateway.hold_events(data=False)
+
     def halt(self, symbol: str, halted: bool) -> None:
         """Halt the trading in a contract, named as the venue does: orders are taken, and wait."""
         contract = self._venue.catalog.named(symbol)
