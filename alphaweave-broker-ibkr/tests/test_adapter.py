@@ -29,6 +29,7 @@ from alphaweave.live.adapters.base import Services
 from alphaweave.live.broker import (
     BrokerEvent,
     BrokerFill,
+    BrokerNotice,
     ConnectionLost,
     ConnectionRestored,
     FillQuery,
@@ -243,6 +244,59 @@ def test_first_of_two_exits_that_is_refused_takes_the_other_along() -> None:
         await site.until(over, "the end of the other")
         told = [one.status for one in site.of(OrderUpdate) if one.ref.client_order_id == name]
         assert told in ([], [OrderStatus.ACCEPTED, OrderStatus.CANCELLED], [OrderStatus.CANCELLED])
+
+    at_gateway(scenario)
+
+
+def test_farms_that_break_are_told_and_nothing_more() -> None:
+    """They come and go for minutes at night; orders do not go through them."""
+
+    async def scenario(site: Site) -> None:
+        broker = await site.adapter()
+        for broken in (True, False):
+            before = len(site.of(BrokerNotice))
+            await site.venue.troubles.break_farms(broken)
+            await site.until(lambda before=before: len(site.of(BrokerNotice)) > before, "the notice")
+        assert not site.of(ConnectionLost)
+        assert await site.placed(broker)
+
+    at_gateway(scenario)
+
+
+def test_client_id_that_is_still_held_is_waited_for() -> None:
+    """It stays the same for ever: only with it can the orders of before be changed or cancelled."""
+
+    async def scenario(site: Site) -> None:
+        await site.venue.troubles.take_client_id(7, True)
+        connecting = asyncio.ensure_future(site.adapter())
+
+        def knocked() -> bool:
+            return sum(one.what.startswith("startApi") for one in site.venue.requests) > 1
+
+        await site.until(lambda: connecting.done() or knocked(), "the second attempt")
+        await site.venue.troubles.take_client_id(7, False)
+        broker = await connecting
+        assert await site.placed(broker)
+
+    at_gateway(scenario)
+
+
+def test_account_is_asked_for_without_a_subscription_that_stays() -> None:
+    """Summaries are two at most, and the client library opens another each time the servers come back."""
+
+    async def scenario(site: Site) -> None:
+        broker = await site.adapter()
+        for _ in range(2):
+            await broker.get_account_state()
+            await site.venue.troubles.lose_servers()
+            await site.until(lambda: site.of(ConnectionLost), "the loss")
+            await site.venue.troubles.find_servers()
+            await site.until(lambda: site.of(ConnectionRestored), "the return")
+            site.events.clear()
+        asked = [one.what.partition(" ")[0] for one in site.venue.requests]
+        assert not [what for what in asked if "Summary" in what]
+        assert asked.count("reqAccountUpdatesMulti") == asked.count("cancelAccountUpdatesMulti") == 2
+        assert asked.count("reqPositions") == asked.count("cancelPositions") == 2
 
     at_gateway(scenario)
 
