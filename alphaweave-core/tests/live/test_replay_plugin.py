@@ -6,8 +6,11 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from alphaweave.core.errors import ConfigError, DataError, OptionsError
@@ -167,3 +170,22 @@ def test_replay_options_default_to_the_plain_case() -> None:
         None,
         False,
     )
+
+
+def test_replay_streams_what_is_to_be_streamed(tmp_path: Path) -> None:
+    """The columns are views of a file, and the bars are those that a load would give."""
+    start = datetime(2024, 3, 4, tzinfo=UTC)
+    columns = {name: [1.0, 2.0] for name in ("open", "high", "low", "close", "volume")}
+    table = pa.table({"time": [start, start + timedelta(minutes=1)], **columns})
+    pq.write_table(table, tmp_path / "SPY.parquet")
+    options = {"path": str(tmp_path)}
+    whole = load(options, Services(interval="1m")).series["SPY"]
+    streamed = load({**options, "stream": True}, Services(interval="1m")).series["SPY"]
+    assert isinstance(streamed.close, memoryview)
+    assert (streamed.end.tolist(), streamed.close.tolist()) == (whole.end.tolist(), whole.close.tolist())
+
+
+def test_replay_streams_no_bars_of_days(folder: Path) -> None:
+    """They are few, and what a day is hangs on all rows of a file."""
+    with pytest.raises(OptionsError, match=r"replay\.stream: bars of 1d are read whole"):
+        load({"path": str(folder), "stream": True}, Services(interval="1d"))

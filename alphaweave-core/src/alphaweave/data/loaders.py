@@ -16,7 +16,7 @@ from alphaweave.data.rules import settle
 from alphaweave.data.series import Series
 from alphaweave.data.spans import Rules
 from alphaweave.data.stamps import DateOrder
-from alphaweave.data.table import RawBars, Table
+from alphaweave.data.table import Table
 
 __all__ = ["LoadedBars", "load_bars"]
 
@@ -54,6 +54,7 @@ def load_bars(
     columns: Mapping[str, str] | None = None,
     date_order: DateOrder | None = None,
     adjust: bool = False,
+    stream: bool = False,
 ) -> LoadedBars:
     """Load the bars of a CSV or Parquet file, or of every such file in a folder.
 
@@ -71,12 +72,17 @@ def load_bars(
             headers that are not understood by themselves.
         date_order: how to read ``03/04/2020``: ``mdy`` or ``dmy``; None refuses where no date tells.
         adjust: multiply the prices by adjusted close / close.
+        stream: read Parquet files a piece at a time into a temporary file, and hand out columns that are
+            mapped from it, so that they need not fit into memory. Bars are of less than a day, ``interval``
+            is given, and rows come in rising order of time. The series are not to be appended to.
 
     Raises:
         DataError: the data break a rule, a symbol is missing or is there twice.
         ValueError: an argument cannot be read.
     """
     rules = Rules.parse(interval=interval, timezone=timezone, stamp=stamp, adjust=adjust)
+    if stream and (rules.interval is None or rules.interval.days is not None):
+        raise ValueError(f"a stream needs the interval of its bars, less than a day, not {interval!r}")
     root = Path(path)
     asked = (symbols,) if isinstance(symbols, str) else symbols
     wanted = None if asked is None else tuple(dict.fromkeys(asked))
@@ -85,14 +91,16 @@ def load_bars(
     found: dict[str, Series] = {}
     sources: dict[str, Path] = {}
     for file in _files(root, wanted, columns):
-        table = _read(file, columns, date_order, note)
-        for symbol, raw in _by_symbol(table, file, wanted if file == root else None, note):
-            if wanted is not None and symbol not in wanted:
-                continue
-            if symbol in found:
-                raise DataError(file, f"{symbol} is in {sources[symbol].name} too; keep one of them")
-            found[symbol] = settle(symbol, raw, rules, note)
-            sources[symbol] = file
+        asked_here = wanted if file == root else None
+        if stream:
+            bars = _streamed(file, asked_here, wanted, columns, date_order, rules, note)
+        else:
+            bars = _settled(file, asked_here, wanted, columns, date_order, rules, note)
+        for one in bars:
+            if one.symbol in found:
+                raise DataError(file, f"{one.symbol} is in {sources[one.symbol].name} too; keep one of them")
+            found[one.symbol] = one
+            sources[one.symbol] = file
     missing = [symbol for symbol in wanted or () if symbol not in found]
     if missing:
         raise DataError(root, f"no bars of {', '.join(missing)}; there are {_listing(found, root)}")
@@ -151,32 +159,54 @@ def _read(file: Path, columns: Mapping[str, str] | None, order: DateOrder | None
     raise DataError(file, f"bars are read from {', '.join(sorted(_CSV | _PARQUET))} files")
 
 
-def _by_symbol(
-    table: Table, file: Path, asked: Sequence[str] | None, note: Note
-) -> Iterator[tuple[str, RawBars]]:
-    """The rows of each symbol. ``asked`` is what one file, not a folder, was asked for."""
-    if table.symbols is None:
-        yield _symbol_of_all(table, file, asked, note), table.bars
-        return
-    rows: dict[str, list[int]] = {}
-    for row, symbol in enumerate(table.symbols):
-        rows.setdefault(symbol, []).append(row)
-    if "" in rows:
-        raise table.bars.origin.error(rows[""][0], "a row without a symbol")
-    for symbol, taken in rows.items():
-        yield symbol, table.bars if len(rows) == 1 else table.bars.take(taken)
+def _settled(  # noqa: PLR0917 - the arguments of a load
+    file: Path,
+    asked: Sequence[str] | None,
+    wanted: Sequence[str] | None,
+    columns: Mapping[str, str] | None,
+    order: DateOrder | None,
+    rules: Rules,
+    note: Note,
+) -> Iterator[Series]:
+    """The series of a file that is read whole; ``asked`` is what one file, not a folder, was asked for."""
+    table = _read(file, columns, order, note)
+    alone = "" if table.symbols is not None else _symbol_of_all(table.named, file, asked, note)
+    for symbol, raw in table.by_symbol(alone, wanted):
+        yield settle(symbol, raw, rules, note)
 
 
-def _symbol_of_all(table: Table, file: Path, asked: Sequence[str] | None, note: Note) -> str:
+def _streamed(  # noqa: PLR0917 - the arguments of a load
+    file: Path,
+    asked: Sequence[str] | None,
+    wanted: Sequence[str] | None,
+    columns: Mapping[str, str] | None,
+    order: DateOrder | None,
+    rules: Rules,
+    note: Note,
+) -> Iterator[Series]:
+    """The same of a file that is read a piece at a time."""
+    if file.suffix.lower() not in _PARQUET:
+        raise DataError(file, "a stream reads Parquet; write the bars as such, or leave `stream` out")
+    alone = ""
+    if not has_symbols(read_parquet_header(file), columns):
+        alone = _symbol_of_all(None, file, asked, note)
+    # Most loads are of files that fit into memory.
+    from alphaweave.data.streaming import stream_parquet
+
+    yield from stream_parquet(file, alone, wanted, columns, order, rules, note)
+
+
+def _symbol_of_all(named: str | None, file: Path, asked: Sequence[str] | None, note: Note) -> str:
+    """The symbol of a file that has no column of them; ``named`` is what its header says, if it does."""
     own = _symbol_of(file)
     symbol = asked[0] if asked is not None and len(asked) == 1 else own
-    if table.named is not None and _bare(table.named) != _bare(symbol):
+    if named is not None and _bare(named) != _bare(symbol):
         raise DataError(
             file,
-            f"its header says {table.named}, but it is read as {symbol}; "
+            f"its header says {named}, but it is read as {symbol}; "
             "rename the file, or ask for that symbol alone",
         )
-    if table.named is None and symbol != own:
+    if named is None and symbol != own:
         note(Adjustment(str(file), None, f"read as {symbol}, though its name says {own}"))
     return symbol
 

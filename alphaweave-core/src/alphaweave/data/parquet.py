@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.core.errors import DataError
-from alphaweave.data.columns import find_columns
+from alphaweave.data.columns import Columns, find_columns
 from alphaweave.data.report import Origin
 from alphaweave.data.stamps import DateOrder, Stamps, read_stamps
 from alphaweave.data.table import RawBars, Table
 
-__all__ = ["read_parquet", "read_parquet_header"]
+__all__ = ["count_parquet_rows", "read_parquet", "read_parquet_header", "read_parquet_pieces"]
+
+# Without a buffer, the columns of a group of rows, which may be all there are, are read at once.
+_BUFFER: Final = 1 << 16
 
 
 def read_parquet_header(path: Path) -> tuple[str, ...]:
@@ -40,28 +44,73 @@ def read_parquet(path: Path, named: Mapping[str, str] | None, order: DateOrder |
     with _reading(path) as file:
         header = tuple(file.schema_arrow.names)
         columns = find_columns(header, named, str(path), None)
-        optional = (columns.volume, columns.adj_close, columns.symbol)
-        needed = {*columns.time, *columns.prices, *(i for i in optional if i is not None)}
-        table = file.read(columns=[header[i] for i in sorted(needed)])
-        origin = Origin(str(path), range(1, table.num_rows + 1))
+        table = file.read(columns=_needed(header, columns))
+        return _table(table, header, columns, Origin(str(path), range(1, table.num_rows + 1)), order)
 
-        def numbers(position: int) -> array[float]:
-            return _numbers(table.column(header[position]), header[position], path)
 
-        stamps = [table.column(header[position]) for position in columns.time]
-        bars = RawBars(
-            origin=origin,
-            stamps=_stamps(stamps[0], origin, order)
-            if len(stamps) == 1
-            else read_stamps(list(map(" ".join, zip(*map(_texts, stamps), strict=True))), origin, order),
-            open=numbers(columns.open),
-            high=numbers(columns.high),
-            low=numbers(columns.low),
-            close=numbers(columns.close),
-            volume=None if columns.volume is None else numbers(columns.volume),
-            adj_close=None if columns.adj_close is None else numbers(columns.adj_close),
-        )
-        return Table(bars, None if columns.symbol is None else _texts(table.column(header[columns.symbol])))
+def read_parquet_pieces(
+    path: Path, named: Mapping[str, str] | None, order: DateOrder | None, rows: int
+) -> Iterator[Table]:
+    """The same, not more than so many rows at a time.
+
+    Raises:
+        DataError: as `read_parquet`, when it comes to the piece.
+    """
+    with _reading(path, buffer_size=_BUFFER) as file:
+        header = tuple(file.schema_arrow.names)
+        columns = find_columns(header, named, str(path), None)
+        done = 0
+        for batch in file.iter_batches(batch_size=rows, columns=_needed(header, columns)):
+            import pyarrow as pa
+
+            lines = range(done + 1, done + batch.num_rows + 1)
+            done += batch.num_rows
+            yield _table(pa.Table.from_batches([batch]), header, columns, Origin(str(path), lines), order)
+
+
+def count_parquet_rows(path: Path, named: Mapping[str, str] | None, rows: int) -> Counter[str | None]:
+    """How many rows each symbol has, the symbol of a file without such a column being None.
+
+    Raises:
+        DataError: as `read_parquet`.
+    """
+    with _reading(path, buffer_size=_BUFFER) as file:
+        header = tuple(file.schema_arrow.names)
+        position = find_columns(header, named, str(path), None).symbol
+        if position is None:
+            return Counter({None: file.metadata.num_rows})
+        found: Counter[str | None] = Counter()
+        for batch in file.iter_batches(batch_size=rows, columns=[header[position]]):
+            found.update(_texts(batch.column(0)))
+        return found
+
+
+def _needed(header: Sequence[str], columns: Columns) -> list[str]:
+    optional = (columns.volume, columns.adj_close, columns.symbol)
+    needed = {*columns.time, *columns.prices, *(i for i in optional if i is not None)}
+    return [header[i] for i in sorted(needed)]
+
+
+def _table(
+    table: Any, header: Sequence[str], columns: Columns, origin: Origin, order: DateOrder | None
+) -> Table:
+    def numbers(position: int) -> array[float]:
+        return _numbers(table.column(header[position]), header[position], origin.path)
+
+    stamps = [table.column(header[position]) for position in columns.time]
+    bars = RawBars(
+        origin=origin,
+        stamps=_stamps(stamps[0], origin, order)
+        if len(stamps) == 1
+        else read_stamps(list(map(" ".join, zip(*map(_texts, stamps), strict=True))), origin, order),
+        open=numbers(columns.open),
+        high=numbers(columns.high),
+        low=numbers(columns.low),
+        close=numbers(columns.close),
+        volume=None if columns.volume is None else numbers(columns.volume),
+        adj_close=None if columns.adj_close is None else numbers(columns.adj_close),
+    )
+    return Table(bars, None if columns.symbol is None else _texts(table.column(header[columns.symbol])))
 
 
 def _stamps(column: Any, origin: Origin, order: DateOrder | None) -> Stamps:
@@ -85,7 +134,7 @@ def _nanoseconds(column: Any) -> array[int]:
     return array("q", counts.to_numpy().tobytes())
 
 
-def _numbers(column: Any, name: str, path: Path) -> array[float]:
+def _numbers(column: Any, name: str, path: str) -> array[float]:
     import pyarrow as pa
 
     try:
@@ -99,7 +148,7 @@ def _texts(column: Any) -> list[str]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
+def _reading(path: Path, **options: Any) -> Iterator[Any]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -108,7 +157,7 @@ def _reading(path: Path) -> Iterator[Any]:
             path, "reading Parquet needs pyarrow; install it with pip install 'alphaweave-core[parquet]'"
         ) from None
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, **options) as file:
             yield file
     except pa.ArrowException as error:
         raise DataError(path, f"not a Parquet file that can be read: {error}") from None

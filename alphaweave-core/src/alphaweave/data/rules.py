@@ -37,7 +37,7 @@ from alphaweave.data.series import Cursor, Series
 from alphaweave.data.spans import Rules, key_text, keys_of, most_common_interval, spans_of
 from alphaweave.data.table import RawBars
 
-__all__ = ["settle"]
+__all__ = ["settle", "settle_piece"]
 
 _ROUNDING: Final = 1e-6
 _LOWEST: Final = 1e-12
@@ -52,21 +52,46 @@ def settle(symbol: str, raw: RawBars, rules: Rules, note: Note) -> Series:
     Raises:
         DataError: see the module's docstring; also when no row is left.
     """
-    raw.origin = evolve(raw.origin, symbol=symbol)
-    _fill_volume(raw, note)
-    _choose_close(raw, rules, note)
-    raw = _without_holes(raw, note)
+    raw = _cleaned(symbol, raw, rules, note)
     if not len(raw):
         raise DataError(raw.origin.path, f"{symbol}: there is not one bar")
-    _adjust(raw)
-    _check_numbers(raw, note)
     interval = rules.interval or most_common_interval(raw.stamps, raw.origin)
-    raw, keys = _in_order(raw, keys_of(raw.stamps, raw.origin, interval, rules), note)
-    raw, keys = _without_repeats(raw, keys, interval, note)
+    raw, keys = _ordered(raw, interval, rules, note)
     start, end = spans_of(keys, raw.origin, interval, rules, note)
     volume = raw.volume or array("d")
     # from_columns would check again what the rules above have just made sure of.
     return Series(symbol, interval.text, Cursor(), start, end, raw.open, raw.high, raw.low, raw.close, volume)
+
+
+def settle_piece(symbol: str, raw: RawBars, rules: Rules, note: Note) -> tuple[RawBars, array[int]]:
+    """Apply the rules that look at no more than one piece of the rows; their interval is less than a day.
+
+    Returns:
+        The rows that are left, and the start of each of their bars.
+
+    Raises:
+        DataError: as `settle`.
+    """
+    raw = _cleaned(symbol, raw, rules, note)
+    if rules.interval is None or not len(raw):
+        return raw, array("q")
+    return _ordered(raw, rules.interval, rules, note)
+
+
+def _cleaned(symbol: str, raw: RawBars, rules: Rules, note: Note) -> RawBars:
+    raw.origin = evolve(raw.origin, symbol=symbol)
+    _fill_volume(raw, note)
+    _choose_close(raw, rules, note)
+    raw = _without_holes(raw, note)
+    if len(raw):
+        _adjust(raw)
+        _check_numbers(raw, note)
+    return raw
+
+
+def _ordered(raw: RawBars, interval: Interval, rules: Rules, note: Note) -> tuple[RawBars, array[int]]:
+    raw, keys = _in_order(raw, keys_of(raw.stamps, raw.origin, interval, rules), note)
+    return _without_repeats(raw, keys, interval, note)
 
 
 def _fill_volume(raw: RawBars, note: Note) -> None:

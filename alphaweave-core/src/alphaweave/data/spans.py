@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import islice
 from operator import le, sub
@@ -18,7 +19,7 @@ from alphaweave.data.report import Adjustment, Note, Origin
 from alphaweave.data.stamps import Stamps
 from alphaweave.data.zones import DAY_NS, Zone, wall_text
 
-__all__ = ["Rules", "key_text", "keys_of", "most_common_interval", "spans_of"]
+__all__ = ["Rules", "check_spacing", "key_text", "keys_of", "most_common_interval", "spans_of"]
 
 _SECOND_NS: Final = 1_000_000_000
 # What a spacing is taken for when no interval is given; any other is more likely a sparse file.
@@ -127,6 +128,27 @@ def spans_of(
     Raises:
         DataError: bars that overlap, or that are all further apart than the interval.
     """
+    closest = check_spacing(keys, origin, interval, note)
+    days = interval.days
+    if days is None:
+        return keys, array("q", map(_nanoseconds(interval).__add__, keys))
+    midnight = rules.zone.midnight
+    start = array("q", map(midnight, keys))
+    end = array("q", [midnight(key + days) for key in keys])
+    if closest < days:
+        cut = [row for row in range(len(keys) - 1) if end[row] > start[row + 1]]
+        for row in cut:
+            end[row] = start[row + 1]
+        note(origin.adjusted(cut[0], f"{len(cut)} bars of {interval} end early, where the next one starts"))
+    return start, end
+
+
+def check_spacing(keys: Sequence[int], origin: Origin, interval: Interval, note: Note) -> int:
+    """How far apart the closest bars are, in the unit of their keys, which rise; gaps are noted.
+
+    Raises:
+        DataError: bars that overlap, or that are all further apart than the interval.
+    """
     days = interval.days
     length = _nanoseconds(interval) if days is None else days
     spacings = set(map(sub, islice(keys, 1, None), keys))
@@ -146,17 +168,7 @@ def spans_of(
         )
     if spacings:
         _note_gaps(keys, max(spacings), origin, interval, note)
-    if days is None:
-        return keys, array("q", map(length.__add__, keys))
-    midnight = rules.zone.midnight
-    start = array("q", map(midnight, keys))
-    end = array("q", [midnight(key + days) for key in keys])
-    if closest < length:
-        cut = [row for row in range(len(keys) - 1) if end[row] > start[row + 1]]
-        for row in cut:
-            end[row] = start[row + 1]
-        note(origin.adjusted(cut[0], f"{len(cut)} bars of {interval} end early, where the next one starts"))
-    return start, end
+    return closest
 
 
 def _longer(spacings: set[int], days: int | None) -> bool:
@@ -167,27 +179,27 @@ def _longer(spacings: set[int], days: int | None) -> bool:
     return days == 1 and not any(spacing % 7 for spacing in spacings)
 
 
-def _note_gaps(keys: array[int], longest: int, origin: Origin, interval: Interval, note: Note) -> None:
+def _note_gaps(keys: Sequence[int], longest: int, origin: Origin, interval: Interval, note: Note) -> None:
     days = interval.days
     length = _nanoseconds(interval) if days is None else days
     # Half an interval more is how far the labels of longer bars may stray.
     limit = length if days is None or days == 1 else length + length // 2
     if longest <= limit:
         return
-    spacings = list(map(sub, islice(keys, 1, None), keys))
-    row = spacings.index(longest)
+    # Gone through twice rather than listed: there may be more of them than memory is for.
+    row = next(row for row, spacing in enumerate(map(sub, islice(keys, 1, None), keys)) if spacing == longest)
     between = f"the longest gap is {key_text(keys[row], interval)} to {key_text(keys[row + 1], interval)}"
     if days == 1:
         missing, kind = _missing_days(keys)
         found = f"{missing} {kind} without a bar, holidays included"
     else:
-        missing = sum(map(limit.__lt__, spacings))
+        missing = sum(map(limit.__lt__, map(sub, islice(keys, 1, None), keys)))
         found = f"{missing} gaps of more than {interval}, closed hours included"
     if missing:
         note(Adjustment(origin.path, None, f"{origin.symbol}: {found}; kept as gaps; {between}"))
 
 
-def _missing_days(keys: array[int]) -> tuple[int, str]:
+def _missing_days(keys: Sequence[int]) -> tuple[int, str]:
     def weekdays_before(day: int) -> int:
         # Day 0 was a Thursday: counted from the Monday before it, weeks have five weekdays each.
         weeks, weekday = divmod(day + 3, 7)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from attrs import define, frozen
 
@@ -60,3 +60,22 @@ class Table:
     bars: RawBars
     symbols: list[str] | None = None
     named: str | None = None
+
+    def by_symbol(self, alone: str, wanted: Container[str] | None = None) -> Iterator[tuple[str, RawBars]]:
+        """The rows of each symbol; ``alone`` is the symbol of a table without such a column.
+
+        Raises:
+            DataError: a row without a symbol.
+        """
+        if self.symbols is None:
+            if wanted is None or alone in wanted:
+                yield alone, self.bars
+            return
+        rows: dict[str, list[int]] = {}
+        for row, symbol in enumerate(self.symbols):
+            rows.setdefault(symbol, []).append(row)
+        if "" in rows:
+            raise self.bars.origin.error(rows[""][0], "a row without a symbol")
+        for symbol, taken in rows.items():
+            if wanted is None or symbol in wanted:
+                yield symbol, self.bars if len(rows) == 1 else self.bars.take(taken)

@@ -45,7 +45,8 @@ class Recorder:
 
     def begin(self, ends: array[int]) -> None:
         """Start a chunk: the slices with these ends come next."""
-        self._ends = ends
+        # Of bars that are mapped from a file, slices are views of it.
+        self._ends = ends if isinstance(ends, array) else array("q", ends)
         self._first_index = self._kernel.index + 1
         self._row = 0
         self._stretches: list[_Stretch] = []
@@ -99,7 +100,8 @@ class Recorder:
         start = bisect_right(known, ends[0], 0, count) - 1
         stop = start + len(ends)
         if start >= 0 and stop <= count and known[start] == ends[0] and known[stop - 1] == ends[-1]:
-            return book.closes[start:stop]
+            column = book.closes[start:stop]
+            return column if isinstance(column, array) else array("d", column)
         # A stretch between two of its bars at a time: of many symbols, most have no bar in most slices.
         closes = book.closes
         column = array("d")

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from attrs.validators import in_
 
 from alphaweave.core.errors import ConfigError, OptionsError, Problem
+from alphaweave.core.interval import parse_interval
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.datafeed import ReplayDataFeed
 from alphaweave.live.hookspecs import hookimpl
@@ -30,6 +31,8 @@ class ReplayOptions:
         stamp: whether a bar's time stamp is its start or its end.
         date_order: how to read a date like 03/04/2020, mdy or dmy; null refuses where no date tells.
         adjust: multiply the prices by adjusted close / close.
+        stream: read Parquet files a piece at a time and map the bars from a temporary file, so that they need
+            not fit into memory; of bars of less than a day, in rising order of time.
     """
 
     path: Path
@@ -37,6 +40,7 @@ class ReplayOptions:
     stamp: Literal["start", "end"] = field(default="start", validator=in_(("start", "end")))
     date_order: Literal["mdy", "dmy"] | None = field(default=None, validator=in_(("mdy", "dmy", None)))
     adjust: bool = False
+    stream: bool = False
 
 
 def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
@@ -45,7 +49,7 @@ def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
     Raises:
         DataError: the data break a rule, or a symbol is missing.
         ConfigError: the interval is ``tick``, or two symbols have one name in the files.
-        OptionsError: ``columns`` names a field that bars do not have.
+        OptionsError: ``columns`` names a field that bars do not have, or bars of a day are to be streamed.
     """
     # The loader brings half of core with it, and whoever lists plugins needs none of that.
     from alphaweave.data.columns import FIELDS
@@ -56,6 +60,9 @@ def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
             "the replay feed reads bars, which have an interval (1m, 1d, ...); tick is for feeds of trades."
         )
         raise ConfigError([Problem("datafeed.interval", text)])
+    if options.stream and parse_interval(services.interval).days is not None:
+        text = f"bars of {services.interval} are read whole; leave it out."
+        raise OptionsError([Problem("datafeed.options.replay.stream", text)])
     unknown = [name for name in options.columns or {} if name not in FIELDS]
     if unknown:
         text = f"{unknown[0]!r} is not a field of a bar; columns takes {', '.join(FIELDS)}."
@@ -74,6 +81,7 @@ def create(options: ReplayOptions, services: Services) -> ReplayDataFeed:
         columns=options.columns,
         date_order=options.date_order,
         adjust=options.adjust,
+        stream=options.stream,
     )
     if names:
         bars = LoadedBars({symbol: bars[name] for symbol, name in names.items()}, bars.report)

@@ -166,7 +166,7 @@ def rows_seen(series: Series, rows: int) -> dict[str, Any]:
     """How many rows a run has seen of a series, and a digest of all their figures."""
     digest = blake2b(digest_size=16)
     for column in (series.end, series.open, series.high, series.low, series.close, series.volume):
-        digest.update(column[:rows].tobytes())
+        digest.update(memoryview(column)[:rows])
     return {"rows": rows, "digest": digest.hexdigest()}
 
 
