@@ -46,6 +46,14 @@ def test_orders_are_counted_and_cancels_are_not() -> None:
     assert one.take(11 * SECOND, Use.ORDER, 1, 2) == 0
 
 
+def test_stretch_lasts_a_second_longer_than_binances() -> None:
+    """It counts what arrives: a slow order, and a quick one of the next stretch, come together."""
+    one = limits(orders=1)
+    assert one.take(0, Use.ORDER, 1, 1) == 0
+    assert one.take(10 * SECOND, Use.ORDER, 1, 1) == pytest.approx(1)
+    assert one.take(11 * SECOND, Use.ORDER, 1, 1) == 0
+
+
 def test_what_others_used_is_heard() -> None:
     """The weight is of the address, and others may share it."""
     one = limits()
