@@ -16,6 +16,7 @@ from attrs import evolve
 from alphaweave.core.order import OrderRef, OrderStatus
 from alphaweave.data.timeline import Timeline
 from alphaweave.live.adapters.capabilities import Capabilities
+from alphaweave.live.bookkeeper import Bookkeeper
 from alphaweave.live.fanout import Fanout
 from alphaweave.live.kernel_live import LiveKernel
 from alphaweave.live.lane import Lane
@@ -108,6 +109,9 @@ class JudgedKernel(LiveKernel):
     """
 
     chain: ReplayBoard
+    # Nothing but fills moves what a replay holds, and it holds nothing before its first price.
+    refresh = Bookkeeper.refresh
+    equity = Bookkeeper.equity
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
