@@ -210,7 +210,7 @@ CONFIG_WRONG = "error: run.yaml: 1 problem in the configuration:\n  "
 @pytest.mark.parametrize(
     ("overrides", "code", "message"),
     [
-        (["broker.name=papr"], 2, "installed: alpaca, binance, mock, paper. Did you mean 'paper'?"),
+        (["broker.name=papr"], 2, "installed: alpaca, binance, ibkr, mock, paper. Did you mean 'paper'?"),
         (["monitors=[dashbord]"], 2, "no monitor named 'dashbord'"),
         (["broker.options.paper.csh=1"], 2, f"{CONFIG_WRONG}broker.options.paper.csh: unknown key."),
         (["datafeed.options.replay.path=QQQ.csv"], 2, "QQQ.csv: no such file or folder"),

@@ -234,7 +234,7 @@ def test_every_plugin_error_is_documented_in_its_own_words() -> None:
     told = text_of("plugins.md")
     assert len(wheels.REFUSALS) == 7
     for message in wheels.REFUSALS.values():
-        assert message.format(names="alpaca, binance, mock, paper") in told
+        assert message.format(names="alpaca, binance, ibkr, mock, paper") in told
 
 
 def methods(*contracts: type) -> set[str]:
