@@ -340,6 +340,11 @@ def test_bracket_and_pair_arrive_whole(caplog: pytest.LogCaptureFixture) -> None
         legs = await client.taken(OrderGroup(GroupKind.BRACKET, target, stop, entry))
         await client.venue.set_price("ONE", Decimal(54))
         await client.until(lambda: client.fills(legs[0]), "the entry")
+        # An exit is changed after its parent has ended.
+        tighter = client.change(legs[2], OrderChange(stop_price=Decimal(51)))
+        await client.until(lambda: tighter.client_order_id in client.replies, "the change")
+        assert client.replies[tighter.client_order_id] == Reply()
+        legs[2] = tighter
         pair = await client.taken(OrderGroup(GroupKind.OCO, target, stop))
         await client.venue.set_price("ONE", Decimal(71))
         await client.until(lambda: client.fills(legs[1]), "the target")

@@ -330,8 +330,8 @@ def test_cancelled_order_says_how_much_was_filled(gateway: Gateway) -> None:
     assert gateway.opened(ref, "Cancelled") == []
     assert updates(gateway.status(ref, "Cancelled", 4)) == [(OrderStatus.CANCELLED, 4)]
     other = gateway.working(name=NEXT)
-    gateway.executed(other, 3, 3, permId=901)
-    gateway.opened(other, "Cancelled", permId=901)
+    gateway.executed(other, 3, 3)
+    gateway.opened(other, "Cancelled")
     assert updates(gateway.error(other, 202)) == [(OrderStatus.CANCELLED, 3)]
 
 
@@ -548,6 +548,19 @@ def test_orders_of_two_clients_have_the_same_numbers(gateway: Gateway) -> None:
     gateway.opened(ref, "Submitted", clientId=5, permId=111, orderRef="mine")
     assert gateway.status(ref, "Cancelled", client=5) == []
     assert updates(gateway.status(ref, "Submitted", 4)) == [(OrderStatus.PARTIALLY_FILLED, 4)]
+
+
+def test_second_order_under_one_number_is_foreign(gateway: Gateway) -> None:
+    """A change that was sent while the servers were lost has made two of one: both are in the account."""
+    ref = gateway.working()
+    gateway.said.list_orders()
+    gateway.opened(ref, "Submitted")
+    assert gateway.opened(ref, "Submitted", permId=999) == []
+    assert gateway.status(ref, "Submitted", 10, perm_id=999) == []
+    found = [(one.ref.broker_order_id, one.foreign, one.filled) for one in gateway.said.listed().values()]
+    assert found == [("900", False, 0), ("999", True, 10)]
+    assert gateway.executed(ref, 10, 10, permId=999) != []
+    assert gateway.statuses() == []
 
 
 def test_other_people_s_orders_are_listed_only(gateway: Gateway) -> None:

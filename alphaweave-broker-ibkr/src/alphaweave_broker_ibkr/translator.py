@@ -143,20 +143,28 @@ class Translator:
         one.order, one.said = order, state.status
         one.perm_id = order.permId or one.perm_id
         if self._listed is not None:
-            self._listed[_key(order.clientId, order.orderId, order.permId)] = one
+            self._listed[self._key_of(order.clientId, order.orderId, order.permId)] = one
         changed = self._changed(one, order, at)
         return (*changed, *self._stands(one, at))
 
     def _tracked(self, contract: Contract, order: Order) -> Tracked:
-        key = _key(order.clientId, order.orderId, order.permId)
+        key = self._key_of(order.clientId, order.orderId, order.permId)
         one = self._orders.get(key)
         if one is None:
-            foreign = not (self._symbols.is_named(contract) and is_ours(order.orderRef))
+            # A second order under one number is nobody's: it was never meant to be.
+            foreign = not (self._symbols.is_named(contract) and is_ours(order.orderRef)) or key[0] < 0
             one = Tracked(*key, order.orderRef, self._symbols.symbol(contract), foreign)
             self._orders[key] = one
             if order.clientId == self.client and order.orderId > 0:
                 self._seen(order.orderId + 1)
         return one
+
+    def _key_of(self, client: int, number: int, perm_id: int) -> OrderKey:
+        key = _key(client, number, perm_id)
+        one = self._orders.get(key)
+        # A change that was sent while the servers were lost has made two orders of one.
+        twin = one is not None and one.ended is None and one.perm_id and perm_id not in {0, one.perm_id}
+        return _key(0, 0, perm_id) if twin else key
 
     def _changed(self, one: Tracked, order: Order, at: datetime) -> tuple[BrokerEvent, ...]:
         change = one.change
@@ -190,7 +198,8 @@ class Translator:
         Args:
             key: client id and number of the order.
         """
-        one = self._orders.get(_key(*key, perm_id))
+        key = self._key_of(*key, perm_id)
+        one = self._orders.get(key)
         if one is None:
             return ()
         one.said = said
@@ -198,7 +207,7 @@ class Translator:
         one.filled = max(one.filled, exact(filled) or ZERO)
         one.average = exact(average) or one.average
         if self._listed is not None and one.order is not None:
-            self._listed[_key(*key, perm_id)] = one
+            self._listed[key] = one
         return self._stands(one, at, counted=True)
 
     def execution(self, contract: Contract, execution: Execution, at: datetime) -> tuple[BrokerEvent, ...]:
@@ -207,7 +216,7 @@ class Translator:
         if found is None:
             return ()
         told, added = found
-        one = self._orders.get(_key(execution.clientId, execution.orderId, execution.permId))
+        one = self._orders.get(self._key_of(execution.clientId, execution.orderId, execution.permId))
         if one is None:
             return (told,)
         one.perm_id = execution.permId or one.perm_id
