@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from alphaweave.core.clock import from_ns
 from alphaweave.core.instrument import PriceStep
 from alphaweave.core.order import OrderType, TimeInForce
 from alphaweave.live.actions import InstrumentsQuery, SendSubmit
 from alphaweave.live.adapters.capabilities import Capabilities
-from alphaweave.live.inputs import OutcomeInput, OutcomeKind, SendOutcome
+from alphaweave.live.inputs import AnswerInput, OutcomeInput, OutcomeKind, SendOutcome
 
 
 def _module(name: str) -> ModuleType:
@@ -95,6 +96,27 @@ def test_rules_are_looked_at_by_the_interval_and_said_once(make: Bench) -> None:
     later(bench)
     assert [one.symbols for one in asked if isinstance(one, InstrumentsQuery)] == [("SPY",), ("SPY",)]
     assert "rules_changed" not in bench.alerts()
+
+
+def test_rules_that_are_not_answered_are_asked_for_a_minute_later(make: Bench) -> None:
+    """The question may be a dear one, and nothing waits for it."""
+    bench = make()
+    failures: list[int] = []
+
+    def answer() -> None:
+        while bench.asked:
+            query = bench.asked.pop(0)
+            if isinstance(query, InstrumentsQuery):
+                failures.append(bench.now // live.SECOND)
+                bench.give(AnswerInput(bench.now, query, None, "no answer"))
+            else:
+                bench.give(AnswerInput(bench.now, query, bench.broker.answer(query, from_ns(bench.now))))
+
+    bench.answer = answer
+    later(bench)
+    bench.settle(100)
+    assert len(failures) >= 2
+    assert failures[1] - failures[0] == 60
 
 
 @pytest.mark.parametrize(("code", "looked"), [("invalid_price", True), ("insufficient_funds", False)])

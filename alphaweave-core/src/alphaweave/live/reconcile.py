@@ -244,7 +244,8 @@ class Reconciler:
     def _again(self, asked: _Round, error: str, at: int) -> list[Finding]:
         asked.answered = False
         asked.failures += 1
-        asked.due = at + _ns(self.settings.retry)
+        # Nothing waits for the rules, and a broker may have to be asked for them one by one.
+        asked.due = at + (_RULES_SOON_NS if asked.name == _RULES else _ns(self.settings.retry))
         return [Unanswered(asked.name, error, asked.failures)] if asked.failures == _TELL_AT else []
 
     def _on_orders(self, orders: Sequence[BrokerOrder], asked: _Round, at: int) -> list[Finding]:
