@@ -19,8 +19,11 @@ from alphaweave.live.datafeed import FeedEvent, FeedKind, Subscription, Watermar
 from alphaweave.live.reports import BrokerNotice, ConnectionLost, ConnectionRestored
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.sandbox import Action, Fault
+from alphaweave_broker_ibkr.bar_builder import BarBuilder
+from alphaweave_broker_ibkr.data_refusals import PACING_PAUSE, data_error, is_no_data
 from alphaweave_broker_ibkr.feed import IbkrFeed
 from alphaweave_broker_ibkr.feed_settings import IbkrFeedOptions
+from alphaweave_broker_ibkr.gateway import Refused
 from alphaweave_broker_ibkr.sandbox.control import IbkrSandbox
 from alphaweave_broker_ibkr.sandbox.options import SandboxOptions
 
@@ -114,6 +117,18 @@ def number_of(feed: IbkrFeed, subscription: Subscription) -> int:
     return int(link._streams[subscription].number)
 
 
+async def asked_anew(site: Site, feed: IbkrFeed, before: int) -> None:
+    link: Any = feed._link
+    stream = link._streams[BARS]
+    await site.until(lambda: stream.number != before and not stream.asking, "the stream asked for anew")
+
+
+def builder_of(feed: IbkrFeed) -> BarBuilder:
+    link: Any = feed._link
+    found: BarBuilder = link._streams[BARS].builder
+    return found
+
+
 def at_gateway(scenario: Callable[[Site], Awaitable[None]], **options: Any) -> None:
     async def whole() -> None:
         clock = RunningClock()
@@ -155,18 +170,38 @@ def test_data_farm_that_flaps_is_asked_once_it_has_stayed() -> None:
         await site.delivered(await site.published())
         before = number_of(feed, BARS)
         for _ in range(3):
-            error(feed, 2103, "Market data farm connection is broken:usfarm")
-            error(feed, 2104, "Market data farm connection is OK:usfarm")
-        missed = site.bar(site.minute() + MINUTE, 100.5)
-        site.clock.advance((missed.end - site.clock.now()).total_seconds())
-        await site.venue.load([missed])
-        assert number_of(feed, BARS) == before
-        await site.until(lambda: number_of(feed, BARS) != before, "the stream asked for anew")
+            await site.venue.troubles.break_farms(True)
+            missed = await site.published(100.5)
+            await site.venue.troubles.break_farms(False)
+        await asked_anew(site, feed, before)
         await site.delivered(missed, await site.published(102.0))
-        assert [one.close for one in site.told(Bar)] == [101.0, 100.5, 102.0]
-        assert len(site.notices("data_farm_lost")) == 1
-        assert len(site.notices("data_farm_restored")) == 1
+        ends = [one.end for one in site.told(Bar)]
+        assert ends == sorted(set(ends))
+        assert len(ends) == 5
+        await site.until(lambda: site.notices("data_farm_restored"), "the notice")
+        assert len(site.notices("data_farm_restored")) == len(site.notices("data_farm_lost")) == 1
         assert not site.told(ConnectionLost)
+
+    at_gateway(scenario)
+
+
+def test_bar_is_not_ended_by_the_clock_while_the_farm_is_away() -> None:
+    """It would be half of one: what is missing comes when the farm is back."""
+
+    async def scenario(site: Site) -> None:
+        feed = await site.open()
+        await site.venue.form(site.bar(site.minute() + MINUTE, 99.75))
+        await site.until(lambda: builder_of(feed).due is not None, "the row")
+        error(feed, 2103, "Market data farm connection is broken:usfarm")
+        due = builder_of(feed).due
+        site.clock.advance(120.0)
+        # The time is up by now, and the bar is not handed out.
+        await asyncio.sleep(0.1)
+        assert builder_of(feed).due == due
+        await site.venue.load([site.bar(from_ns(due or 0).replace(second=0, microsecond=0), 101.5)])
+        error(feed, 2104, "Market data farm connection is OK:usfarm")
+        await site.until(lambda: site.told(Bar), "the bar")
+        assert [one.close for one in site.told(Bar)] == [101.5]
 
     at_gateway(scenario)
 
@@ -179,11 +214,66 @@ def test_bars_without_updates_are_asked_for_anew() -> None:
         await site.delivered(await site.published())
         before = number_of(feed, BARS)
         error(feed, 10182, "Failed to request live updates (disconnected).", before)
-        await site.until(lambda: number_of(feed, BARS) != before, "the stream asked for anew")
+        await asked_anew(site, feed, before)
         await site.delivered(await site.published(102.0))
         assert not site.told(ConnectionLost)
 
     at_gateway(scenario)
+
+
+def test_farm_that_was_away_renews_bars_of_five_seconds() -> None:
+    """Those that were missed cannot be had later: history fills them."""
+
+    async def scenario(site: Site) -> None:
+        await site.open(bars="real_time")
+        await site.venue.troubles.break_farms(True)
+        await site.venue.troubles.break_farms(False)
+        await site.until(lambda: site.told(ConnectionRestored), "the connection")
+        assert "data farm" in site.told(ConnectionLost)[0].reason
+
+    at_gateway(scenario)
+
+
+def test_bars_of_what_was_never_traded_are_asked_for_again() -> None:
+    """The gateway keeps nothing up to date that it has nothing of, and does not refuse it either."""
+
+    async def scenario(site: Site) -> None:
+        nothing = "Historical Market Data Service error message:HMDS query returned no data"
+        site.venue.troubles.refuse_next(Action.HISTORY, 162, nothing)
+        await site.open(heartbeat=0.1)
+        await site.until(lambda: site.asked("reqHistoricalData") == 2, "the second question")
+        await site.delivered(await site.published())
+
+    at_gateway(scenario)
+
+
+@pytest.mark.parametrize("kind", list(FeedKind))
+def test_account_without_market_data_is_refused(kind: FeedKind) -> None:
+    """With what to write, however late the gateway says it; what was subscribed to before goes on."""
+
+    async def scenario(site: Site) -> None:
+        feed = site.make()
+        await feed.connect()
+        with pytest.raises(Unsupported, match="data: delayed"):
+            await feed.subscribe([Subscription("ONE", kind, "1m")])
+        assert feed.supervisor.is_up
+
+    at_gateway(scenario, market_data="none")
+
+
+def test_other_refusals_name_their_cause() -> None:
+    """What may be over later is unavailable, and what is not is unsupported."""
+    pacing = data_error(Refused(162, "Historical data request pacing violation"), "ONE")
+    assert isinstance(pacing, BrokerUnavailable)
+    assert pacing.retry_after == PACING_PAUSE
+    assert isinstance(data_error(Refused(162, "No market data permissions for NYSE STK"), "ONE"), Unsupported)
+    assert isinstance(data_error(Refused(200, "No security definition"), "ONE"), Unsupported)
+    other = data_error(Refused(162, "Query was cancelled"), "ONE")
+    assert isinstance(other, BrokerUnavailable)
+    assert other.code == "162"
+    assert "fewer symbols" in str(data_error(Refused(10190, "Max number of tick-by-tick requests"), "ONE"))
+    assert not is_no_data(Refused(162, "pacing violation"))
+    assert not is_no_data(Refused(200, "no data"))
 
 
 def test_stream_that_the_gateway_ends_is_no_quiet_market() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -105,7 +105,7 @@ class BarHistory:
             BrokerUnavailable, Unsupported: it is not answered.
         """
         question = (contract.conId, part.words, show, end, seconds)
-        await self._wait_for_room(contract, symbol, question, part)
+        await self.wait_for_room(contract, symbol, question, part)
         asked_as = 0
 
         def write(number: int) -> None:
@@ -144,7 +144,12 @@ class BarHistory:
                         gateway.client.cancelHistoricalData(asked_as)
                 raise BrokerUnavailable(f"history of {symbol}: {error}") from None
 
-    async def _wait_for_room(self, contract: Contract, symbol: str, question: object, part: Part) -> None:
+    async def wait_for_room(self, contract: Contract, symbol: str, question: Hashable, part: Part) -> None:
+        """Count one question, which the gateway is not asked any sooner.
+
+        Raises:
+            BrokerUnavailable: that takes too long.
+        """
         while (wait := self._pacing.take(self._monotonic(), contract.conId, question, part.seconds)) > 0:
             if wait > self._options.timeout / 2:
                 raise BrokerUnavailable(

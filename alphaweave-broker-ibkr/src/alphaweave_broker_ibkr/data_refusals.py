@@ -17,6 +17,7 @@ PACING_PAUSE: Final = 15.0
 
 _NO_CONTRACT: Final = 200
 _NOT_SUBSCRIBED: Final = frozenset({354, 420, 10089, 10168, 10186})
+_MANY_CAUSES: Final = frozenset({HISTORY_REFUSED, 10189})
 _COMPETING: Final = 10197
 _TOO_MANY: Final = frozenset({101, 10190})
 
@@ -38,7 +39,7 @@ def data_error(no: Refused, symbol: str) -> BrokerUnavailable | Unsupported:
     if is_pacing(no):
         text = f"{symbol}: more history was asked for than the gateway gives at a time {told}"
         return BrokerUnavailable(text, code=code, text=no.text, retry_after=PACING_PAUSE)
-    if no.code in _NOT_SUBSCRIBED or (no.code == HISTORY_REFUSED and "permission" in no.text.lower()):
+    if no.code in _NOT_SUBSCRIBED or (no.code in _MANY_CAUSES and "permission" in no.text.lower()):
         return Unsupported(
             f"{symbol}: the account has no subscription to these prices; take one, share it with the paper "
             f"account, or write data: delayed {told}"

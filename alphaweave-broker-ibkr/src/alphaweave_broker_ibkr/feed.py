@@ -39,7 +39,11 @@ _MOST_BARS: Final = 40
 
 
 class IbkrFeed(StreamingDataFeed):
-    """One feed, over a connection of its own to the gateway."""
+    """One feed, over a connection of its own to the gateway.
+
+    Attributes:
+        past: what has been.
+    """
 
     # A bar without a trade is left out: a hole is no sign that something was missed.
     fills_holes = False
@@ -61,7 +65,7 @@ class IbkrFeed(StreamingDataFeed):
         self._pace = Pace(options.rate, options.patience, self.timer)
         self._gateway: Gateway | None = None
         self._found: dict[str, Found] = {}
-        self._past = BarHistory(options, self.gateway, self.timer, self.server_now)
+        self.past = BarHistory(options, self.gateway, self.timer, self.server_now)
 
     def gateway(self) -> Gateway:
         """The connection.
@@ -144,9 +148,9 @@ class IbkrFeed(StreamingDataFeed):
         await self._look_up(subscription.symbol)
         recipe, contract = self.recipe(subscription, live=False), self.contract(subscription.symbol)
         if start is not None:
-            return await self._past.since(recipe, contract, min(start, end), end)
+            return await self.past.since(recipe, contract, min(start, end), end)
         assert bars is not None
-        return await self._past.latest(recipe, contract, bars, end)
+        return await self.past.latest(recipe, contract, bars, end)
 
     async def sessions(self, symbols: Sequence[str], start: datetime, end: datetime) -> Sequence[Session]:
         """By the contract's own hours, in the time zone that the gateway says, holidays included."""
@@ -227,7 +231,7 @@ class IbkrFeed(StreamingDataFeed):
             if coming and to_ns(start) >= coming[0].start:
                 return coming
             days = max((from_ns(self.server_now()) - start).days + 2, 2)
-            told = await self._past.ask(
+            told = await self.past.ask(
                 self.contract(symbol), symbol, _DAYS, end="", seconds=days * _DAY_SECONDS, show="SCHEDULE"
             )
             # Start, end, zone, sessions.

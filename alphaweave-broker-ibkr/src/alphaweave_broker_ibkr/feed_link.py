@@ -34,9 +34,9 @@ _LIVE, _DELAYED = 1, 3
 _DELAYED_KINDS: Final = frozenset({3, 4})
 _NO_UPDATES: Final = 10182
 _IS_DELAYED: Final = 10167
-# Where nothing was traded yet, seconds until it is looked again.
-_AGAIN: Final = 15.0
 _EPOCH_DATES: Final = 2
+# Seconds between two looks at the clock.
+_GLANCE: Final = 1.0
 _ENDING: Final = {
     Meaning.CONNECTIVITY_LOST: "the gateway has lost Interactive Brokers' servers",
     Meaning.RESTORED_DATA_LOST: "Interactive Brokers' servers are back, without the subscriptions",
@@ -85,13 +85,17 @@ class GatewayLink:
         try:
             for one in new:
                 self._streams[one] = self._stream_of(one)
-            await asyncio.gather(*(self._begin(self._streams[one]) for one in new))
+            begun = (self._begin(self._streams[one]) for one in new)
+            for failed in await asyncio.gather(*begun, return_exceptions=True):
+                if failed is not None:
+                    raise failed
             if new:
                 # What is refused without an answer is refused by the time that this is answered.
                 await self._gateway.time()
             for one in new:
                 if (no := self._streams[one].refused) is not None:
-                    raise data_error(Refused(*no), one.symbol)
+                    raise data_error(no, one.symbol)
+                self._streams[one].starting = False
         except BaseException as error:
             for one in new:
                 stream = self._streams.pop(one, None)
@@ -168,14 +172,16 @@ class GatewayLink:
             )
 
         stream.asking = stream.behind = True
+        symbol = stream.subscription.symbol
         try:
+            await self._feed.past.wait_for_room(stream.contract, symbol, stream.subscription, part)
             rows = await self._gateway.ask(write, rows="historicalData", ends="historicalDataEnd")
         except Refused as no:
             self._numbered.pop(stream.number, None)
             if not is_no_data(no):
-                raise data_error(no, stream.subscription.symbol) from None
+                raise data_error(no, symbol) from None
             # Nothing was traded yet: the gateway keeps nothing up to date then.
-            self._later(self._again(stream, _AGAIN))
+            self._later(self._again(stream, self._feed.options.heartbeat))
             return
         finally:
             stream.asking = False
@@ -259,7 +265,9 @@ class GatewayLink:
         feed = self._feed
         # What is only half known would be handed out as final.
         while (ahead := due - feed.server_now()) > 0 or stream.behind:
-            await feed.timer.sleep(max(ahead / _SECOND_NS, feed.options.retry if stream.behind else 0.0))
+            # The clock may be set meanwhile, or the machine have slept.
+            at_least = feed.options.retry if stream.behind else 0.0
+            await feed.timer.sleep(max(min(ahead / _SECOND_NS, _GLANCE), at_least))
         if self._streams.get(stream.subscription) is stream:
             self._deliver(builder.pass_time(feed.server_now()))
             self._plan(stream, builder)
@@ -321,9 +329,12 @@ class GatewayLink:
             self._is_delayed(symbol)
         elif meaning_of(code, Subject.REQUEST) is Meaning.INFORMATION:
             self._notice("info", str(code), f"{symbol}: {text}", symbol)
-        elif not stream.asking:
-            if stream.refused is None and stream.subscription in self._streams:
-                stream.refused = (code, text)
+        elif stream.asking:
+            # The question is answered with it.
+            return
+        elif stream.starting:
+            stream.refused = stream.refused or Refused(code, text)
+        else:
             self._gateway.fail(str(data_error(Refused(code, text), symbol)), code=str(code))
 
     def _session(self, meaning: Meaning, code: int, text: str) -> None:

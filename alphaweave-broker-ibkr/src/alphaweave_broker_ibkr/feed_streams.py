@@ -13,6 +13,7 @@ from alphaweave.core.clock import from_ns
 from alphaweave.core.market import Quote, Trade
 from alphaweave.live.datafeed import Subscription
 from alphaweave_broker_ibkr.bar_builder import BarBuilder
+from alphaweave_broker_ibkr.gateway import Refused
 from alphaweave_broker_ibkr.market_rows import quote_of, trade_of
 
 __all__ = ["Stream", "Ticks"]
@@ -85,7 +86,7 @@ class Stream:
         asking: an answer is awaited, which errors are told in.
         behind: rows of the present are missing until it is asked for anew.
         held: rows that came before that answer was taken in.
-        refused: code and text of what ended it before it was told to be there.
+        starting: the subscription has not come to its end; ``refused`` is what ended it before.
         due: when its builder is looked at again, as far as that is planned.
     """
 
@@ -97,5 +98,6 @@ class Stream:
     asking: bool = False
     behind: bool = False
     held: list[Any] = field(factory=list)
-    refused: tuple[int, str] | None = None
+    starting: bool = True
+    refused: Refused | None = None
     due: int | None = None
