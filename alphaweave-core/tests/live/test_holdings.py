@@ -207,6 +207,15 @@ def test_what_was_taken_over_is_valued_before_its_first_trade(make: Any) -> None
     assert bench.board.account.equity() == 100_200
 
 
+def test_what_was_taken_over_and_never_traded_is_held_after_restarts(make: Any) -> None:
+    """The second finds it in a snapshot."""
+    bench = make(held={"BTC": "3"})
+    bench.crash()
+    bench.settle(2)
+    bench.crash()
+    assert held(bench, "BTCUSD") == 3
+
+
 def test_what_came_while_the_run_was_down_is_told_and_not_booked(make: Any) -> None:
     """Nobody says that it was a deposit."""
     bench = make()
