@@ -57,10 +57,9 @@ _SESSION: Final = {
     2106: Meaning.FARM_RESTORED,
 }
 _DATA: Final = frozenset({101, 162, 300, 354, 366, 10089, 10168, 10182, 10197, 10225})
+# Not 103: the number may have been used before by this very order.
 _REFUSALS: Final = frozenset({104, 105, 110, 200, 201, 203, 321, 460, 10243, 10289})
 _CANCELLED: Final = 202
-# By this very order, for all that anybody knows.
-_USED_BEFORE: Final = 103
 _NOT_CANCELLABLE: Final = 161
 
 
@@ -80,7 +79,7 @@ def meaning_of(code: int, subject: Subject) -> Meaning:
         return Meaning.DATA_FAILED if code in _DATA else Meaning.REQUEST_FAILED
     if code == _CANCELLED:
         return Meaning.ORDER_CANCELLED
-    if subject is Subject.NEW_ORDER and code in _REFUSALS and code != _USED_BEFORE:
+    if subject is Subject.NEW_ORDER and code in _REFUSALS:
         return Meaning.ORDER_REJECTED
     if subject is Subject.REPLACE and code in _REFUSALS:
         return Meaning.ACTION_REFUSED

@@ -72,20 +72,20 @@ class Sender:
                 for ref, (contract, order), (_, answer) in zip(refs, orders, waits, strict=True):
                     self._said.placing(ref, answer)
                     gateway.client.placeOrder(order.orderId, contract, order)
-        except Unsent as error:
+        except BaseException as error:
             self._waiting.difference_update(future for future, _ in waits)
-            raise NotSent(f"{symbol}: {error}") from None
+            raise _unsent(symbol, error) from None
         replies = await self._replies(gateway, refs, [future for future, _ in waits])
         refused = [reply for reply in replies if reply is not None and reply.meaning is not None]
         first = replies[0]
         # Only the first of a bracket takes the others with it: two exits alone are sent one by one.
         whole = len(refs) == 1 or OrderWire.read(refs[-1].wire).parent
+        if refused and len(refs) > 1:
+            # One leg was refused: the others are not to work without it.
+            await self._withdraw(gateway, refs)
         if whole and first is not None and first.meaning is Meaning.ORDER_REJECTED:
             raise _rejected(symbol, first)
         if refused:
-            # One leg was refused: the others are not to work without it.
-            if len(refs) > 1:
-                await self._withdraw(gateway, refs)
             raise _unknown(symbol, refused[0])
         return tuple(self._acknowledged(ref) for ref in refs)
 
@@ -94,16 +94,12 @@ class Sender:
     ) -> list[Reply | None]:
         """What was said of each leg, as soon as one was refused or all were taken."""
 
-        async def each(future: asyncio.Future[Reply]) -> None:
-            reply = await future
-            if reply.meaning is not None:
-                raise _Refusal
-
         async def all_of_them() -> None:
-            try:
-                await asyncio.gather(*(each(future) for future in futures))
-            except _Refusal:
-                return
+            waiting = set(futures)
+            while waiting:
+                told, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if any(future.result().meaning is not None for future in told):
+                    return
 
         try:
             await self._in_time(gateway, all_of_them(), refs[0].symbol)
@@ -117,7 +113,10 @@ class Sender:
         try:
             async with gateway.turn(Use.CANCEL, messages=len(refs)):
                 for ref in refs:
-                    gateway.client.cancelOrder(OrderWire.read(ref.wire).order)
+                    one = self._said.known(ref)
+                    if one is not None and one.ended is None:
+                        one.cancelling = True
+                        gateway.client.cancelOrder(one.number)
         except Unsent:
             return  # every leg is looked up
 
@@ -130,9 +129,9 @@ class Sender:
             async with gateway.turn(Use.ORDER, self._may_send):
                 if self._said.changing(ref, new_ref, answer):
                     gateway.client.placeOrder(order.orderId, contract, order)
-        except Unsent as error:
+        except BaseException as error:
             self._waiting.discard(future)
-            raise NotSent(f"{ref.symbol}: {error}") from None
+            raise _unsent(ref.symbol, error) from None
         reply = await self._reply(gateway, ref, future, Subject.REPLACE)
         if reply.meaning is Meaning.ACTION_REFUSED:
             raise ReplaceRejected(
@@ -172,9 +171,9 @@ class Sender:
                 self._said.cancelling(ref, answer)
                 for order in orders:
                     gateway.client.cancelOrder(order)
-        except Unsent as error:
+        except BaseException as error:
             self._waiting.discard(future)
-            raise NotSent(f"{ref.symbol}: {error}") from None
+            raise _unsent(ref.symbol, error) from None
         reply = await self._reply(gateway, ref, future, Subject.CANCEL)
         if reply.meaning is Meaning.ACTION_REFUSED:
             raise CancelRejected(
@@ -220,7 +219,10 @@ class Sender:
         return future, answer
 
     def _order(self, ref: OrderRef) -> tuple[Contract, Order]:
-        wire = OrderWire.read(ref.wire)
+        try:
+            wire = OrderWire.read(ref.wire)
+        except ValueError as error:
+            raise NotSent(f"{ref.symbol}: {error}") from None
         if not wire.listing.con_id:
             raise NotSent(f"{ref.symbol}: it was decided before its contract was known")
         return contract_of(wire), order_of(wire, ref.client_order_id, self._said.account)
@@ -231,8 +233,9 @@ class Sender:
         return OrderAck(evolve(ref, broker_order_id=number), self._timer.clock.now())
 
 
-class _Refusal(Exception):
-    """One leg was refused: nothing else needs to be waited for."""
+def _unsent(symbol: str, error: BaseException) -> BaseException:
+    """What a send ends in before its first byte."""
+    return NotSent(f"{symbol}: {error}") if isinstance(error, Unsent) else error
 
 
 def _code(reply: Reply) -> str | None:
