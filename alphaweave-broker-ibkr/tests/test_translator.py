@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
@@ -622,3 +626,48 @@ def test_orders_that_ended_are_forgotten_after_many_more(gateway: Gateway) -> No
         gateway.error(gateway.placed(name=f"awkit00-{number:022d}"), 201)
     assert gateway.said.known(first) is None
     assert gateway.said.known(alive) is not None
+
+
+# Everything at once.
+
+
+def _told_somehow(
+    random: Random, gateway: Gateway, ref: OrderRef, parts: list[int]
+) -> list[Callable[[], Any]]:
+    """What is said of an order that is filled in parts: some of it never, some twice, some turned round."""
+    said: list[Callable[[], Any]] = [lambda: gateway.opened(ref, "Submitted")]
+    total = 0
+    for part in parts:
+        total += part
+        word = "Filled" if total == 10 else "Submitted"
+        said += [
+            partial(gateway.executed, ref, part, total),
+            partial(gateway.opened, ref, word),
+            partial(gateway.status, ref, word, total),
+            partial(gateway.error, ref, random.choice([399, 2109, 10349])),
+        ]
+    executions = [one for one in said if isinstance(one, partial) and one.func == gateway.executed]
+    told = [one for one in said if one is said[0] or one in executions or random.random() < 0.7]
+    told += random.choices(told, k=3)
+    # Nothing is turned round by more than a few places.
+    places = sorted(range(len(told)), key=lambda place: place + random.uniform(0, 4))
+    return [told[place] for place in places]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_left_out_repeated_or_turned_round(gateway: Gateway, seed: int) -> None:
+    """Each execution is told once, the order ends once, and nothing is told of it afterwards."""
+    random = Random(seed)
+    ref = gateway.placed()
+    cuts = sorted(random.sample(range(1, 10), k=random.randint(0, 3)))
+    parts = [end - begin for begin, end in pairwise([0, *cuts, 10])]
+    for say in _told_somehow(random, gateway, ref, parts):
+        say()
+    fills = [event for event in gateway.events if isinstance(event, BrokerFill)]
+    assert sorted(fill.size for fill in fills) == sorted(map(Decimal, parts))
+    assert len({fill.execution_key for fill in fills}) == len(parts)
+    assert gateway.replies == [Reply()]
+    statuses = gateway.statuses()
+    assert statuses.count(OrderStatus.FILLED) == 1
+    assert statuses[-1] is OrderStatus.FILLED
+    assert set(statuses) <= {OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED}
