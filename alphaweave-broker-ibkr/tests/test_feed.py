@@ -169,12 +169,13 @@ def test_data_farm_that_flaps_is_asked_once_it_has_stayed() -> None:
         feed = await site.open()
         await site.delivered(await site.published())
         before = number_of(feed, BARS)
+        missed = []
         for _ in range(3):
             await site.venue.troubles.break_farms(True)
-            missed = await site.published(100.5)
+            missed.append(await site.published(100.5))
             await site.venue.troubles.break_farms(False)
         await asked_anew(site, feed, before)
-        await site.delivered(missed, await site.published(102.0))
+        await site.delivered(*missed, await site.published(102.0))
         ends = [one.end for one in site.told(Bar)]
         assert ends == sorted(set(ends))
         assert len(ends) == 5
@@ -443,6 +444,19 @@ def test_unanswered_history_is_withdrawn() -> None:
         with pytest.raises(BrokerUnavailable):
             await feed.history(BARS, bars=1, end=site.minute())
         await site.until(lambda: site.asked("cancelHistoricalData"), "the cancel")
+
+    at_gateway(scenario)
+
+
+def test_contract_without_a_past_has_an_empty_history() -> None:
+    """The gateway has no first bar of it, which is an answer."""
+
+    async def scenario(site: Site) -> None:
+        feed = site.make()
+        await feed.connect()
+        found = await feed.history(BARS, bars=30, end=site.minute())
+        assert found.bars == ()
+        assert found.complete_to == site.minute()
 
     at_gateway(scenario)
 

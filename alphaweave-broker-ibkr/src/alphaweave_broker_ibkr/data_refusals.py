@@ -15,6 +15,7 @@ HISTORY_REFUSED: Final = 162
 PACING_PAUSE: Final = 15.0
 """Seconds in which nothing is asked for after the gateway said that it was too much."""
 
+_NOTHING: Final = ("no data", "no head time stamp")
 _NO_CONTRACT: Final = 200
 _NOT_SUBSCRIBED: Final = frozenset({354, 420, 10089, 10168, 10186})
 _MANY_CAUSES: Final = frozenset({HISTORY_REFUSED, 10189})
@@ -24,7 +25,8 @@ _TOO_MANY: Final = frozenset({101, 10190})
 
 def is_no_data(no: Refused) -> bool:
     """Whether it means that there is nothing: an answer, and no failure."""
-    return no.code == HISTORY_REFUSED and "no data" in no.text.lower()
+    text = no.text.lower()
+    return no.code == HISTORY_REFUSED and any(words in text for words in _NOTHING)
 
 
 def is_pacing(no: Refused) -> bool:
