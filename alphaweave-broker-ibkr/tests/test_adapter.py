@@ -195,6 +195,20 @@ def test_questions_for_everybody_s_executions_may_stay_unanswered() -> None:
     at_gateway(scenario)
 
 
+def test_one_order_is_looked_up_without_everybody_s_executions() -> None:
+    """A question that may stay unanswered is not asked for it."""
+
+    async def scenario(site: Site) -> None:
+        broker = await site.adapter(timeout=3600.0)
+        ref = await site.placed(broker, MARKET)
+        site.venue.quirks.silent_executions = True
+        found = await asyncio.wait_for(broker.get_order(ref), _PATIENCE)
+        assert found is not None
+        assert found.status is OrderStatus.FILLED
+
+    at_gateway(scenario)
+
+
 def test_everybody_may_be_whoever_has_the_client_id_0() -> None:
     """Such a gateway answers at once, without our own executions."""
 

@@ -54,10 +54,10 @@ from alphaweave_broker_ibkr.lookups import (
     open_orders,
 )
 from alphaweave_broker_ibkr.names import Symbols
-from alphaweave_broker_ibkr.order_wire import Listing, OrderNumbers, wires_of
+from alphaweave_broker_ibkr.order_wire import Listing, OrderNumbers, OrderWire, wires_of
 from alphaweave_broker_ibkr.orders import refuse_unsendable
 from alphaweave_broker_ibkr.pace import Pace, Unsent
-from alphaweave_broker_ibkr.questions import executed, follow_orders
+from alphaweave_broker_ibkr.questions import executed, executed_by, follow_orders
 from alphaweave_broker_ibkr.reachability import Reachability
 from alphaweave_broker_ibkr.sender import Sender
 from alphaweave_broker_ibkr.settings import IBKR_CAPABILITIES, IbkrOptions
@@ -316,7 +316,8 @@ class IbkrAdapter:
                 rows="completedOrder",
                 ends="completedOrdersEnd",
             )
-            fills, _ = await self._executions()
+            placed_by = OrderWire.read(ref.wire).client
+            fills = self._fills(await executed_by(self._informed(), self._said.account, placed_by))
             begins = await self._memory_begins()
             answers = Answers(
                 listed=listed,
@@ -348,8 +349,9 @@ class IbkrAdapter:
 
     async def get_fills(self, query: FillQuery) -> FillReport:
         with answered():
-            fills, everybodys = await self._executions()
-            begins = await self._memory_begins()
+            account, client = self._said.account, self._options.client_id
+            told, everybodys = await executed(self._informed(), account, client)
+            fills, begins = self._fills(told), await self._memory_begins()
             return fill_report(query, fills, begins, self._services.symbols if everybodys else ())
 
     async def _memory_begins(self) -> datetime:
@@ -357,11 +359,10 @@ class IbkrAdapter:
         theirs, now = await self.get_time(), self._clock.now()
         return memory_begins(theirs, self._zone) - (theirs - now)
 
-    async def _executions(self) -> tuple[tuple[BrokerFill, ...], bool]:
-        told, everybodys = await executed(self._informed(), self._said.account, self._options.client_id)
+    def _fills(self, told: Sequence[tuple[Any, ...]]) -> tuple[BrokerFill, ...]:
+        """Those executions, as they are by now."""
         self._informed()
-        keys = dict.fromkeys(key_of(execution.execId)[0] for _, execution in told)
-        return self._said.executions.fills(keys), everybodys
+        return self._said.executions.fills(dict.fromkeys(key_of(one.execId)[0] for _, one in told))
 
     async def get_account_state(self) -> BrokerAccountState:
         with answered():
@@ -402,7 +403,12 @@ class IbkrAdapter:
         with answered():
             listed = (await self._listed(Use.QUERY)).values()
             return await findings(
-                self._connected(), self._said.account, self._options, listed, read_only=not self._shows_orders
+                self._connected(),
+                self._said.account,
+                self._options,
+                listed,
+                self._clock.now(),
+                read_only=not self._shows_orders,
             )
 
     def _informed(self) -> Gateway:

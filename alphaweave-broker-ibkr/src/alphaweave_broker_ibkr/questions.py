@@ -9,7 +9,7 @@ from ib_async import ExecutionFilter
 from alphaweave.core.errors import AuthenticationFailed
 from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused
 
-__all__ = ["executed", "follow_orders"]
+__all__ = ["executed", "executed_by", "follow_orders"]
 
 _READ_ONLY: Final = 321
 
@@ -42,6 +42,15 @@ async def follow_orders(gateway: Gateway, *, watching: bool) -> bool:
     return True
 
 
+async def executed_by(gateway: Gateway, account: str, client: int) -> list[tuple[Any, ...]]:
+    """One client's executions since midnight: a question that every gateway answers.
+
+    Raises:
+        NoAnswer, Refused, Unsent: they are not known.
+    """
+    return await _executed(gateway, ExecutionFilter(acctCode=account, clientId=client))
+
+
 async def executed(gateway: Gateway, account: str, client: int) -> tuple[list[tuple[Any, ...]], bool]:
     """All executions since midnight, and whether they are everybody's.
 
@@ -51,7 +60,7 @@ async def executed(gateway: Gateway, account: str, client: int) -> tuple[list[tu
     Raises:
         NoAnswer, Refused, Unsent: they are not known.
     """
-    ours = await _executed(gateway, ExecutionFilter(acctCode=account, clientId=client))
+    ours = await executed_by(gateway, account, client)
     try:
         all_ = await _executed(gateway, ExecutionFilter(acctCode=account))
     except NoAnswer:
