@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from alphaweave.core.instrument import Instrument
+from alphaweave.core.order import Side
 from alphaweave.data.series import Series
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.monitoring.memory import InMemoryMonitor
@@ -99,3 +100,22 @@ def calls(run: Callable[[], Any]) -> int:
     finally:
         sys.setprofile(before)
     return made
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_held_stands_in_the_order_of_the_config(make_bench: Callable[..., Any], seed: int) -> None:
+    """Whatever the order it was bought in: floats are added up in it, live and after a restart alike."""
+    random = Random(seed)
+    symbols = random.sample("ABCDEFGH", 8)
+    bench = make_bench({symbol: [100.0] * 9 for symbol in symbols}, cash="100000")
+    bench.bar()
+    units = dict.fromkeys(symbols, 0)
+    for number in range(60):
+        symbol = random.choice(symbols)
+        size = random.choice((1, -1)) if not units[symbol] else -units[symbol] * random.choice((1, 2))
+        units[symbol] += size
+        bench.fill(
+            None, str(abs(size)), side=Side.BUY if size > 0 else Side.SELL, symbol=symbol, key=str(number)
+        )
+        held = [book.symbol for book in bench.kernel.held]
+        assert held == [each for each in symbols if units[each]]

@@ -6,6 +6,7 @@ execution is booked even if its order is unknown or ended, and what is odd about
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -54,6 +55,7 @@ class Bookkeeper:
         self.index = -1
         self.row = 0
         self.held: list[SymbolBook] = []
+        self._places = {symbol: place for place, symbol in enumerate(self.books)}
         self.orders: dict[str, Order] = {}
         self.ended: dict[str, Order] = {}
         self.notes: list[Note] = []
@@ -251,10 +253,18 @@ class Bookkeeper:
         book.weight = position.units * book.multiplier
         self.moves.append((self.row, book.symbol, position.units))
         if was_flat != (book.units == 0.0):
+            held = self.held
             if was_flat:
-                self.held = [each for each in self.books.values() if each.units != 0.0]
+                # Where it belongs, without a look at all that are not held.
+                places = self._places
+                at = (
+                    bisect_left(held, places[book.symbol], key=lambda each: places[each.symbol])
+                    if held
+                    else 0
+                )
+                self.held = [*held[:at], book, *held[at:]]
             else:
-                self.held = [each for each in self.held if each is not book]
+                self.held = [each for each in held if each is not book] if len(held) > 1 else []
 
     def changed(self, order: Order) -> None:
         """The status changed: note it, and let go of an order that is over."""

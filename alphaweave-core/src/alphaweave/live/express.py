@@ -82,10 +82,11 @@ class ExpressLane:
         mark = len(waiting)
         telling = kernel.hears_orders
         for order in effects:
-            place = 0
-            if isinstance(order, ExpressOrder) and (lot := lots.get(order.symbol)) is not None:
-                place = express.admit(lot, order.buy, order.units, now, index)
-            if not place or not isinstance(order, ExpressOrder):
+            if (
+                not isinstance(order, ExpressOrder)
+                or (lot := lots.get(order.symbol)) is None
+                or not (place := express.admit(lot, order.buy, order.units, now, index))
+            ):
                 # Of those before it, a strategy that listens has not been told: the venue's events do it.
                 del effects[: len(waiting) - mark]
                 self.release(mark if telling else None)
@@ -163,7 +164,8 @@ class ExpressLane:
         kernel = self._kernel
         book = order.book
         # As a report has it, whose times are whole microseconds.
-        kernel.now = max(kernel.now, executed - executed % 1000)
+        at = executed - executed % 1000
+        kernel.now = at if at > kernel.now else kernel.now
         quantity = order.units
         buy = order.buy
         account = self._express.account_id
@@ -171,12 +173,12 @@ class ExpressLane:
         if order.change is not None:
             # Whether it is over by this is settled when its replacement is answered.
             report = fill.booked
-            at = report.received_at
+            told = report.received_at
             kernel.on_fill(report)
-            kernel.on_update(OrderUpdate(order.ref, _FILLED, at, quantity, price, None, "", at))
+            kernel.on_update(OrderUpdate(order.ref, _FILLED, told, quantity, price, None, "", told))
             return
         order.filled = quantity
-        order.filled_value = quantity * price
+        order.filled_value = notional if book.multiplier == 1.0 else quantity * price
         before = book.quantity
         profit = kernel.ledger.enter(fill, fill.key, book.instrument, buy, quantity, price, notional)
         kernel.booked += 1

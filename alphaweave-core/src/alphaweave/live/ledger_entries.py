@@ -208,7 +208,8 @@ class Position:
             return None if execution.profit is None else _subtract(execution.profit, fee)
         history.append(execution)
         execution.profit = profit = self.trade(execution.delta, execution.value, price)
-        self.units = float(self.quantity)
+        quantity = self.quantity
+        self.units = float(quantity) if quantity else 0.0
         if profit is None:
             if fee:
                 self.realised = _subtract(self.realised, fee)

@@ -120,6 +120,8 @@ class Express:
         self._free = settings.fees.free
         self._rates = settings.fees.rates
         self._slippage = None if settings.slippage.none else settings.slippage
+        # The cash that was last looked at, and the same as a float, which costs as much as all else here.
+        self._money, self._cash = ZERO, 0.0
         self._valued_at = -1
         self._gross = 0.0
         self._value = 0.0
@@ -193,7 +195,8 @@ class Express:
             after, cash = _subtract(before, units), _subtract(notional, fee) if fee else notional
         self._account.deal(held, lot.key, lot.instrument.symbol, after, cash, price)
         if self._valued_at == index:
-            was, now = float(before), float(after)
+            was = float(before) if before else 0.0
+            now = float(after) if after else 0.0
             mark = series.close[row - 1] * lot.factor
             self._value += (now - was) * mark
             self._gross += (abs(now) - abs(was)) * mark
@@ -242,7 +245,10 @@ class Express:
                 own = price
             if closing:
                 change -= closing * (price + own) * factor
-        allowed = self._leverage * (float(self._account.cash) + value)
+        money = self._account.cash
+        if money is not self._money:
+            self._money, self._cash = money, float(money)
+        allowed = self._leverage * (self._cash + value)
         # What a float is off by is some 1e-16 of the largest figure in the sum, which is of the size of
         # ``gross``. Where not a number is among them, neither is true.
         return allowed - gross - change > _DOUBT * allowed and gross < allowed / _DOUBT
