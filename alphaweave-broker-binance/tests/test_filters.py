@@ -89,6 +89,9 @@ def test_order_types_are_those_of_the_symbol() -> None:
     fewer = instrument_of(told(orderTypes=["LIMIT", "MARKET"]), "BTC").order_types
     assert fewer is not None
     assert {kind for kind, _ in fewer} == {OrderType.LIMIT, OrderType.MARKET}
+    touched = instrument_of(told(orderTypes=["TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]), "BTC").order_types
+    assert touched is not None
+    assert {kind for kind, _ in touched} == {OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
     fixed = instrument_of(told(allowTrailingStop=False), "BTC").order_types
     assert fixed is not None
     assert (OrderType.TRAILING_STOP, GTC) not in fixed

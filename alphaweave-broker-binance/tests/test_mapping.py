@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from alphaweave.core.errors import Unsupported
 from alphaweave.core.order import (
@@ -69,6 +70,20 @@ def order(kind: OrderType = OrderType.LIMIT, side: Side = Side.BUY, **terms: Any
                 "stopPrice": "9",
                 "price": "8",
                 "timeInForce": "GTC",
+            },
+        ),
+        (
+            order(OrderType.TAKE_PROFIT, stop_price=Decimal(9)),
+            {"type": "TAKE_PROFIT", "quantity": "0.5", "stopPrice": "9"},
+        ),
+        (
+            order(OrderType.TAKE_PROFIT_LIMIT, stop_price=Decimal(9), limit_price=Decimal(10), tif=IOC),
+            {
+                "type": "TAKE_PROFIT_LIMIT",
+                "quantity": "0.5",
+                "stopPrice": "9",
+                "price": "10",
+                "timeInForce": "IOC",
             },
         ),
         (
@@ -287,7 +302,13 @@ def test_terms_of_an_order_are_read_back() -> None:
     found = request_of(by_quote, "BTC")
     assert found is not None
     assert (found.quantity, found.quote_quantity) == (None, Decimal(10))
-    assert request_of({**told, "type": "TAKE_PROFIT"}, "BTC") is None
+    touched = request_of({**told, "type": "TAKE_PROFIT_LIMIT"}, "BTC")
+    assert touched == evolve(wanted, type=OrderType.TAKE_PROFIT_LIMIT)
+    touched = request_of({**told, "type": "TAKE_PROFIT"}, "BTC")
+    assert touched == evolve(wanted, type=OrderType.TAKE_PROFIT, limit_price=None)
+    # One that trails behind its trigger, and what nobody has heard of.
+    assert request_of({**told, "type": "TAKE_PROFIT", "trailingDelta": 150}, "BTC") is None
+    assert request_of({**told, "type": "PEGGED"}, "BTC") is None
 
 
 def test_numbers_and_times_are_exact_or_refused() -> None:

@@ -213,6 +213,8 @@ def requests() -> list[OrderRequest | OrderGroup]:
         OrderType.STOP: {"stop_price": Decimal(110)},
         OrderType.STOP_LIMIT: {"stop_price": Decimal(110), "limit_price": Decimal(111)},
         OrderType.TRAILING_STOP: {"trail": Trail(percent=Decimal(5))},
+        OrderType.TAKE_PROFIT: {"stop_price": Decimal(90)},
+        OrderType.TAKE_PROFIT_LIMIT: {"stop_price": Decimal(90), "limit_price": Decimal(89)},
     }
     pairs = Registry().broker("paper").capabilities.order_types
     last = datetime(2100, 1, 1, tzinfo=UTC)

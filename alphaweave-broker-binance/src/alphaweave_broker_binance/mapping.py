@@ -43,6 +43,7 @@ __all__ = [
 _OURS: Final = re.compile(r"aw[a-z0-9]{5}-[a-z0-9]{22}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIF: Final = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
+_LIMITED: Final = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 _TIF_OF: Final = {word: tif for tif, word in _TIF.items()}
 _ENDS: Final = {
     "FILLED": OrderStatus.FILLED,
@@ -183,7 +184,7 @@ def order_params(request: OrderRequest, venue_symbol: str, client_order_id: str)
     params |= {name: plain(value) for name, value in numbers.items() if value is not None}
     if request.trail is not None and request.trail.percent is not None:
         params["trailingDelta"] = basis_points(request.trail.percent, request.symbol)
-    if kind in {"LIMIT", "STOP_LOSS_LIMIT"}:
+    if kind in {"LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"}:
         params["timeInForce"] = _TIF[request.tif]
     return params
 
@@ -196,6 +197,8 @@ def _word(request: OrderRequest) -> str:
         OrderType.STOP: "STOP_LOSS",
         OrderType.STOP_LIMIT: "STOP_LOSS_LIMIT",
         OrderType.TRAILING_STOP: "STOP_LOSS",
+        OrderType.TAKE_PROFIT: "TAKE_PROFIT",
+        OrderType.TAKE_PROFIT_LIMIT: "TAKE_PROFIT_LIMIT",
     }[request.type]
 
 
@@ -273,9 +276,15 @@ def request_of(order: Mapping[str, Any], symbol: str) -> OrderRequest | None:
             "LIMIT_MAKER": OrderType.LIMIT,
             "STOP_LOSS": OrderType.TRAILING_STOP if trailing else OrderType.STOP,
             "STOP_LOSS_LIMIT": OrderType.STOP_LIMIT,
+            "TAKE_PROFIT": OrderType.TAKE_PROFIT,
+            "TAKE_PROFIT_LIMIT": OrderType.TAKE_PROFIT_LIMIT,
         }[word]
+        if trailing and kind is not OrderType.TRAILING_STOP:
+            return None
         quote = number("origQuoteOrderQty") if kind is OrderType.MARKET else None
-        timed = kind in {OrderType.LIMIT, OrderType.STOP_LIMIT} and word != "LIMIT_MAKER"
+        limited = kind in _LIMITED
+        stopped = kind not in {OrderType.MARKET, OrderType.LIMIT, OrderType.TRAILING_STOP}
+        timed = limited and word != "LIMIT_MAKER"
         usual = TimeInForce.IOC if kind is OrderType.MARKET else TimeInForce.GTC
         return OrderRequest(
             symbol=symbol,
@@ -284,8 +293,8 @@ def request_of(order: Mapping[str, Any], symbol: str) -> OrderRequest | None:
             quote_quantity=quote,
             type=kind,
             tif=_TIF_OF[order["timeInForce"]] if timed else usual,
-            limit_price=number("price") if kind in {OrderType.LIMIT, OrderType.STOP_LIMIT} else None,
-            stop_price=number("stopPrice") if kind in {OrderType.STOP, OrderType.STOP_LIMIT} else None,
+            limit_price=number("price") if limited else None,
+            stop_price=number("stopPrice") if stopped else None,
             trail=Trail(percent=Decimal(delta) / 100) if trailing else None,
             # In a list it is how a take profit is said here.
             post_only=word == "LIMIT_MAKER" and order.get("orderListId", -1) == -1,

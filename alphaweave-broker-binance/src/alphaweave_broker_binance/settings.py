@@ -30,28 +30,27 @@ _HOSTS: Final = {
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _GTC, _IOC, _FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 _PAIRS: Final = frozenset(
-    [(OrderType.MARKET, _IOC), (OrderType.STOP, _GTC), (OrderType.TRAILING_STOP, _GTC)]
-    + [(kind, tif) for kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) for tif in (_GTC, _IOC, _FOK)]
+    [(OrderType.MARKET, _IOC)]
+    + [(kind, _GTC) for kind in (OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP)]
+    + [
+        (kind, tif)
+        for kind in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+        for tif in (_GTC, _IOC, _FOK)
+    ]
 )
 
 BINANCE_CAPABILITIES: Final = Capabilities(
     order_types=_PAIRS,
     quote_quantity=frozenset({(OrderType.MARKET, _IOC)}),
     fractional=_PAIRS,
-    default_tif={
-        OrderType.MARKET: (_IOC,),
-        OrderType.LIMIT: (_GTC,),
-        OrderType.STOP: (_GTC,),
-        OrderType.STOP_LIMIT: (_GTC,),
-        OrderType.TRAILING_STOP: (_GTC,),
-    },
+    default_tif={kind: (_IOC,) if kind is OrderType.MARKET else (_GTC,) for kind in OrderType},
     groups=frozenset({GroupKind.BRACKET, GroupKind.OCO}),
     fractional_groups=True,
     post_only=True,
     trail_percent=True,
     fee_reports=True,
     caveats=(
-        "Binance refuses a stop that would trigger at once.",
+        "Binance refuses a stop or a take profit that would trigger at once.",
         "Binance takes its fee of a purchase out of what was bought, unless it is paid in BNB.",
         "Exits of a bracket for more than is held are refused then, and the entry is left without them.",
         "The take profit of a group only makes liquidity at Binance.",

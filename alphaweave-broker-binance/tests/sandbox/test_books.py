@@ -124,7 +124,7 @@ def test_books_have_the_terms_that_were_sent(at_sandbox: Callable[..., None]) ->
             OrderType.STOP,
             OrderType.STOP_LIMIT,
             OrderType.TRAILING_STOP,
-            None,
+            OrderType.TAKE_PROFIT,
             OrderType.MARKET,
         ]
         assert [one.post_only for one in told[:2]] == [False, True]

@@ -37,6 +37,8 @@ TERMS: dict[OrderType, dict[str, Any]] = {
     OrderType.STOP: {"stop_price": D(99)},
     OrderType.STOP_LIMIT: {"stop_price": D(99), "limit_price": D(98)},
     OrderType.TRAILING_STOP: {"trail": Trail(percent=D(5))},
+    OrderType.TAKE_PROFIT: {"stop_price": D(99)},
+    OrderType.TAKE_PROFIT_LIMIT: {"stop_price": D(99), "limit_price": D(98)},
 }
 
 

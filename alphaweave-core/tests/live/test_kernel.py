@@ -11,7 +11,7 @@ import pytest
 
 from alphaweave.core.errors import StrategyError
 from alphaweave.core.money import Money
-from alphaweave.core.order import OrderStatus, Side
+from alphaweave.core.order import OrderStatus, OrderType, Side
 from alphaweave.live.effects import CancelOrder, MetricRecord, ReplaceOrder, SubmitGroup, SubmitOrder
 from alphaweave.live.kernel_state import capture_kernel, restore_kernel
 from alphaweave.live.reports import CashFlow, FeeReport, FillCorrection, PositionChange
@@ -450,6 +450,15 @@ def test_rounding_is_down_and_passive_and_reported(make_bench: Any) -> None:
     assert bench.take()[0].request.stop_price == D("101.01")
     bench.do(lambda s: s.order_stop("SPY", -3, 98.999))
     assert bench.take()[0].request.stop_price == D("98.99")
+    bench.do(lambda s: s.order_take_profit("SPY", 3, 98.999))
+    assert bench.take()[0].request.stop_price == D("98.99")
+    bench.do(lambda s: s.order_take_profit("SPY", -3, 101.001, limit_price=100.999))
+    target = bench.take()[0].request
+    assert (target.type, target.stop_price, target.limit_price) == (
+        OrderType.TAKE_PROFIT_LIMIT,
+        D("101.01"),
+        D("101.00"),
+    )
 
 
 def test_symbol_may_be_left_out_only_when_there_is_one(make_bench: Any) -> None:

@@ -143,9 +143,13 @@ class Rig:
         return " ".join(word for word in words if word)
 
     def request(self, side: str, size: object = 10, symbol: str = "A", **terms: Any) -> OrderRequest:
-        """An order in few words: ``limit``, ``stop``, ``trail`` make its type."""
+        """An order in few words: ``limit``, ``stop``, ``touch``, ``trail`` make its type."""
         limit, stop, trail = terms.pop("limit", None), terms.pop("stop", None), terms.pop("trail", None)
-        if trail is not None:
+        touch = terms.pop("touch", None)
+        if touch is not None:
+            kind = OrderType.TAKE_PROFIT if limit is None else OrderType.TAKE_PROFIT_LIMIT
+            stop = touch
+        elif trail is not None:
             kind = OrderType.TRAILING_STOP
         elif stop is not None:
             kind = OrderType.STOP if limit is None else OrderType.STOP_LIMIT

@@ -107,7 +107,7 @@ class Order:
         """What it is by now: section 5 makes something else of a triggered stop."""
         if not self.triggered:
             return self.request.type
-        return OrderType.LIMIT if self.request.type is OrderType.STOP_LIMIT else OrderType.MARKET
+        return OrderType.LIMIT if self.request.limit_price is not None else OrderType.MARKET
 
 
 @define(eq=False)
@@ -417,7 +417,7 @@ class NaiveVenue:
             self._apply(stop, bar, stop_hit)
 
     def _apply(self, order: Order, bar: Bar, match: Match | None) -> None:
-        stop = order.request.type in {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP}
+        stop = order.request.type not in {OrderType.MARKET, OrderType.LIMIT}
         if match is not None:
             order.triggered = stop
             if match.price is not None:
@@ -430,7 +430,6 @@ class NaiveVenue:
     def _look(self, order: Order, bar: Bar) -> Match | None:
         """Section 5, of an order that can match in this bar."""
         request, sign = order.request, order.sign
-        worst = bar.high if sign > 0 else bar.low
         if request.tif in UNFILLED:
             price = bar.close if request.tif is TimeInForce.AT_CLOSE else bar.open
             if request.limit_price is not None and (price - request.limit_price) * sign > 0:
@@ -444,15 +443,20 @@ class NaiveVenue:
         stop = self._level(order)
         if stop is None:
             return None
-        if (bar.open - stop) * sign >= 0:
-            if order.kind is not OrderType.STOP_LIMIT:
+        limited_kinds = {OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT}
+        # A take profit is touched by a price that comes down to a purchase, and up to a sale.
+        touched = order.kind in {OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}
+        toward = -sign if touched else sign
+        farthest = bar.high if toward > 0 else bar.low
+        if (bar.open - stop) * toward >= 0:
+            if order.kind not in limited_kinds:
                 return Match(bar.open, at_open=True, slips=True, maker=False)
             limited = self._look_limit(order, bar, resting=True)
             if limited is None:
                 return Match(None, at_open=True, slips=False, maker=False)
             return Match(limited.price, limited.at_open, slips=False, maker=limited.maker)
-        if (worst - stop) * sign >= 0:
-            if order.kind is not OrderType.STOP_LIMIT:
+        if (farthest - stop) * toward >= 0:
+            if order.kind not in limited_kinds:
                 return Match(stop, at_open=False, slips=True, maker=False)
             assert request.limit_price is not None
             reached = (request.limit_price - stop) * sign >= 0

@@ -203,8 +203,8 @@ class World:
             plain = kind in {OrderType.MARKET, OrderType.LIMIT} or likely(dice, 2)
             tif = dice.choice(SHORT_LIVED if plain and likely(dice, 40) else RESTING)
             fixed["expire_at"] = self.expiry() if tif is TimeInForce.GTD else None
-        limited = kind in {OrderType.LIMIT, OrderType.STOP_LIMIT}
-        stopped = kind in {OrderType.STOP, OrderType.STOP_LIMIT}
+        limited = kind in {OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT}
+        stopped = kind not in {OrderType.MARKET, OrderType.LIMIT, OrderType.TRAILING_STOP}
         terms: dict[str, Any] = {
             "side": dice.choice(list(Side)),
             "quantity": self.size(),
@@ -217,7 +217,7 @@ class World:
             "reduce_only": likely(dice, 8),
             **fixed,
         }
-        if kind is OrderType.STOP_LIMIT and likely(dice, 20):
+        if limited and stopped and likely(dice, 20):
             terms["limit_price"] = terms["stop_price"]
         if "quantity" not in fixed and likely(dice, 30 if kind is OrderType.MARKET else 1):
             terms["quantity"] = None

@@ -187,6 +187,41 @@ def test_triggered_stop_limit_order_works_on_as_a_limit_order(
 
 
 @pytest.mark.parametrize(
+    ("side", "touch", "limit", "bar", "price"),
+    [
+        # the price comes to it inside the bar, and it is an order at the market there
+        ("buy", 98, None, (100.0, 101.0, 97.0, 99.0), "98"),
+        ("sell", 102, None, (100.0, 103.0, 99.0, 101.0), "102"),
+        # it opens beyond: at the open
+        ("buy", 98, None, (97.5, 99.0, 97.0, 98.5), "97.5"),
+        ("sell", 102, None, (102.5, 103.0, 101.0, 102.0), "102.5"),
+        # what goes the other way does not touch it
+        ("buy", 98, None, (100.0, 110.0, 98.5, 109.0), "rests"),
+        ("sell", 102, None, (100.0, 101.5, 90.0, 91.0), "rests"),
+        # with a limit: never beyond it
+        ("buy", 98, 99, (97.5, 99.0, 97.0, 98.5), "97.5"),
+        ("buy", 98, 97, (97.5, 98.0, 97.2, 97.8), "rests"),
+        ("buy", 98, 98, (100.0, 101.0, 97.0, 99.0), "98"),
+        ("sell", 102, 101, (100.0, 103.0, 99.0, 101.0), "102"),
+        ("sell", 102, 103, (100.0, 103.5, 99.0, 101.0), "rests"),
+    ],
+)
+def test_take_profit_waits_for_the_price_to_come_its_way(
+    rig: Any, side: str, touch: Any, limit: Any, bar: Any, price: str
+) -> None:
+    assert one_bar(rig, bar, side, {"touch": touch, "limit": limit}) == price
+
+
+def test_touched_take_profit_works_on_as_a_limit_order(rig: Any) -> None:
+    """It was touched inside a bar that is not sure to have met its limit; the next one meets it."""
+    sim = rig([QUIET, (100.0, 101.0, 97.5, 99.0), (99.0, 99.5, 96.5, 97.0)])
+    sim.order("a", "buy", touch=98, limit=97)
+    sim.run(1)
+    assert sim.log == ["a accepted"]
+    assert sim.run() == ["a buy 10 @ 97", "a filled"]
+
+
+@pytest.mark.parametrize(
     ("side", "trail", "bars", "fills"),
     [
         # sell: 100 − 2 = 98 in bar 1; the high of 104 makes it 102 for bar 2

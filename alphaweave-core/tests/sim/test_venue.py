@@ -509,6 +509,8 @@ def test_declared_order_types_are_those_the_venue_takes(rig: Any, kind: OrderTyp
         OrderType.STOP: {"stop": 110},
         OrderType.STOP_LIMIT: {"stop": 110, "limit": 111},
         OrderType.TRAILING_STOP: {"trail": "1"},
+        OrderType.TAKE_PROFIT: {"touch": 90},
+        OrderType.TAKE_PROFIT_LIMIT: {"touch": 90, "limit": 91},
     }
     terms = every[kind]
     sim.buy("a", **terms, **({"expire": DAY} if tif is TimeInForce.GTD else {"tif": tif.value}))

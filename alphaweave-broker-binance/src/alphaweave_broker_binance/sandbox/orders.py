@@ -33,6 +33,8 @@ _KINDS = {
     "LIMIT_MAKER": OrderType.LIMIT,
     "STOP_LOSS": OrderType.STOP,
     "STOP_LOSS_LIMIT": OrderType.STOP_LIMIT,
+    "TAKE_PROFIT": OrderType.TAKE_PROFIT,
+    "TAKE_PROFIT_LIMIT": OrderType.TAKE_PROFIT_LIMIT,
 }
 _TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK}
 _BIPS = Decimal(100)
@@ -139,8 +141,8 @@ class Order:
             kind = OrderType.TRAILING_STOP if self.type == "STOP_LOSS" and not self.stop_price else None
         if kind is None:
             return None
-        limited = kind in {OrderType.LIMIT, OrderType.STOP_LIMIT}
-        stopped = kind in {OrderType.STOP, OrderType.STOP_LIMIT}
+        limited = kind in {OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT}
+        stopped = kind not in {OrderType.MARKET, OrderType.LIMIT, OrderType.TRAILING_STOP}
         return OrderRequest(
             symbol,
             Side.BUY if self.buy else Side.SELL,

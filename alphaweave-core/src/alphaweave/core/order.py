@@ -41,11 +41,19 @@ class Side(Enum):
 
 
 class OrderType(Enum):
+    """What an order waits for, and what it is then.
+
+    A stop becomes an order when the price has gone against it: a buy from below. A take profit becomes one
+    when the price has come its way, a buy from above: some call it market-if-touched, and limit-if-touched.
+    """
+
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
     STOP_LIMIT = "stop_limit"
     TRAILING_STOP = "trailing_stop"
+    TAKE_PROFIT = "take_profit"
+    TAKE_PROFIT_LIMIT = "take_profit_limit"
 
 
 class TimeInForce(Enum):
@@ -151,7 +159,7 @@ class OrderRequest:
         quantity: units of the instrument; exactly one of it and ``quote_quantity`` is given.
         quote_quantity: amount of quote currency to spend or to raise (market orders).
         expire_at: UTC instant at which a GTD order ends.
-        limit_price, stop_price: quote currency per unit.
+        limit_price, stop_price: quote currency per unit; ``stop_price`` is what triggers a take profit, too.
         trail: for TRAILING_STOP.
         post_only: refuse rather than take liquidity.
         reduce_only: never open or enlarge a position. The core denies it where it could, with every open
@@ -214,6 +222,8 @@ _PRICES: Mapping[OrderType, tuple[bool, bool, bool]] = MappingProxyType(
         OrderType.STOP: (False, True, False),
         OrderType.STOP_LIMIT: (True, True, False),
         OrderType.TRAILING_STOP: (False, False, True),
+        OrderType.TAKE_PROFIT: (False, True, False),
+        OrderType.TAKE_PROFIT_LIMIT: (True, True, False),
     }
 )
 

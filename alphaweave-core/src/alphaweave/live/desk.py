@@ -134,7 +134,7 @@ class TradingDesk(OrderEntry):
             change = OrderChange(
                 quantity=quantity,
                 limit_price=limit_on_grid(instrument, limit_price, order.side, adjustments),
-                stop_price=stop_on_grid(instrument, stop_price, order.side, adjustments),
+                stop_price=stop_on_grid(instrument, stop_price, order.side, order.request.type, adjustments),
             )
             follows = self._succession(order, change)
             self._check_replacement(order, change)

@@ -75,7 +75,7 @@ def group_of(
             quantity=quantity,
             type=stop_kind,
             tif=tif,
-            stop_price=stop_on_grid(instrument, stop_loss, exit_side, adjustments),
+            stop_price=stop_on_grid(instrument, stop_loss, exit_side, stop_kind, adjustments),
             limit_price=limit_on_grid(instrument, stop_limit, exit_side, adjustments),
         ),
     )

@@ -86,7 +86,7 @@ class OrderEntry(MarketView, ABC):
                 tif=tif,
                 expire_at=expire_at,
                 limit_price=limit_on_grid(book.instrument, limit_price, side, adjustments),
-                stop_price=stop_on_grid(book.instrument, stop_price, side, adjustments),
+                stop_price=stop_on_grid(book.instrument, stop_price, side, kind, adjustments),
                 trail=None if trail is None else trail_of(*trail),
                 post_only=post_only,
                 reduce_only=reduce_only,

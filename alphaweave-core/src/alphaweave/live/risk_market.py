@@ -13,12 +13,12 @@ from alphaweave.live.risk_time import SECOND_NS, Timed
 
 __all__ = ["ClockSkew", "ConnectionSilence", "PriceCollar", "StaleData"]
 
-_LIMITED: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+_LIMITED: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 
 
 class PriceCollar:
     """A limit on the aggressive side of the market by more than a fraction of the last price or mid: a buy
-    above it, a sale below it. The limit of a stop-limit order is measured from its stop. What is on the
+    above it, a sale below it. The limit of an order with a stop price is measured from that. What is on the
     passive side waits for the market and is no such mistake. Without a price every order is denied.
     """
 

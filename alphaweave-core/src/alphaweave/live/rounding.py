@@ -33,6 +33,7 @@ UNUSABLE = (TypeError, ValueError, ArithmeticError)
 
 # No venue trades what lies beyond; exact arithmetic would fail on it later, and say so less well.
 _LARGEST = Decimal("1e18")
+_TOUCHED = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
 class Refused(Exception):
@@ -137,13 +138,14 @@ def limit_on_grid(
 
 
 def stop_on_grid(
-    instrument: Instrument, price: Number | None, side: Side, adjustments: list[str]
+    instrument: Instrument, price: Number | None, side: Side, kind: OrderType, adjustments: list[str]
 ) -> Decimal | None:
     """A stop price on the tick grid, on the side that triggers later; None stays None."""
     if price is None:
         return None
     asked = _bounded(decimal_of(price))
-    rounded = instrument.round_trigger(asked, side)
+    # A take profit waits for the price to come from the other side.
+    rounded = (instrument.round_price if kind in _TOUCHED else instrument.round_trigger)(asked, side)
     return _reported("stop price", asked, rounded, adjustments)
 
 

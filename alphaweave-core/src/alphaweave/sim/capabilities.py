@@ -15,7 +15,8 @@ _PAIRS: Final = frozenset(
     [(kind, tif) for kind in (OrderType.MARKET, OrderType.LIMIT) for tif in TimeInForce]
     + [
         (kind, tif)
-        for kind in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+        for kind in OrderType
+        if kind not in {OrderType.MARKET, OrderType.LIMIT}
         for tif in _RESTING
     ]
 )

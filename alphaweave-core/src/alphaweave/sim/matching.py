@@ -41,6 +41,7 @@ class Place(Enum):
 # An enum member looked up in its class costs several times what a module's own name costs.
 _OPEN, _WITHIN = Place.OPEN, Place.WITHIN
 _MARKET, _LIMIT, _STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_LIMIT
+_TAKE_PROFIT, _TAKE_PROFIT_LIMIT = OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT
 
 # Tuples: one is made for each match, and nobody keeps it.
 Match = tuple[Decimal, Place, bool, bool]
@@ -74,20 +75,21 @@ def match_limit(buy: bool, limit: Decimal, bar: BarView, *, gap_improves: bool) 
     return None
 
 
-def match_stop(buy: bool, stop: Decimal, bar: BarView) -> Match | None:
-    if bar.highest() < float(stop) if buy else bar.lowest() > float(stop):
+def match_stop(rising: bool, stop: Decimal, bar: BarView) -> Match | None:
+    """``rising``: a rise triggers it, as it does a buy stop and a take profit that sells."""
+    if bar.highest() < float(stop) if rising else bar.lowest() > float(stop):
         return None
-    if bar.open >= stop if buy else bar.open <= stop:
+    if bar.open >= stop if rising else bar.open <= stop:
         return (bar.open, _OPEN, False, True)
-    if bar.high >= stop if buy else bar.low <= stop:
+    if bar.high >= stop if rising else bar.low <= stop:
         return (stop, _WITHIN, False, True)
     return None
 
 
 def match_stop_limit(
-    buy: bool, stop: Decimal, limit: Decimal, bar: BarView, *, gap_improves: bool
+    buy: bool, rising: bool, stop: Decimal, limit: Decimal, bar: BarView, *, gap_improves: bool
 ) -> Hit | None:
-    trigger = match_stop(buy, stop, bar)
+    trigger = match_stop(rising, stop, bar)
     if trigger is None:
         return None
     if trigger[1] is _OPEN:
@@ -134,19 +136,22 @@ def match_order(order: SimOrder, bar: BarView, instrument: Instrument, gap_impro
         return match_auction(order.buy, limit, bar.open, _OPEN)
     if kind is _MARKET:
         return match_market(bar)
-    if kind is _LIMIT or (kind is _STOP_LIMIT and order.triggered):
+    if kind is _LIMIT or ((kind is _STOP_LIMIT or kind is _TAKE_PROFIT_LIMIT) and order.triggered):
         assert limit is not None
         return match_limit(order.buy, limit, bar, gap_improves=gap_improves and not request.post_only)
     if order.triggered:
         return match_market(bar)
     stop = request.stop_price
-    if kind is _STOP_LIMIT:
+    rising = order.buy
+    if kind is _TAKE_PROFIT or kind is _TAKE_PROFIT_LIMIT:
+        rising = not rising
+    if kind is _STOP_LIMIT or kind is _TAKE_PROFIT_LIMIT:
         assert limit is not None
         assert stop is not None
-        return match_stop_limit(order.buy, stop, limit, bar, gap_improves=gap_improves)
+        return match_stop_limit(order.buy, rising, stop, limit, bar, gap_improves=gap_improves)
     if stop is None:
         if order.best is None:
             return None
         assert request.trail is not None
         stop = trail_level(instrument, order.buy, order.best, request.trail)
-    return match_stop(order.buy, stop, bar)
+    return match_stop(rising, stop, bar)

@@ -8,6 +8,7 @@ them. Only certainty counts; what a bar then does to an order is left to the pas
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from decimal import Decimal
 from operator import attrgetter
 
 from alphaweave.core.order import OrderType, TimeInForce
@@ -22,7 +23,8 @@ _BLOCK = 64
 _MOST_AHEAD = 4096
 _BY_PLACE = attrgetter("seq")
 # An enum member looked up in its class costs several times what a module's own name costs.
-_LIMIT, _STOP, _STOP_LIMIT = OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT
+_LIMIT = OrderType.LIMIT
+_TAKE_PROFIT, _TAKE_PROFIT_LIMIT = OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT
 _DAY, _GTC = TimeInForce.DAY, TimeInForce.GTC
 
 _Price = tuple[float, int]  # and the place of the order that waits for it
@@ -203,14 +205,9 @@ class Waiting:
                 return False
         elif request.tif is not _GTC:
             return False
-        kind = request.type
-        if kind is _LIMIT or (kind is _STOP_LIMIT and order.triggered):
-            price, falling = request.limit_price, order.buy
-        elif (kind is _STOP or kind is _STOP_LIMIT) and not order.triggered:
-            price, falling = request.stop_price, not order.buy
-        else:
+        price, falling = _awaited(order)
+        if price is None:
             return False
-        assert price is not None
         symbol = order.ref.symbol
         aside = self._aside.get(symbol)
         if aside is None:
@@ -241,6 +238,17 @@ class Waiting:
         aside.days.pop(order.seq, None)
         if not aside.below and not aside.above:
             del self._aside[order.ref.symbol]
+
+
+def _awaited(order: SimOrder) -> tuple[Decimal | None, bool]:
+    """The price that an order waits for, if it waits for one, and whether a fall reaches it."""
+    request, kind = order.request, order.request.type
+    if kind is _LIMIT or order.triggered:
+        # Without a limit, a triggered order is one at the market.
+        return request.limit_price, order.buy
+    if kind is _TAKE_PROFIT or kind is _TAKE_PROFIT_LIMIT:
+        return request.stop_price, order.buy
+    return request.stop_price, not order.buy
 
 
 def _price(key: _Price) -> float:

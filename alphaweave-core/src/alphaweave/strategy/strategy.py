@@ -290,6 +290,30 @@ class Strategy:
             reduce_only=reduce_only,
         )
 
+    def order_take_profit(
+        self,
+        symbol: str | None,
+        size: Number,
+        stop_price: Number,
+        *,
+        limit_price: Number | None = None,
+        tif: TimeInForce | str | None = None,
+        expire_at: datetime | None = None,
+        reduce_only: bool = False,
+    ) -> OrderHandle:
+        """Become a market order, or a limit order at ``limit_price``, once the price has come to
+        ``stop_price`` (a buy: from above)."""
+        return self._desk.place(
+            symbol,
+            size,
+            OrderType.TAKE_PROFIT if limit_price is None else OrderType.TAKE_PROFIT_LIMIT,
+            tif,
+            stop_price=stop_price,
+            limit_price=limit_price,
+            expire_at=expire_at,
+            reduce_only=reduce_only,
+        )
+
     def order_trailing_stop(
         self,
         symbol: str | None,

@@ -14,7 +14,7 @@ from alphaweave.live.adapters.capabilities import Capabilities, ClientIdUniquene
 from alphaweave.live.broker import OrderUpdate
 from alphaweave.testing.bench import Bench
 from alphaweave.testing.case import in_group
-from alphaweave.testing.sandbox import Action
+from alphaweave.testing.sandbox import Action, Power
 
 __all__ = ["SubmitCases"]
 
@@ -62,6 +62,9 @@ async def _arrives(bench: Bench, request: OrderRequest, what: str) -> None:
     if order.request is not None:
         wrong = _differences(request, order.request)
         assert not wrong, f"{what} arrived with {wrong}"
+    if bench.working(sent) and Power.CANCEL in bench.venue.powers:
+        # A venue lets only so many orders wait at once, and some kinds of them fewer.
+        await bench.venue.cancel(sent.id)
 
 
 def _pairs_where(

@@ -83,10 +83,13 @@ class Orders:
     ) -> OrderRequest:
         """A buy of any type and time in force, priced so that it neither trades nor triggers, if it can."""
         fields: dict[str, Any] = {"quantity": self.size(symbol)}
-        if kind in {OrderType.LIMIT, OrderType.STOP_LIMIT}:
-            fields["limit_price"] = self.price(symbol, "0.5" if kind is OrderType.LIMIT else "1.55")
+        limits = {OrderType.LIMIT: "0.5", OrderType.STOP_LIMIT: "1.55", OrderType.TAKE_PROFIT_LIMIT: "0.55"}
+        if kind in limits:
+            fields["limit_price"] = self.price(symbol, limits[kind])
         if kind in {OrderType.STOP, OrderType.STOP_LIMIT}:
             fields["stop_price"] = self.price(symbol, "1.5")
+        if kind in {OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT}:
+            fields["stop_price"] = self.price(symbol, "0.5")
         if kind is OrderType.TRAILING_STOP:
             percent = self._capabilities.trail_percent and not self._capabilities.trail_amount
             fields["trail"] = (
