@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -31,9 +31,10 @@ from alphaweave.live.live_core import LiveCore
 from alphaweave.live.runner import LiveRunner
 from alphaweave.live.trading_state import TradingState
 from alphaweave.testing.clock import RunningClock
-from alphaweave.testing.venue import TruthOrder
+from alphaweave.testing.venue import Action, Fault, TruthOrder
 from venue_day.books import differences
-from venue_day.faults import Bench, End, Kind, Mark, kinds_at
+from venue_day.faults import FEE, FEE_KIND, Bench, End, Kind, Mark
+from venue_day.gateway_faults import gateway_kinds, sleep_through
 from venue_day.stages import DayVenue, Stage
 from venue_day.watch import Watch
 
@@ -104,7 +105,7 @@ class Day:
 
     async def _live(self) -> DayReport:
         began = time.monotonic()
-        kinds = kinds_at(self._venue, resting=bool(self._stage.resting))
+        kinds = gateway_kinds(self._venue, resting=bool(self._stage.resting))
         drawn = [self._random.choice(kinds) for _ in range(self._faults - len(kinds))]
         self._plan = [*kinds, *drawn][: self._faults]
         self._random.shuffle(self._plan)
@@ -113,7 +114,7 @@ class Day:
             await self._venue.load(
                 [self._bar(symbol, number) for number in range(-_WARMUP, 0) for symbol in self._stage.symbols]
             )
-            runner = self._runner()
+            runner = self._runner = self._new_runner()
             running = _in_the_background(runner.run)
             try:
                 await self._traded(running)
@@ -139,8 +140,33 @@ class Day:
     def _bar(self, symbol: str, number: int) -> Bar:
         last = self._prices[symbol]
         price = self._prices[symbol] = round(max(last * (1 + self._random.gauss(0, 0.001)), 1.0), 2)
-        start = self._stage.opens + number * _MINUTE
+        start = self._start(number)
         return Bar(symbol, "1m", start, start + _MINUTE, last, max(last, price), min(last, price), price, 1e4)
+
+    def _start(self, number: int) -> datetime:
+        """When a minute begins, of the whole day or of one of its parts."""
+        opens = (self._stage.opens, *self._stage.reopens)
+        each = -(-(self._minutes + _CALM) // len(opens))
+        part = max(number, 0) // each
+        return opens[part] + (number - part * each) * _MINUTE
+
+    async def _night(self) -> None:
+        """Between two days nothing is wrong but what the night brings: what was begun is begun anew later."""
+        self._plan += self._active
+        for kind in self._active:
+            await kind.end(self._bench)
+        self._active.clear()
+        for action in Action:
+            await self._venue.arm(action, Fault.REJECT, times=0)
+        await sleep_through(self._bench, self._clock, partial(self._until, self._is_up, "the run, at night"))
+
+    def _is_up(self) -> bool:
+        """Whether the run knows all there is to know, and trades."""
+        core = _core_of(self._runner)
+        return core.gate is not None and core.gate.open and self._is_heard()
+
+    def _is_heard(self) -> bool:
+        return not self._on_their_way() and self._watch.trades >= len(self._venue.truth().executions)
 
     async def _traded(self, running: Running) -> None:
         await self._until(lambda: running.done() or self._watch.end is not None, "the warm-up")
@@ -156,7 +182,9 @@ class Day:
         await self._settled()
 
     async def _minute(self, number: int, running: Running) -> None:
-        end = self._stage.opens + (number + 1) * _MINUTE
+        end = self._start(number) + _MINUTE
+        if number and end - self._start(number - 1) > 2 * _MINUTE:
+            await self._night()
         self._clock.advance(max(0.0, (end - self._clock.now()).total_seconds()))
         for symbol in self._stage.symbols:
             bar = self._bar(symbol, number)
@@ -176,11 +204,7 @@ class Day:
 
     async def _is_quiet(self) -> bool:
         """Whether nothing is on its way, and all that was executed is known, before patience ends."""
-
-        def quiet() -> bool:
-            return not self._on_their_way() and self._watch.trades >= len(self._venue.truth().executions)
-
-        if await self._holds(quiet, _QUIET):
+        if await self._holds(self._is_heard, _QUIET):
             self._unheard = 0
             return True
         self._unheard += 1
@@ -270,8 +294,15 @@ class Day:
         if core.gate is None or not core.gate.open:
             wrong.append(f"its gate is shut: {core.gate}")
         ledger = core.kernel.ledger
+        untold = self._untold()
+        if untold and not self._watch.alerts["cash_differs"]:
+            wrong.append(
+                f"nobody was told that {untold} {self._stage.currency} moved while it was not connected"
+            )
         for asset in {*ledger.balances, *truth.balances}:
             ours, theirs = ledger.balances.get(asset, Decimal()), truth.balances.get(asset, Decimal())
+            if asset == self._stage.currency:
+                ours += untold
             if ours.quantize(self._stage.grain) != theirs.quantize(self._stage.grain):
                 wrong.append(f"{asset} is {ours}, at the venue {theirs}")
         held = {
@@ -279,6 +310,14 @@ class Day:
         }
         if held != dict(truth.positions) and not self._stage.balances_only:
             wrong.append(f"positions are {held}, at the venue {dict(truth.positions)}")
+
+    def _untold(self) -> Decimal:
+        """What was taken while the run was not connected, at a venue that tells it once."""
+        taken = self._struck[FEE_KIND]
+        booked = sum(1 for _ in JournalReader(self._journal).entries("cash_flow"))
+        if self._stage.repeats_flows:
+            return Decimal()
+        return FEE * (taken - booked)
 
     def _report(self, kinds: tuple[Kind, ...], runner: LiveRunner, seconds: float) -> DayReport:
         truth, wrong, reader = self._venue.truth(), self._wrong, JournalReader(self._journal)
@@ -315,7 +354,7 @@ class Day:
             wrong=tuple(wrong),
         )
 
-    def _runner(self) -> LiveRunner:
+    def _new_runner(self) -> LiveRunner:
         stage, venue = self._stage, self._venue
         name = stage.name
         raw: dict[str, Any] = {

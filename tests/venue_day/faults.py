@@ -13,9 +13,11 @@ from alphaweave.core.money import Money
 from alphaweave.testing.venue import Action, Fault, Power
 from venue_day.stages import DayVenue
 
-__all__ = ["Bench", "End", "Kind", "Mark", "kinds_at"]
+__all__ = ["FEE", "FEE_KIND", "Bench", "End", "Kind", "Mark", "kinds_at"]
 
-_FEE = Decimal("-0.37")
+FEE = Decimal("-0.37")
+"""What `FEE_KIND` takes each time."""
+FEE_KIND = "a fee that no fill tells"
 _SKEW = 0.2
 
 
@@ -175,7 +177,7 @@ class _Ended(Kind):
 @frozen
 class _Fee(Kind):
     async def begin(self, bench: Bench) -> None:
-        await bench.venue.cash_flow(Money(bench.venue.currency, _FEE), "fee")
+        await bench.venue.cash_flow(Money(bench.venue.currency, FEE), "fee")
 
 
 @frozen
@@ -218,7 +220,7 @@ def _all() -> Sequence[Kind]:
             for how in (End.CANCELLED, End.PART, End.LATE)
         ),
         _Ended("an order expired", filled | {Power.EXPIRE}, ends, how=End.EXPIRED),
-        _Fee("a fee that no fill tells", frozenset({Power.CASH_FLOW}), "cash"),
+        _Fee(FEE_KIND, frozenset({Power.CASH_FLOW}), "cash"),
         _Skew("another clock", frozenset({Power.SKEW}), "time"),
     )
 

@@ -29,6 +29,7 @@ class Stage:
     Attributes:
         name: of broker, datafeed and sandbox.
         opens: when the day begins, in a session that is longer than it.
+        reopens: when each further day of a week begins; the minutes are spread over all of them.
         resting: symbols whose orders rest until the day fills them.
         filled: symbols whose orders the market fills.
         sandbox: the sandbox's options.
@@ -38,6 +39,7 @@ class Stage:
         currency: of the run.
         grain: the ledger's balances are the venue's to so much.
         balances_only: what is held are balances there, and no positions.
+        repeats_flows: money that moved while nobody was connected is told afterwards.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Stage:
     currency: str = "USD"
     grain: Decimal = Decimal("0.01")
     balances_only: bool = False
+    reopens: tuple[datetime, ...] = ()
+    repeats_flows: bool = True
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -122,6 +126,23 @@ _STAGES = (
         currency="USDT",
         grain=Decimal("0.00000001"),
         balances_only=True,
+        repeats_flows=False,
+    ),
+    Stage(
+        name="ibkr",
+        # Five days, and within their nights a weekend at which the clocks of New York go forward.
+        opens=datetime(2031, 3, 5, 14, 30, tzinfo=UTC),
+        reopens=tuple(
+            datetime(2031, 3, day, hour, 30, tzinfo=UTC)
+            for day, hour in ((6, 14), (7, 14), (10, 13), (11, 13))
+        ),
+        resting=("F", "GE", "T"),
+        filled=("AAPL", "KO", "SPY", "IBM", "MSFT", "XOM", "CVX", "PG", "WMT", "BA", "CAT", "DE"),
+        sandbox={"rate": _PLENTY, "partial_fills": 0.1, "reset": "23:45", "away": 100.0},
+        limits={"timeout": 1.0, "heartbeat": 0.5, "retry": 0.05},
+        feed={"settle": 0.0},
+        foreign_to_broker=frozenset({"settle"}),
+        repeats_flows=False,
     ),
 )
 BROKERS = tuple(stage.name for stage in _STAGES)
