@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from alphaweave.live.findings import Verdict
@@ -10,6 +12,7 @@ from alphaweave_broker_ibkr.findings import (
     client_findings,
     margin_findings,
     permission_findings,
+    zone_findings,
 )
 from alphaweave_broker_ibkr.settings import IbkrOptions
 from alphaweave_broker_ibkr.tracked import Tracked
@@ -70,3 +73,23 @@ def test_orders_of_another_client_id_are_a_warning() -> None:
 def test_margin_that_is_used_up_is_a_failure(values: list[tuple[str, str, str]], verdicts: list[str]) -> None:
     """Interactive Brokers liquidates without a question; few day trades left are a warning."""
     assert [one.verdict.value for one in margin_findings(values)] == verdicts
+
+
+NOON = datetime(2031, 7, 3, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "zone", "verdict"),
+    [
+        (-4.0, "America/New_York", "ok"),
+        (-4.1, "America/New_York", "ok"),
+        (-5.0, "America/New_York", "failure"),
+        (0.0, "America/New_York", "failure"),
+        (2.0, "Europe/Berlin", "ok"),
+    ],
+)
+def test_gateway_in_another_time_zone_is_a_failure(ahead: float, zone: str, verdict: str) -> None:
+    """Executions would be looked for from the wrong midnight on, and be missed."""
+    (found,) = zone_findings((NOON + timedelta(hours=ahead), NOON), zone)
+    assert found.verdict.value == verdict
+    assert list(zone_findings(None, zone)) == []

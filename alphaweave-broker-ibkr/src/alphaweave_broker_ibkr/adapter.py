@@ -403,12 +403,7 @@ class IbkrAdapter:
         with answered():
             listed = (await self._listed(Use.QUERY)).values()
             return await findings(
-                self._connected(),
-                self._said.account,
-                self._options,
-                listed,
-                self._clock.now(),
-                read_only=not self._shows_orders,
+                self._connected(), self._said.account, self._options, listed, read_only=not self._shows_orders
             )
 
     def _informed(self) -> Gateway:

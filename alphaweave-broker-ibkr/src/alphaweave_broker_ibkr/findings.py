@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from alphaweave.core.money import ZERO
 from alphaweave.live.findings import Finding, Verdict
@@ -14,11 +17,26 @@ from alphaweave_broker_ibkr.names import is_ours
 from alphaweave_broker_ibkr.settings import IbkrOptions
 from alphaweave_broker_ibkr.tracked import Tracked
 
-__all__ = ["account_findings", "client_findings", "findings", "margin_findings", "permission_findings"]
+__all__ = [
+    "account_findings",
+    "client_findings",
+    "findings",
+    "margin_findings",
+    "permission_findings",
+    "zone_findings",
+]
+
+# Zones differ by a quarter of an hour or more.
+_CLOCKS: Final = timedelta(minutes=7)
 
 
 async def findings(
-    gateway: Gateway, account: str, options: IbkrOptions, listed: Iterable[Tracked], *, read_only: bool
+    gateway: Gateway,
+    account: str,
+    options: IbkrOptions,
+    listed: Iterable[Tracked],
+    *,
+    read_only: bool,
 ) -> Sequence[Finding]:
     """Ask for the account's values, and judge them with the rest.
 
@@ -35,6 +53,7 @@ async def findings(
         *permission_findings(read_only=read_only, options=options),
         *account_findings(gateway.accounts, account),
         *client_findings(listed, options.client_id),
+        *zone_findings(gateway.greeting, options.timezone),
         *margin_findings(values),
     ]
 
@@ -72,6 +91,24 @@ def client_findings(listed: Iterable[Tracked], client: int) -> Iterator[Finding]
     text = f"this run has {client}, and orders of AlphaWeave's work that were placed by {ids}"
     advice = "only the client that placed an order can change or cancel it: give its run its client_id again"
     yield Finding("client id", Verdict.WARNING, text, advice)
+
+
+def zone_findings(greeting: tuple[datetime, datetime] | None, timezone: str) -> Iterator[Finding]:
+    """Whether the gateway is set to the zone that the config says.
+
+    Args:
+        greeting: as `Gateway` has it.
+    """
+    if greeting is None:
+        return
+    shown, at = greeting
+    meant = at.astimezone(ZoneInfo(timezone)).replace(tzinfo=UTC)
+    if abs(shown - meant) <= _CLOCKS:
+        yield Finding("time zone", Verdict.OK, f"the gateway's clock is that of {timezone}")
+        return
+    text = f"the gateway's clock showed {shown:%H:%M}, and in {timezone} it was {meant:%H:%M}"
+    advice = "make timezone the gateway's own: executions are forgotten at its midnight, not at another"
+    yield Finding("time zone", Verdict.FAILURE, text, advice)
 
 
 def margin_findings(values: Iterable[tuple[str, str, str]]) -> Iterator[Finding]:

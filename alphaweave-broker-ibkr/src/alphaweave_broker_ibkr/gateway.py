@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -117,6 +117,8 @@ class Gateway:
         client: ib_async's, to write messages with, within a `turn`.
         accounts: those of the login.
         next_order: the first number that the gateway has seen on no order.
+        greeting: the clock on its wall when it was connected, as if it were in UTC, and the time, UTC; None
+            where it does not say.
     """
 
     def __init__(
@@ -136,7 +138,9 @@ class Gateway:
         self._ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self.accounts: tuple[str, ...] = ()
         self.next_order = 1
+        self.greeting: tuple[datetime, datetime] | None = None
         self.client: Any = Client(_Ears(self._hear, reach.timezone))  # type: ignore[no-untyped-call]
+        self.client.conn.hasData += self._greet
         self.client.MaxRequests = 0
         self.client._logger = _SILENT
         decoder: Any = self.client.decoder
@@ -175,6 +179,14 @@ class Gateway:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
         self.accounts = tuple(self.client.getAccounts())
+
+    def _greet(self, data: bytes) -> None:
+        """The first bytes: a length, the version, and a clock, which the library reads and forgets."""
+        self.client.conn.hasData -= self._greet
+        with suppress(ValueError, IndexError):
+            shown = data[4:].split(b"\0")[1][:17].decode()
+            at = datetime.strptime(shown, "%Y%m%d %H:%M:%S").replace(tzinfo=UTC)
+            self.greeting = at, self._timer.clock.now()
 
     async def run(self) -> None:
         """Prove that the gateway is there, until the connection ends.
