@@ -204,7 +204,7 @@ class Session(asyncio.Protocol):
         self.say(error(number, code, text))
 
     def _write(self, body: bytes) -> None:
-        if self.transport is not None:
+        if self.transport is not None and not self.transport.is_closing():
             self.transport.write(frame(body))
 
     def deliver(self, bodies: list[bytes]) -> None:
