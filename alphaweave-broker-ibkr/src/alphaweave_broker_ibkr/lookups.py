@@ -25,15 +25,15 @@ from alphaweave_broker_ibkr.tracked import OrderKey, Tracked
 
 __all__ = ["Answers", "completed_order", "fill_report", "memory_begins", "open_orders"]
 
-# The gateway may be past its midnight while this machine is not.
-_AHEAD: Final = timedelta(minutes=5)
+# The gateway tells its time in whole seconds, and may be past its midnight by then.
+_AHEAD: Final = timedelta(seconds=2)
 
 
 def memory_begins(now: datetime, zone: tzinfo) -> datetime:
     """The instant before which the gateway remembers nothing: its last midnight, or the one about to come.
 
     Args:
-        now: UTC.
+        now: UTC, by the gateway's clock, asked for after what it remembers.
         zone: the time zone of the gateway.
     """
     local = (now + _AHEAD).astimezone(zone)
