@@ -191,18 +191,41 @@ def test_bar_is_not_ended_by_the_clock_while_the_farm_is_away() -> None:
 
     async def scenario(site: Site) -> None:
         feed = await site.open()
-        await site.venue.form(site.bar(site.minute() + MINUTE, 99.75))
+        end = site.minute() + MINUTE
+        site.clock.advance((end - site.clock.now()).total_seconds() - 0.05)
+        await site.venue.form(site.bar(end, 99.75))
         await site.until(lambda: builder_of(feed).due is not None, "the row")
         error(feed, 2103, "Market data farm connection is broken:usfarm")
-        due = builder_of(feed).due
-        site.clock.advance(120.0)
-        # The time is up by now, and the bar is not handed out.
-        await asyncio.sleep(0.1)
-        assert builder_of(feed).due == due
-        await site.venue.load([site.bar(from_ns(due or 0).replace(second=0, microsecond=0), 101.5)])
+        await site.until(lambda: site.clock.now() > end + timedelta(seconds=0.3), "the time")
+        assert builder_of(feed).due is not None
+        await site.venue.load([site.bar(end, 101.5)])
         error(feed, 2104, "Market data farm connection is OK:usfarm")
         await site.until(lambda: site.told(Bar), "the bar")
         assert [one.close for one in site.told(Bar)] == [101.5]
+
+    at_gateway(scenario)
+
+
+def test_rows_that_overtake_their_answer_wait_for_it() -> None:
+    """What is told next comes after what the answer has of before."""
+
+    async def scenario(site: Site) -> None:
+        feed = await site.open()
+        first = await site.published()
+        await site.delivered(first)
+        await site.venue.load([site.bar(first.end + MINUTE, 100.5)])
+        await site.venue.arm(Action.HISTORY, Fault.HOLD)
+        error(feed, 10182, "Failed to request live updates (disconnected).", number_of(feed, BARS))
+        await site.until(lambda: site.asked("reqHistoricalData") == 2, "the question")
+        site.clock.advance(180.0)
+        for minutes in (1, 2):
+            seconds = round((first.end + minutes * MINUTE).timestamp())
+            says(feed, 90, number_of(feed, BARS), 10, seconds, 100, 102, 102, 99, 100, 10)
+        await site.venue.release_answers()
+        await site.until(lambda: len(site.told(Bar)) > 1, "the bars")
+        assert site.told(Bar)[1].end == first.end + MINUTE
+        await site.until(lambda: len(site.told(Bar)) > 2, "the next one")
+        assert site.told(Bar)[2].end == first.end + 2 * MINUTE
 
     at_gateway(scenario)
 
@@ -383,6 +406,24 @@ def test_days_are_days_of_the_run() -> None:
         assert bar.volume == 60 * 1000.0
 
     at_gateway(scenario)
+
+
+def test_days_of_a_question_are_days_of_trading() -> None:
+    """Two days may reach back for less than 48 hours: what is before the first bar is asked for as well."""
+
+    async def scenario(site: Site) -> None:
+        end = site.minute()
+        loaded = [
+            site.bar(end - timedelta(minutes=150) * back, 100.0 + back / 100) for back in reversed(range(50))
+        ]
+        await site.venue.load(loaded)
+        feed = site.make()
+        await feed.connect()
+        wanted = Subscription("ONE", FeedKind.BAR, "2m")
+        found = await feed.history(wanted, start=end - timedelta(days=6), end=end)
+        assert [one.close for one in found.bars] == [one.close for one in loaded]
+
+    at_gateway(scenario, always_open=True)
 
 
 def test_zone_off_the_gateway_s_half_hours_is_refused() -> None:
