@@ -386,11 +386,18 @@ def test_capital_caps_what_losses_are_a_fraction_of(live: Any) -> None:
 
 
 def test_equity_that_is_not_known_denies_where_losses_are_limited(live: Any) -> None:
-    """An account that cannot be valued is not traded."""
+    """An account that cannot be valued is not traded: a debt in what has no price may be any loss."""
     run = live(LOSSES)
-    run.bench.kernel.ledger.balances["EUR"] = D(1)
+    run.bench.kernel.ledger.balances["EUR"] = D(-1)
     assert run.board.mark() == ()
     assert run.judge() == "equity_unknown"
+
+
+def test_losses_are_judged_without_what_lies_aside(live: Any) -> None:
+    """An account owns what its run does not trade and cannot value; that keeps nobody from trading."""
+    run = live(LOSSES)
+    run.bench.kernel.ledger.balances["EUR"] = D(1)
+    assert run.judge() is None
 
 
 @pytest.mark.parametrize(

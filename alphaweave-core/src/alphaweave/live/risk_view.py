@@ -76,9 +76,19 @@ class BooksAccount:
             return nan if last is None else last
 
         equity = self._ledger.equity(price_of)
-        if self._ledger.unpriced or not isfinite(equity):
+        if not isfinite(equity) or not all(map(self._lies_aside, self._ledger.unpriced)):
             return None
         return Decimal(repr(equity))
+
+    def _lies_aside(self, asset: str) -> bool:
+        """Whether it is owned, and nothing that the run trades is bought, priced or settled in it: what was
+        in the account before is left out of its value, but for debts."""
+        traded = {
+            name
+            for book in self._books.values()
+            for name in (book.instrument.base, book.instrument.quote, book.instrument.settle)
+        }
+        return asset not in traded and self._ledger.balances.get(asset, ZERO) > ZERO
 
     def buying_power(self) -> Decimal | None:
         return self._power
