@@ -330,3 +330,22 @@ def test_client_that_speaks_other_versions_is_sent_away(at_gateway: Run) -> None
         writer.close()
 
     at_gateway(scenario)
+
+
+@pytest.mark.parametrize(("ahead", "hour"), [(0, 10), (60, 11)])
+def test_greeting_shows_the_wall_clock_of_new_york(at_gateway: Run, ahead: int, hour: int) -> None:
+    """In winter and, so many days later, in summer, under the same name."""
+
+    async def scenario(site: Site) -> None:
+        await site.venue.skew(ahead * 86_400)
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.venue.port)
+        offer = b"v178..178"
+        writer.write(b"API\0" + len(offer).to_bytes(4, "big") + offer)
+        size = int.from_bytes(await asyncio.wait_for(reader.readexactly(4), 10), "big")
+        version, said, rest = (await reader.readexactly(size)).split(b"\0")
+        writer.close()
+        assert (version, rest) == (b"178", b"")
+        day, clock, zone = said.decode().split(" ")
+        assert (day, clock[:5], zone) == ("20310503" if ahead else "20310304", f"{hour}:30", "EST")
+
+    at_gateway(scenario)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from alphaweave.testing.sandbox import Action, Fault
+from alphaweave_broker_ibkr.sandbox.hours import NEW_YORK
 from alphaweave_broker_ibkr.sandbox.order_messages import error
 from alphaweave_broker_ibkr.sandbox.wire import Fields, Malformed, encode, frame, frames
 
@@ -177,7 +178,9 @@ class Session(asyncio.Protocol):
             return False
         self._greeted = True
         if not self.gateway.muted:
-            self._write(encode((_SERVER_VERSION, f"{self.gateway.now():%Y%m%d %H:%M:%S} UTC")))
+            # The wall clock of its zone; that is called EST in summer too.
+            local = self.gateway.now().astimezone(NEW_YORK)
+            self._write(encode((_SERVER_VERSION, f"{local:%Y%m%d %H:%M:%S} EST")))
         return True
 
     # Speaking ------------------------------------------------------------------------------------------
