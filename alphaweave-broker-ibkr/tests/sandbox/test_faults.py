@@ -214,7 +214,7 @@ def test_events_are_held_repeated_and_turned_round(at_gateway: Run) -> None:
 
 
 def test_words_about_orders_are_held_alone(at_gateway: Run) -> None:
-    """Ticks go on while executions wait."""
+    """Ticks and notices go on while executions wait."""
 
     async def scenario(site: Site) -> None:
         ib = await site.client()
@@ -224,6 +224,8 @@ def test_words_about_orders_are_held_alone(at_gateway: Run) -> None:
         site.venue.troubles.hold_orders()
         await site.venue.set_price("ONE", Decimal(40))
         await site.until(lambda: ticker.last == 40, "the tick")
+        site.venue.troubles.notice(2108, "Market data farm connection is inactive")
+        await site.until_said(2108)
         assert trade.fills == []
         await site.venue.release_events()
         await site.until(lambda: trade.filled() == 10, "the execution")

@@ -36,7 +36,7 @@ class Gateway:
         requests: everything that came.
         muted: keep every connection, and say nothing on it.
         held: events that wait; None while they go out.
-        holds_data: market data waits with them.
+        holds_data: market data and notices wait with them.
         kept: answers that wait.
         busy_ids: client ids that nobody can have, as if another connection had them.
         goodbyes: told when a client goes.
@@ -161,7 +161,7 @@ class Gateway:
             session.deliver(bodies)
 
     def hold_events(self, *, data: bool) -> None:
-        """Hold back what is told from now on, market data with it or not."""
+        """Hold back what is told from now on, market data and notices with it or not."""
         self.held, self.holds_data = [], data
 
     def release_events(self, *, times: int, backwards: bool) -> None:

@@ -23,6 +23,8 @@ __all__ = ["HMDS", "REQUESTS", "Kind", "Session", "UnderWay"]
 _SERVER_VERSION = 178
 # Ticks and bars.
 _DATA = frozenset({b"1", b"2", b"45", b"46", b"50", b"90", b"99"})
+# How an error begins that is about no request.
+_NOTICE = b"4\x002\x00-1\x00"
 # How the status of an order begins.
 _STATUS = b"3\0"
 
@@ -319,7 +321,8 @@ _NO: Mapping[Action, tuple[int, str]] = MappingProxyType(
 
 
 def _is_data(body: bytes) -> bool:
-    return body.partition(b"\0")[0] in _DATA
+    """Whether it is of the market, or of the gateway itself."""
+    return body.startswith(_NOTICE) or body.partition(b"\0")[0] in _DATA
 
 
 def _number(texts: list[str], kind: Kind) -> int:
