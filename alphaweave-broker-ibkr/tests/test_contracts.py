@@ -17,7 +17,7 @@ from alphaweave.core.order import OrderType, TimeInForce
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.adapters.timer import LoopTimer
 from alphaweave.testing.clock import RunningClock
-from alphaweave_broker_ibkr.contracts import Found, find_contract, instrument_of
+from alphaweave_broker_ibkr.contracts import Found, find_contract, find_contracts, instrument_of
 from alphaweave_broker_ibkr.gateway import Gateway
 from alphaweave_broker_ibkr.order_wire import Listing
 from alphaweave_broker_ibkr.pace import Pace
@@ -220,6 +220,28 @@ def test_rule_of_the_exchange_is_asked_for() -> None:
         PriceStep(Decimal("0.0"), Decimal("0.0001")),
         PriceStep(Decimal("1.0"), Decimal("0.01")),
     )
+
+
+def test_contracts_are_asked_for_together() -> None:
+    """A run of many would not start otherwise; a rule that they share is asked for once."""
+
+    class Slow(Scripted):
+        together = asyncio.Event()
+        waiting = 0
+
+        async def ask(self, write: Callable[[int], None], **_: str) -> list[tuple[Any, ...]]:
+            self.waiting += 1
+            if self.waiting == 3:
+                self.together.set()
+            await asyncio.wait_for(self.together.wait(), _PATIENCE)
+            return [(self.told,)]
+
+    gateway: Any = Slow(26)
+    found = asyncio.run(find_contracts(gateway, {"A": "ACME", "B": "ACME@NYSE", "C": "7"}))
+    assert list(found) == ["A", "B", "C"]
+    assert gateway.asked == [26]
+    with pytest.raises(Unsupported, match="B: "):
+        asyncio.run(find_contracts(gateway, {"A": "ACME", "B": "acme", "C": "7"}))
 
 
 def test_another_rule_s_answer_is_not_taken() -> None:

@@ -41,7 +41,7 @@ from alphaweave.live.config_options import parse_options
 from alphaweave.live.findings import Finding
 from alphaweave_broker_ibkr.account import account_state, chosen_account
 from alphaweave_broker_ibkr.codes import Meaning, Subject, meaning_of
-from alphaweave_broker_ibkr.contracts import Found, find_contract, instrument_of
+from alphaweave_broker_ibkr.contracts import Found, find_contracts, instrument_of
 from alphaweave_broker_ibkr.executions import key_of
 from alphaweave_broker_ibkr.findings import findings
 from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused, answered
@@ -189,9 +189,7 @@ class IbkrAdapter:
             # What it says of the servers of Interactive Brokers comes before this answer.
             await gateway.time()
             self._reachability.check()
-            for symbol in self._services.symbols:
-                if symbol not in self._found:
-                    await self._find(gateway, symbol)
+            await self._find(gateway, [one for one in self._services.symbols if one not in self._found])
             self._shows_orders = await follow_orders(gateway, watching=self._options.read_only)
         self._gateway = gateway
 
@@ -375,19 +373,18 @@ class IbkrAdapter:
             )
 
     async def get_instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
-        rules: dict[str, Instrument] = {}
         with answered():
-            for symbol in symbols:
-                found = await self._find(self._connected(), symbol)
-                if found is not None:
-                    rules[symbol] = instrument_of(found, symbol, self._venue_symbol(symbol))
-        return rules
+            found = await self._find(self._connected(), symbols)
+            return {
+                symbol: instrument_of(one, symbol, self._venue_symbol(symbol))
+                for symbol, one in found.items()
+            }
 
-    async def _find(self, gateway: Gateway, symbol: str) -> Found | None:
-        found = await find_contract(gateway, symbol, self._venue_symbol(symbol))
-        if found is not None:
-            self._found[symbol] = found
-            self._symbols.learn(found.listing.con_id, symbol)
+    async def _find(self, gateway: Gateway, symbols: Sequence[str]) -> dict[str, Found]:
+        found = await find_contracts(gateway, {one: self._venue_symbol(one) for one in symbols})
+        self._found |= found
+        for symbol, one in found.items():
+            self._symbols.learn(one.listing.con_id, symbol)
         return found
 
     def _venue_symbol(self, symbol: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -19,7 +20,7 @@ from alphaweave_broker_ibkr.gateway import Gateway, Refused
 from alphaweave_broker_ibkr.order_wire import Listing
 from alphaweave_broker_ibkr.settings import IBKR_CAPABILITIES
 
-__all__ = ["Found", "contract_of_form", "find_contract", "instrument_of"]
+__all__ = ["Found", "contract_of_form", "find_contract", "find_contracts", "instrument_of"]
 
 _NO_CONTRACT: Final = 200
 _KINDS: Final = {"STK": "equity", "CASH": "fx", "FUT": "future", "CRYPTO": "spot"}
@@ -40,6 +41,33 @@ class Found:
     bands: tuple[PriceStep, ...]
 
 
+class _Bands:
+    """The market rules of one look-up; most contracts share a few."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._known: dict[int, tuple[PriceStep, ...]] = {}
+        self._turn = asyncio.Lock()
+
+    async def of(self, rule: int) -> tuple[PriceStep, ...]:
+        """From which price on which step holds."""
+        async with self._turn:
+            if rule not in self._known:
+                self._known[rule] = await self._ask(rule)
+        return self._known[rule]
+
+    async def _ask(self, rule: int) -> tuple[PriceStep, ...]:
+        client = self._gateway.client
+        told = await self._gateway.ask_alone(
+            lambda: client.reqMarketRule(rule), rows="marketRule", ends="marketRule"
+        )
+        number, increments = told[-1]
+        if number != rule:
+            raise BrokerUnavailable(f"market rule {rule} was asked for, and {number} answered")
+        steps = [PriceStep(exact(one.lowEdge) or ZERO, exact(one.increment) or ZERO) for one in increments]
+        return tuple(sorted((one for one in steps if one.step > ZERO), key=lambda one: one.start))
+
+
 def contract_of_form(form: ContractForm) -> Contract:
     """What to ask the gateway for."""
     return Contract(
@@ -53,6 +81,25 @@ def contract_of_form(form: ContractForm) -> Contract:
     )
 
 
+async def find_contracts(gateway: Gateway, texts: Mapping[str, str]) -> dict[str, Found]:
+    """Those that there are, of short forms by the config's symbols; asked for together.
+
+    Raises:
+        Unsupported, NoAnswer, Refused, Unsent: as `find_contract`, of the first that does.
+    """
+    bands = _Bands(gateway)
+    told = await asyncio.gather(
+        *(_found(gateway, symbol, text, bands) for symbol, text in texts.items()), return_exceptions=True
+    )
+    found: dict[str, Found] = {}
+    for symbol, one in zip(texts, told, strict=True):
+        if isinstance(one, BaseException):
+            raise one
+        if one is not None:
+            found[symbol] = one
+    return found
+
+
 async def find_contract(gateway: Gateway, symbol: str, text: str) -> Found | None:
     """The contract that a short form means; None where there is none.
 
@@ -64,6 +111,10 @@ async def find_contract(gateway: Gateway, symbol: str, text: str) -> Found | Non
         Unsupported: it is no short form, several contracts fit, or it is of a kind that is not traded here.
         NoAnswer, Refused, Unsent: the gateway does not say.
     """
+    return await _found(gateway, symbol, text, _Bands(gateway))
+
+
+async def _found(gateway: Gateway, symbol: str, text: str, bands: _Bands) -> Found | None:
     try:
         form = parse_contract(text)
     except ValueError as error:
@@ -85,10 +136,10 @@ async def find_contract(gateway: Gateway, symbol: str, text: str) -> Found | Non
     if len(details) > 1:
         raise Unsupported(f"{symbol}: {text!r} is {_candidates(list(details.values()))}")
     (found,) = details.values()
-    return await _ruled(gateway, symbol, form, found)
+    return await _ruled(symbol, form, found, bands)
 
 
-async def _ruled(gateway: Gateway, symbol: str, form: ContractForm, details: ContractDetails) -> Found:
+async def _ruled(symbol: str, form: ContractForm, details: ContractDetails, rules: _Bands) -> Found:
     contract = details.contract
     assert contract is not None
     kind = contract.secType
@@ -99,21 +150,11 @@ async def _ruled(gateway: Gateway, symbol: str, form: ContractForm, details: Con
     exchanges = details.validExchanges.split(",")
     exchange = form.exchange or ("SMART" if "SMART" in exchanges else contract.exchange)
     bands: tuple[PriceStep, ...] = ()
-    rules = details.marketRuleIds.split(",")
-    if exchange in exchanges and len(rules) == len(exchanges) and rules[exchanges.index(exchange)].isdigit():
-        bands = await _bands(gateway, int(rules[exchanges.index(exchange)]))
+    numbers = details.marketRuleIds.split(",")
+    if exchange in exchanges and len(numbers) == len(exchanges):
+        number = numbers[exchanges.index(exchange)]
+        bands = await rules.of(int(number)) if number.isdigit() else ()
     return Found(Listing(contract.conId, kind, exchange, contract.currency), details, bands)
-
-
-async def _bands(gateway: Gateway, rule: int) -> tuple[PriceStep, ...]:
-    told = await gateway.ask_alone(
-        lambda: gateway.client.reqMarketRule(rule), rows="marketRule", ends="marketRule"
-    )
-    number, increments = told[-1]
-    if number != rule:
-        raise BrokerUnavailable(f"market rule {rule} was asked for, and {number} answered")
-    steps = [PriceStep(exact(one.lowEdge) or ZERO, exact(one.increment) or ZERO) for one in increments]
-    return tuple(sorted((one for one in steps if one.step > ZERO), key=lambda one: one.start))
 
 
 def instrument_of(found: Found, symbol: str, text: str) -> Instrument:
