@@ -162,6 +162,27 @@ def test_lost_servers_are_a_lost_connection(code: int) -> None:
     at_gateway(scenario)
 
 
+@pytest.mark.parametrize("kind", [FeedKind.BAR, FeedKind.QUOTE])
+def test_nothing_is_restored_before_the_servers_are(kind: FeedKind) -> None:
+    """A gateway that has lost them takes connections, and every question about itself."""
+
+    async def scenario(site: Site) -> None:
+        await site.open(Subscription("ONE", kind, "1m"))
+        await site.venue.troubles.lose_servers()
+        await site.until(lambda: site.told(ConnectionLost), "the loss")
+        before = site.asked("startApi")
+        await site.until(lambda: site.asked("startApi") > before + 2, "attempts")
+        assert not site.told(ConnectionRestored)
+        missed = await site.published(100.5)
+        await site.venue.troubles.find_servers()
+        await site.until(lambda: site.told(ConnectionRestored), "the connection")
+        assert len(site.told(ConnectionLost)) == 1
+        if kind is FeedKind.BAR:
+            assert missed.end in [one.end for one in site.told(Bar)]
+
+    at_gateway(scenario)
+
+
 def test_data_farm_that_flaps_is_asked_once_it_has_stayed() -> None:
     """The socket stays up, and the bars that came while the farm was away are not missed."""
 
@@ -285,6 +306,18 @@ def test_account_without_market_data_is_refused(kind: FeedKind) -> None:
     at_gateway(scenario, market_data="none")
 
 
+def test_live_feed_of_an_account_with_delayed_data_is_refused() -> None:
+    """It would be a live run on old prices: who wants them writes so."""
+
+    async def scenario(site: Site) -> None:
+        feed = site.make()
+        await feed.connect()
+        with pytest.raises(Unsupported, match="data: delayed"):
+            await feed.subscribe([BARS])
+
+    at_gateway(scenario, market_data="delayed")
+
+
 def test_other_refusals_name_their_cause() -> None:
     """What may be over later is unavailable, and what is not is unsupported."""
     pacing = data_error(Refused(162, "Historical data request pacing violation"), "ONE")
@@ -346,10 +379,11 @@ def test_delayed_feed_has_trades_and_quotes_by_market_data() -> None:
         assert site.told(Trade) == [Trade("ONE", at, 100.25, 3.0)]
         last = site.told(Quote)[-1]
         assert (last.bid, last.ask, last.bid_size, last.ask_size) == (100.0, 100.5, 2.0, 3.0)
+        assert len(site.notices("delayed")) == 1
         with pytest.raises(Unsupported, match="data: live"):
             await feed.subscribe([BARS])
 
-    at_gateway(scenario)
+    at_gateway(scenario, market_data="delayed")
 
 
 def test_bars_of_five_seconds_make_whole_minutes() -> None:

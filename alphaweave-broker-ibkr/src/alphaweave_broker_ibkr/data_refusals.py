@@ -7,7 +7,7 @@ from typing import Final
 from alphaweave.core.errors import BrokerUnavailable, Unsupported
 from alphaweave_broker_ibkr.gateway import Refused
 
-__all__ = ["HISTORY_REFUSED", "PACING_PAUSE", "data_error", "is_no_data", "is_pacing"]
+__all__ = ["HISTORY_REFUSED", "PACING_PAUSE", "data_error", "is_no_data", "is_no_right", "is_pacing"]
 
 HISTORY_REFUSED: Final = 162
 """Its text alone says why."""
@@ -34,6 +34,11 @@ def is_pacing(no: Refused) -> bool:
     return no.code == HISTORY_REFUSED and "pacing" in no.text.lower()
 
 
+def is_no_right(no: Refused) -> bool:
+    """Whether the account has no subscription to these prices."""
+    return no.code in _NOT_SUBSCRIBED or (no.code in _MANY_CAUSES and "permission" in no.text.lower())
+
+
 def data_error(no: Refused, symbol: str) -> BrokerUnavailable | Unsupported:
     """The same refusal, in words that say what to do."""
     told = f"(Interactive Brokers: {no.code} {no.text})"
@@ -41,7 +46,7 @@ def data_error(no: Refused, symbol: str) -> BrokerUnavailable | Unsupported:
     if is_pacing(no):
         text = f"{symbol}: more history was asked for than the gateway gives at a time {told}"
         return BrokerUnavailable(text, code=code, text=no.text, retry_after=PACING_PAUSE)
-    if no.code in _NOT_SUBSCRIBED or (no.code in _MANY_CAUSES and "permission" in no.text.lower()):
+    if is_no_right(no):
         return Unsupported(
             f"{symbol}: the account has no subscription to these prices; take one, share it with the paper "
             f"account, or write data: delayed {told}"

@@ -164,33 +164,26 @@ class IbkrFeed(StreamingDataFeed):
         )
 
     async def open_link(self, sink: FeedSink) -> GatewayLink:
-        gateway = await self._opened(sink)
-        try:
-            await self._learn_time(gateway)
-            link = GatewayLink(self, gateway, sink)
-            await link.choose_data()
-        except BaseException as error:
-            await gateway.close()
-            if isinstance(error, NoAnswer | Unsent):
-                raise BrokerUnavailable(str(error)) from None
-            raise
-        self._gateway = gateway
-        return link
-
-    async def _opened(self, sink: FeedSink) -> Gateway:
         """A connection; for a while the gateway takes the last one with this client id for alive."""
         until = self.timer.clock.monotonic() + self.options.patience
         while True:
             gateway = Gateway(self.options, self.timer, self._pace, sink.beat)
+            # It listens from the first: what the gateway lacks it says as soon as somebody connects.
+            link = GatewayLink(self, gateway, sink)
             try:
                 await gateway.open()
+                await self._learn_time(gateway)
+                await link.choose_data()
             except BaseException as error:
                 await gateway.close()
+                if isinstance(error, NoAnswer | Unsent):
+                    raise BrokerUnavailable(str(error)) from None
                 held = isinstance(error, BrokerUnavailable) and error.code == _IN_USE
                 if not held or self.timer.clock.monotonic() + self.options.retry > until:
                     raise
             else:
-                return gateway
+                self._gateway = gateway
+                return link
             await self.timer.sleep(self.options.retry)
 
     async def _learn_time(self, gateway: Gateway) -> None:

@@ -16,7 +16,7 @@ from alphaweave.live.reports import BrokerNotice
 from alphaweave_broker_ibkr.bar_builder import BarBuilder
 from alphaweave_broker_ibkr.bar_history import what_to_show
 from alphaweave_broker_ibkr.codes import Meaning, Subject, meaning_of
-from alphaweave_broker_ibkr.data_refusals import data_error, is_no_data
+from alphaweave_broker_ibkr.data_refusals import data_error, is_no_data, is_no_right
 from alphaweave_broker_ibkr.feed_streams import Stream, Ticks
 from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused
 from alphaweave_broker_ibkr.market_rows import real_time_row_of, row_of
@@ -59,7 +59,7 @@ class GatewayLink:
         self._farm_lost = False
         self._calming: asyncio.Task[None] | None = None
         self._told_delayed: set[str] = set()
-        for name, handler in {
+        handlers: dict[str, Callable[..., None]] = {
             "historicalDataUpdate": self._updated,
             "realtimeBar": self._real_time,
             "tickByTickAllLast": self._traded,
@@ -68,8 +68,10 @@ class GatewayLink:
             "tickSize": self._sized,
             "tickString": self._said,
             "marketDataType": self._kind_of_data,
+            "tickSnapshotEnd": self._looked,
             "error": self._error,
-        }.items():
+        }
+        for name, handler in handlers.items():
             gateway.hear(name, handler)
 
     async def choose_data(self) -> None:
@@ -89,18 +91,19 @@ class GatewayLink:
             for failed in await asyncio.gather(*begun, return_exceptions=True):
                 if failed is not None:
                     raise failed
+            starting = [*(self._streams[one] for one in new), *[await self._probe(one) for one in new]]
             if new:
                 # What is refused without an answer is refused by the time that this is answered.
                 await self._gateway.time()
-            for one in new:
-                if (no := self._streams[one].refused) is not None:
-                    raise data_error(no, one.symbol)
-                self._streams[one].starting = False
+            for stream in starting:
+                if stream.refused is not None:
+                    raise data_error(stream.refused, stream.subscription.symbol)
+                stream.starting = False
         except BaseException as error:
             for one in new:
-                stream = self._streams.pop(one, None)
-                if stream is not None and self._gateway.is_open:
-                    await self._cancel(stream)
+                refused = self._streams.pop(one, None)
+                if refused is not None and self._gateway.is_open:
+                    await self._cancel(refused)
             if isinstance(error, NoAnswer | Unsent):
                 raise BrokerUnavailable(f"the subscription: {error}") from None
             raise
@@ -138,6 +141,17 @@ class GatewayLink:
             self._number += 1
             self._take_number(stream, self._number)
             self._write(stream)
+
+    async def _probe(self, subscription: Subscription) -> Stream:
+        """Ask for one look at the market data of what bars are of: bars do not say that they are delayed."""
+        stream = self._stream_of(subscription)
+        stream.is_probe = True
+        if subscription.kind is FeedKind.BAR:
+            async with self._gateway.turn(Use.QUERY):
+                self._number += 1
+                self._take_number(stream, self._number)
+                self._client.reqMktData(stream.number, stream.contract, "", True, False, None)
+        return stream
 
     def _write(self, stream: Stream) -> None:
         number, contract = stream.number, stream.contract
@@ -293,7 +307,7 @@ class GatewayLink:
 
     def _tick(self, number: int, read: Callable[[Ticks], Trade | Quote | None]) -> None:
         stream = self._numbered.get(number)
-        if stream is None:
+        if stream is None or stream.is_probe:
             return
         found = read(stream.ticks)
         # Market data tells of both: the other one has a stream of its own, or is not wanted.
@@ -309,6 +323,9 @@ class GatewayLink:
     def _kind_of_data(self, number: int, kind: int) -> None:
         if (stream := self._numbered.get(number)) is not None and kind in _DELAYED_KINDS:
             self._is_delayed(stream.subscription.symbol)
+
+    def _looked(self, number: int) -> None:
+        self._numbered.pop(number, None)
 
     def _is_delayed(self, symbol: str) -> None:
         if symbol not in self._told_delayed:
@@ -329,8 +346,8 @@ class GatewayLink:
             self._is_delayed(symbol)
         elif meaning_of(code, Subject.REQUEST) is Meaning.INFORMATION:
             self._notice("info", str(code), f"{symbol}: {text}", symbol)
-        elif stream.asking:
-            # The question is answered with it.
+        elif stream.asking or (stream.is_probe and not is_no_right(Refused(code, text))):
+            # The question is answered with it; of a look nothing matters but whether there is a right to it.
             return
         elif stream.starting:
             stream.refused = stream.refused or Refused(code, text)
