@@ -372,6 +372,7 @@ def test_delayed_feed_has_trades_and_quotes_by_market_data() -> None:
         wanted = [Subscription("ONE", FeedKind.TRADE), Subscription("ONE", FeedKind.QUOTE)]
         feed = await site.open(*wanted, data="delayed")
         assert feed.capabilities.delayed
+        assert not feed.capabilities.historical
         at = site.clock.now().replace(microsecond=0)
         await site.venue.publish_trade(Trade("ONE", at, 100.25, 3.0))
         await site.venue.publish_quote(Quote("ONE", at, 100.0, 100.5, 2.0, 3.0))

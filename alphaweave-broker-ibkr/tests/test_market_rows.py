@@ -81,11 +81,13 @@ def test_every_interval_is_made_of_whole_parts() -> None:
 
 
 def test_durations_are_in_seconds_up_to_a_day() -> None:
-    """More than a day is asked for in days, and never less than one bar."""
+    """More than a day is asked for in days, more than a year in years, and never less than one bar."""
     part = part_of("30m")
     assert part.duration(60) == "1800 S"
     assert part.duration(86_400) == "86400 S"
     assert part.duration(86_401) == "2 D"
+    assert part.duration(365 * 86_400) == "365 D"
+    assert part.duration(366 * 86_400) == "2 Y"
 
 
 def test_trade_without_a_price_is_none() -> None:

@@ -46,4 +46,9 @@ class IbkrFeedOptions(Reach):
         if self.data == "live":
             return FEED_CAPABILITIES
         # The gateway keeps no bars up to date that are delayed.
-        return evolve(FEED_CAPABILITIES, kinds=frozenset({FeedKind.TRADE, FeedKind.QUOTE}), delayed=True)
+        return evolve(
+            FEED_CAPABILITIES,
+            kinds=frozenset({FeedKind.TRADE, FeedKind.QUOTE}),
+            historical=False,
+            delayed=True,
+        )

@@ -29,6 +29,7 @@ __all__ = [
 
 _SECOND_NS: Final = 1_000_000_000
 _DAY: Final = 86_400
+_YEAR: Final = 365
 
 
 @frozen
@@ -54,7 +55,9 @@ class Part:
         """The gateway's words for a span of at least so many seconds."""
         if seconds <= _DAY:
             return f"{max(seconds, self.seconds)} S"
-        return f"{-(-seconds // _DAY)} D"
+        days = -(-seconds // _DAY)
+        # More than a year is asked for in years.
+        return f"{days} D" if days <= _YEAR else f"{-(-days // _YEAR)} Y"
 
 
 FIVE_SECONDS: Final = Part("5 secs", 5, 3_600)
