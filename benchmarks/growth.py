@@ -12,6 +12,7 @@ import gc
 import json
 import subprocess
 import sys
+import tempfile
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,17 +24,20 @@ from typing import Any
 
 from alphaweave_runs import Cross, Rotation, replay
 from page import into
-from probe import peak_bytes
+from probe import anonymous_bytes, peak_bytes
 
+from alphaweave.data.loaders import load_bars
 from alphaweave.data.series import Series
 from alphaweave.monitoring.memory import InMemoryMonitor
-from alphaweave.monitoring.monitor import BarSnapshot
+from alphaweave.monitoring.monitor import BarColumns, BarSnapshot
 from alphaweave.strategy.events import OrderHandle
 from alphaweave.strategy.strategy import Strategy
 
 __all__ = ["AXES", "Axis", "Growth", "Measured", "main", "table", "walk"]
 
 BEGIN, END = "<!-- growth -->", "<!-- end of growth -->"
+FLAT = 1.2
+"""How many times the memory of the smallest size counts as the same."""
 MINUTE = 60 * 10**9
 START = 1_577_836_800_000_000_000  # 2020-01-01 UTC, nanoseconds since the epoch
 
@@ -74,8 +78,25 @@ class EachBar(InMemoryMonitor):
         self.last = snapshot
 
 
-Job = tuple[Callable[[], float], int]
-"""What is timed, and how many events that is. It returns when it began, in `perf_counter`'s seconds."""
+class Watching(Cross):
+    """Sees the averages cross, and does nothing about it."""
+
+    def next(self, i: int) -> None:
+        self.above = self.fast.value > self.slow.value
+
+
+class Forgetful(InMemoryMonitor):
+    """Keeps nothing but the most memory that was not a file's at the end of a stretch of bars."""
+
+    held = 0
+
+    def on_bars(self, columns: BarColumns) -> None:
+        self.held = max(self.held, anonymous_bytes())
+
+
+Job = tuple[Callable[[], tuple[float, int]], int]
+"""What is timed, and how many events that is. It returns when it began, in `perf_counter`'s seconds, and the
+most memory it held; 0 leaves that to be asked of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +107,14 @@ class Axis:
         unit: what there are more and more of.
         prepare: makes the run of a size; the second argument shortens it.
         most: how many times as much as at the smallest size an event may cost at the largest.
+        flat: nor may memory grow; what is mapped from a file does not count.
     """
 
     unit: str
     sizes: Sequence[int]
     prepare: Callable[[int, float], Job]
     most: float
+    flat: bool = False
 
 
 def bars(size: int, scale: float) -> Job:
@@ -113,10 +136,10 @@ def orders(size: int, scale: float, *, change: bool) -> Job:
     count = max(50, round((5_000 if change else 100_000) * scale))
     series = walk(1, count)
 
-    def run() -> float:
+    def run() -> tuple[float, int]:
         strategy = Resting(count=size, change=change)
         whole(strategy, series)
-        return strategy.since
+        return strategy.since, 0
 
     return run, count
 
@@ -130,11 +153,42 @@ def monitors(size: int, scale: float, kind: type[InMemoryMonitor]) -> Job:
 
 def whole(
     strategy: Strategy, series: dict[str, Series], monitors: Sequence[InMemoryMonitor] | None = None
-) -> float:
-    """A whole run, for one monitor if nothing else is said; when it began."""
+) -> tuple[float, int]:
+    """A whole run, for one monitor if nothing else is said."""
     start = perf_counter()
     replay(strategy, series, (InMemoryMonitor(),) if monitors is None else monitors)
-    return start
+    return start, 0
+
+
+def streamed(size: int, scale: float) -> Job:
+    """Bars that are read from a file, by a strategy that looks at them and places no order."""
+    count = max(100, round(size * scale))
+
+    def run() -> tuple[float, int]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "S000.parquet")
+            subprocess.run([sys.executable, __file__, "--write", str(path), str(count)], check=True)
+            start, monitor = perf_counter(), Forgetful()
+            replay(Watching(), load_bars(path, interval="1m", stream=True), (monitor,))
+        return start, monitor.held
+
+    return run, count
+
+
+def write(path: Path, count: int) -> None:
+    """One symbol's bars as a Parquet file, written a piece at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ("start", "open", "high", "low", "close", "volume")
+    types = [pa.int64(), *[pa.float64()] * 5]
+    (series,) = walk(1, 10_000).values()
+    with pq.ParquetWriter(path, pa.schema(zip(("time", *names[1:]), types, strict=True))) as file:
+        for first in range(0, count, len(series)):
+            rows = min(len(series), count - first)
+            columns = [list(getattr(series, name)[:rows]) for name in names]
+            columns[0] = [START + MINUTE * row for row in range(first, first + rows)]
+            file.write_table(pa.table(columns, schema=file.schema))
 
 
 AXES: Mapping[str, Axis] = {
@@ -145,6 +199,13 @@ AXES: Mapping[str, Axis] = {
         (1, 10, 100, 300),
         lambda size, scale: symbols(size, scale, gaps=True),
         1.3,
+    ),
+    "streamed": Axis(
+        "bars streamed from Parquet, memory without mapped files",
+        (100_000, 1_000_000),
+        streamed,
+        1.3,
+        flat=True,
     ),
     "orders": Axis(
         "orders that rest", (0, 30, 300, 3_000), lambda size, scale: orders(size, scale, change=False), 2.0
@@ -187,9 +248,16 @@ class Growth:
         """Microseconds an event in the fastest round."""
         return min(each.seconds / each.events for each in self.runs[size]) * 1e6
 
+    def peak(self, size: int) -> int:
+        """Bytes in the round that took least."""
+        return min(each.peak for each in self.runs[size])
+
     def problem(self) -> str | None:
         """What grew too much; None if nothing did."""
         first, last = min(self.runs), max(self.runs)
+        more = self.peak(last) / self.peak(first)
+        if self.axis.flat and more > FLAT:
+            return f"with {last:,} {self.axis.unit} is {more:.1f} times what it is with {first:,}"
         times = self.cost(last) / self.cost(first)
         if times <= self.axis.most:
             return None
@@ -211,7 +279,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="part of the usual number of bars")
     parser.add_argument("--into", type=Path, help="a page whose table this replaces")
     parser.add_argument("--one", nargs=2, metavar=("AXIS", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=2, metavar=("FILE", "BARS"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.write is not None:
+        write(Path(options.write[0]), int(options.write[1]))
+        return 0
     if options.one is not None:
         print(json.dumps(one(options.one[0], int(options.one[1]), options.scale)))
         return 0
@@ -244,8 +316,8 @@ def one(name: str, size: int, scale: float) -> dict[str, Any]:
     AXES[name].prepare(AXES[name].sizes[0], 0.0)[0]()  # what is imported when it is first needed
     run, events = AXES[name].prepare(size, scale)
     gc.collect()
-    start = run()
-    return {"events": events, "seconds": perf_counter() - start, "peak": peak_bytes()}
+    start, held = run()
+    return {"events": events, "seconds": perf_counter() - start, "peak": held or peak_bytes()}
 
 
 def table(growths: Sequence[Growth]) -> str:
@@ -259,7 +331,7 @@ def table(growths: Sequence[Growth]) -> str:
             growth.axis.unit,
             ", ".join(f"{size:,}" for size in growth.runs),
             ", ".join(f"{growth.cost(size):.2f}" for size in growth.runs),
-            ", ".join(f"{min(each.peak for each in runs) / 1e6:,.0f}" for runs in growth.runs.values()),
+            ", ".join(f"{growth.peak(size) / 1e6:,.0f}" for size in growth.runs),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -38,6 +38,14 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def anonymous_bytes() -> int:
+    """The memory this process holds now that is no file's: what is mapped from one can be had again."""
+    line = next(
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")
+    )
+    return int(line.split()[1]) * 1024
+
+
 def main(what: str, engine: str, path: Path) -> dict[str, Any]:
     """Measure and answer."""
     before = perf_counter()

@@ -106,6 +106,21 @@ def test_what_grows_too_much_is_said_and_fails_the_command(
     assert growth.main(["--only", "changes"]) == 0
 
 
+def test_a_stream_of_bars_is_to_take_no_more_memory_the_more_there_are(bench: SimpleNamespace) -> None:
+    """What it holds is told by the run itself, for what is mapped from a file is not counted."""
+    growth = bench.growth
+    axis = growth.AXES["streamed"]
+    run, events = axis.prepare(100_000, 0.005)
+    began, held = run()
+    assert began > 0
+    assert events == 500
+    assert 10**6 < held <= bench.probe.peak_bytes()
+    measured = {100_000: [growth.Measured(10, 1.0, 10**8)], 1_000_000: [growth.Measured(10, 1.0, 10**8)]}
+    assert growth.Growth(axis, measured).problem() is None
+    measured[1_000_000] = [growth.Measured(10, 1.0, 13 * 10**7)]
+    assert "is 1.3 times what it is with 100,000" in growth.Growth(axis, measured).problem()
+
+
 def test_a_page_without_a_place_for_the_tables_is_refused(bench: SimpleNamespace, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(bench.growth.BEGIN)

@@ -148,6 +148,22 @@ def test_a_stream_refuses_a_row_by_its_line(
     assert refused.value.line == line
 
 
+def test_a_stream_opens_few_groups_of_rows_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them takes a buffer for each column as long as it is open."""
+    opened: list[int] = []
+    read = pq.ParquetFile.iter_batches
+
+    def watched(self: Any, *, row_groups: list[int], **words: Any) -> Any:
+        opened.append(len(row_groups))
+        return read(self, row_groups=row_groups, **words)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    path = save(tmp_path / "SPY.parquet", bars(range(700)), group=7)
+    assert len(load_bars(path, interval="1m", stream=True)["SPY"]) == 700
+    assert max(opened) == 15
+    assert sum(opened) == 100
+
+
 @pytest.mark.parametrize("interval", [None, "1d", "1w"])
 def test_a_stream_needs_an_interval_of_less_than_a_day(tmp_path: Path, interval: str | None) -> None:
     path = save(tmp_path / "SPY.parquet", bars(range(3)))

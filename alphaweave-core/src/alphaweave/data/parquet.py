@@ -60,7 +60,7 @@ def read_parquet_pieces(
         header = tuple(file.schema_arrow.names)
         columns = find_columns(header, named, str(path), None)
         done = 0
-        for batch in file.iter_batches(batch_size=rows, columns=_needed(header, columns)):
+        for batch in _batches(file, rows, _needed(header, columns)):
             import pyarrow as pa
 
             lines = range(done + 1, done + batch.num_rows + 1)
@@ -80,9 +80,21 @@ def count_parquet_rows(path: Path, named: Mapping[str, str] | None, rows: int) -
         if position is None:
             return Counter({None: file.metadata.num_rows})
         found: Counter[str | None] = Counter()
-        for batch in file.iter_batches(batch_size=rows, columns=[header[position]]):
+        for batch in _batches(file, rows, [header[position]]):
             found.update(_texts(batch.column(0)))
         return found
+
+
+def _batches(file: Any, rows: int, columns: list[str]) -> Iterator[Any]:
+    """Not more than so many rows at a time, of a few groups of rows at once: it takes a buffer for each."""
+    groups: list[int] = []
+    counted = 0
+    for group in range(file.num_row_groups):
+        groups.append(group)
+        counted += file.metadata.row_group(group).num_rows
+        if counted >= rows or group == file.num_row_groups - 1:
+            yield from file.iter_batches(batch_size=rows, row_groups=groups, columns=columns)
+            groups, counted = [], 0
 
 
 def _needed(header: Sequence[str], columns: Columns) -> list[str]:
