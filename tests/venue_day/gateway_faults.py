@@ -282,7 +282,7 @@ def _own() -> Sequence[Kind]:
         _Restated("an execution restated", none, _TOLD),
         _Remarks("remarks about orders", none, _TOLD),
         _Notices("notices of the gateway", none, "notices"),
-        _Idle("an inactive order", none, "ends"),
+        _Idle("an inactive order", none, "rests"),
         *(
             _Refused(f"an order: refused with {code}", none, "orders", code=code, text=text)
             for code, text in _REFUSALS
