@@ -402,6 +402,22 @@ def test_bars_of_five_seconds_make_whole_minutes() -> None:
     at_gateway(scenario)
 
 
+def test_short_bars_are_made_of_five_seconds() -> None:
+    """Whatever the options say: the gateway counts each question for their history."""
+
+    async def scenario(site: Site) -> None:
+        await site.open(Subscription("ONE", FeedKind.BAR, "30s"))
+        await site.published(100.5)
+        whole = await site.published(101.5)
+        await site.until(lambda: site.told(Bar), "a bar")
+        bar = site.told(Bar)[-1]
+        assert (bar.start, bar.close, bar.volume) == (whole.start, 101.5, 1000.0)
+        assert bar.end - bar.start == timedelta(seconds=30)
+        assert not site.asked("reqHistoricalData")
+
+    at_gateway(scenario)
+
+
 def test_longer_bars_are_the_same_in_stream_and_history() -> None:
     """Five minutes off the stream have the figures that history has of them."""
 

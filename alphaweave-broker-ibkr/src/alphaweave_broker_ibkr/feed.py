@@ -31,6 +31,7 @@ from alphaweave_broker_ibkr.pace import Pace, Unsent
 __all__ = ["IbkrFeed"]
 
 _SECOND: Final = timedelta(seconds=1)
+_SHORTEST_KEPT_UP: Final = 60
 _DAY_SECONDS: Final = 86_400
 _DAYS: Final = Part("1 day", _DAY_SECONDS, 365 * _DAY_SECONDS)
 _IN_USE: Final = "326"
@@ -77,11 +78,17 @@ class IbkrFeed(StreamingDataFeed):
             raise BrokerUnavailable("the gateway is not connected")
         return self._gateway
 
+    def is_real_time(self, subscription: Subscription) -> bool:
+        """Whether its bars are made of those of five seconds; short ones always are, for the gateway keeps
+        them up to date at its leisure, and counts each question for their history."""
+        if subscription.kind is not FeedKind.BAR:
+            return False
+        short = part_of(subscription.interval).seconds < _SHORTEST_KEPT_UP
+        return short or self.options.bars == "real_time"
+
     def recipe(self, subscription: Subscription, *, live: bool) -> Recipe:
         """How its bars are made, of a stream or of history."""
-        part = part_of(subscription.interval)
-        if live and self.options.bars == "real_time":
-            part = FIVE_SECONDS
+        part = FIVE_SECONDS if live and self.is_real_time(subscription) else part_of(subscription.interval)
         traded = what_to_show(self._found[subscription.symbol].listing.kind) != "MIDPOINT"
         return Recipe(
             subscription.symbol, self.grid(subscription.interval), part, self.services.timezone, traded
@@ -98,7 +105,7 @@ class IbkrFeed(StreamingDataFeed):
         return Backoff(random=self._random, base=self.options.retry, cap=30.0)
 
     def whole_from(self, subscription: Subscription, at: int) -> int:
-        if self.options.bars == "real_time":
+        if self.is_real_time(subscription):
             return self.grid(subscription.interval).after(at)
         return super().whole_from(subscription, at)
 

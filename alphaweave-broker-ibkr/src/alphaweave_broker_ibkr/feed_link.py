@@ -125,16 +125,16 @@ class GatewayLink:
         stream = Stream(subscription, feed.contract(symbol), Ticks(symbol))
         if subscription.kind is FeedKind.BAR:
             recipe, now = feed.recipe(subscription, live=True), feed.server_now()
-            whole = feed.options.bars == "history"
+            stream.is_real_time = feed.is_real_time(subscription)
             stream.builder = BarBuilder(
                 recipe,
-                since=recipe.grid.floor(now) if whole else now,
+                since=now if stream.is_real_time else recipe.grid.floor(now),
                 settle=round(feed.options.settle * _SECOND_NS),
             )
         return stream
 
     async def _begin(self, stream: Stream) -> None:
-        if stream.builder is not None and self._feed.options.bars == "history":
+        if stream.builder is not None and not stream.is_real_time:
             await self._keep_up(stream, stream.builder)
             return
         async with self._gateway.turn(Use.QUERY):
@@ -217,8 +217,7 @@ class GatewayLink:
             delayed = self._feed.options.data == "delayed"
             write = client.cancelMktData if delayed else client.cancelTickByTickData
         else:
-            kept_up = self._feed.options.bars == "history"
-            write = client.cancelHistoricalData if kept_up else client.cancelRealTimeBars
+            write = client.cancelRealTimeBars if stream.is_real_time else client.cancelHistoricalData
         async with self._gateway.turn(Use.CANCEL):
             write(number)
 
@@ -378,7 +377,7 @@ class GatewayLink:
         self._notice(
             "info", "data_farm_restored", "the data farm is back, and all streams are asked for anew"
         )
-        if self._feed.options.bars == "real_time":
+        if any(stream.is_real_time for stream in self._streams.values()):
             # Of those nothing can be had later: history fills it.
             self._sink.renew("the data farm was away")
             return

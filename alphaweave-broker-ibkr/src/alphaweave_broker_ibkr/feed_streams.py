@@ -87,6 +87,7 @@ class Stream:
         behind: rows of the present are missing until it is asked for anew.
         held: rows that came before that answer was taken in.
         starting: the subscription has not come to its end; ``refused`` is what ended it before.
+        is_real_time: its bars are made of those of five seconds.
         is_probe: it is one look at the market data, and no stream.
         due: when its builder is looked at again, as far as that is planned.
     """
@@ -101,5 +102,6 @@ class Stream:
     held: list[Any] = field(factory=list)
     starting: bool = True
     refused: Refused | None = None
+    is_real_time: bool = False
     is_probe: bool = False
     due: int | None = None
