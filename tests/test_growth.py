@@ -26,11 +26,11 @@ SMALL = {
     "bars": (1_000, 4_000),
     "symbols": (5, 20),
     "gaps": (5, 20),
-    "orders": (3, 300),
-    "changes": (3, 300),
+    "orders": (3, 100),
+    "changes": (3, 100),
     "monitors": (1, 5),
 }
-SHORT = {"bars": 1.0, "symbols": 0.09, "gaps": 0.09, "orders": 0.02, "changes": 0.02, "monitors": 0.02}
+SHORT = {"bars": 0.4, "symbols": 0.09, "gaps": 0.09, "orders": 0.005, "changes": 0.01, "monitors": 0.02}
 """Part of the usual number of bars."""
 
 
