@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alphaweave.core.instrument import PriceStep
+from alphaweave.core.instrument import PriceBands, PriceStep
 from alphaweave.core.order import OrderType, TimeInForce
 from alphaweave_broker_binance.filters import instrument_of
 
@@ -50,6 +50,7 @@ def test_filters_are_the_rules_of_an_instrument() -> None:
     assert rules.market_max_size == Decimal(100)
     assert (rules.min_notional, rules.max_notional) == (Decimal(5), Decimal(9000000))
     assert rules.quote_step == Decimal("1e-8")
+    assert (rules.price_bands, rules.max_orders, rules.max_triggers) == (None, 200, None)
     assert (rules.fractional, rules.shortable, rules.tradable, rules.calendar) == (True, False, True, "24/7")
 
 
@@ -95,3 +96,23 @@ def test_order_types_are_those_of_the_symbol() -> None:
     fixed = instrument_of(told(allowTrailingStop=False), "BTC").order_types
     assert fixed is not None
     assert (OrderType.TRAILING_STOP, GTC) not in fixed
+
+
+def test_bands_and_counts_are_rules() -> None:
+    """By side, or the same for both; and how many orders, and orders with a trigger, may wait."""
+    sided = {
+        "bidMultiplierUp": "5",
+        "bidMultiplierDown": "0.2",
+        "askMultiplierUp": "4",
+        "askMultiplierDown": "0.3",
+        "avgPriceMins": 5,
+    }
+    found = instrument_of(
+        told({**FILTERS, "PERCENT_PRICE_BY_SIDE": sided, "MAX_NUM_ALGO_ORDERS": {"maxNumAlgoOrders": 5}}),
+        "BTC",
+    )
+    assert found.price_bands == PriceBands(*map(Decimal, ("0.2", "5", "0.3", "4")))
+    assert (found.max_orders, found.max_triggers) == (200, 5)
+    plain = {"multiplierUp": "5", "multiplierDown": "0.2", "avgPriceMins": 5}
+    found = instrument_of(told({**FILTERS, "PERCENT_PRICE": plain}), "BTC")
+    assert found.price_bands == PriceBands(*map(Decimal, ("0.2", "5", "0.2", "5")))

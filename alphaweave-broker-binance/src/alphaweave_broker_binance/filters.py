@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from alphaweave.core.instrument import Instrument, PriceStep
+from alphaweave.core.instrument import Instrument, PriceBands, PriceStep
 from alphaweave.core.money import ZERO
 from alphaweave.core.order import OrderType, TimeInForce
 from alphaweave_broker_binance.mapping import amount, text_of
@@ -28,7 +28,7 @@ _TYPES: Final = {
 def instrument_of(told: Mapping[str, Any], symbol: str) -> Instrument:
     """The rules of one symbol of ``exchangeInfo``. A bound of zero is none.
 
-    Price bands around the average, and how many orders may be open, are checked by Binance alone.
+    Its bands are around the average of some minutes, and hold for a limit price only.
 
     Raises:
         KeyError, TypeError, ValueError: it lacks what it cannot do without.
@@ -60,6 +60,9 @@ def instrument_of(told: Mapping[str, Any], symbol: str) -> Instrument:
         market_max_size=bound("MARKET_LOT_SIZE", "maxQty"),
         min_notional=max((one for one in notionals if one is not None), default=None),
         max_notional=bound("NOTIONAL", "maxNotional"),
+        price_bands=_bands(filters),
+        max_orders=_count(filters, "MAX_NUM_ORDERS", "maxNumOrders"),
+        max_triggers=_count(filters, "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders"),
         quote_step=Decimal(1).scaleb(-int(told.get("quoteAssetPrecision", 8))),
         fractional=step % 1 != 0,
         shortable=False,
@@ -67,6 +70,21 @@ def instrument_of(told: Mapping[str, Any], symbol: str) -> Instrument:
         calendar="24/7",
         order_types=_pairs(told),
     )
+
+
+def _bands(filters: Mapping[str, Mapping[str, Any]]) -> PriceBands | None:
+    sided, plain = filters.get("PERCENT_PRICE_BY_SIDE"), filters.get("PERCENT_PRICE")
+    if sided is not None:
+        names = ("bidMultiplierDown", "bidMultiplierUp", "askMultiplierDown", "askMultiplierUp")
+        return PriceBands(*(amount(sided[name], name) for name in names))
+    if plain is not None:
+        low, high = (amount(plain[name], name) for name in ("multiplierDown", "multiplierUp"))
+        return PriceBands(low, high, low, high)
+    return None
+
+
+def _count(filters: Mapping[str, Mapping[str, Any]], kind: str, name: str) -> int | None:
+    return int(filters.get(kind, {}).get(name, 0)) or None
 
 
 def _pairs(told: Mapping[str, Any]) -> frozenset[tuple[OrderType, TimeInForce]]:

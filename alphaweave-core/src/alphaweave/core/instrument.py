@@ -10,7 +10,7 @@ from attrs import field, frozen
 from alphaweave.core.money import CONTEXT, ZERO
 from alphaweave.core.order import OrderType, Side, TimeInForce
 
-__all__ = ["DEFAULT_PRICE_STEP", "DEFAULT_SIZE_STEP", "Instrument", "PriceStep"]
+__all__ = ["DEFAULT_PRICE_STEP", "DEFAULT_SIZE_STEP", "Instrument", "PriceBands", "PriceStep"]
 
 DEFAULT_PRICE_STEP = Decimal("0.01")
 DEFAULT_SIZE_STEP = Decimal(1)
@@ -22,6 +22,17 @@ class PriceStep:
 
     start: Decimal
     step: Decimal
+
+
+@frozen
+class PriceBands:
+    """How far the price of an order may be from the market, as multiples of the market's price: of a buy from
+    ``buy_low`` to ``buy_high``, of a sale from ``sell_low`` to ``sell_high``."""
+
+    buy_low: Decimal
+    buy_high: Decimal
+    sell_low: Decimal
+    sell_high: Decimal
 
 
 def _ascending(instance: object, attribute: object, value: tuple[PriceStep, ...]) -> None:
@@ -48,6 +59,9 @@ class Instrument:
         min_size, max_size: smallest and largest order, in units; None is no bound.
         market_max_size: largest market order, in units, where that is less than ``max_size``.
         min_notional, max_notional: smallest and largest order value, in quote currency.
+        price_bands: how far a limit price may be from the market; None is no bound.
+        max_orders: how many orders may wait in it at once; None is no bound.
+        max_triggers: how many of them may wait for a trigger; None is no bound.
         quote_step: an order sized in quote currency is a whole multiple of it; None is no bound.
         fractional: sizes that are no whole number of units are allowed.
         shortable: the position may become negative.
@@ -73,6 +87,9 @@ class Instrument:
     market_max_size: Decimal | None = None
     min_notional: Decimal | None = None
     max_notional: Decimal | None = None
+    price_bands: PriceBands | None = None
+    max_orders: int | None = None
+    max_triggers: int | None = None
     quote_step: Decimal | None = None
     fractional: bool = False
     shortable: bool = True

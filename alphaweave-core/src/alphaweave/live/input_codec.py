@@ -16,7 +16,7 @@ from typing import Any, Final
 from attrs import fields
 
 from alphaweave.core.errors import StateCorrupt
-from alphaweave.core.instrument import Instrument, PriceStep
+from alphaweave.core.instrument import Instrument, PriceBands, PriceStep
 from alphaweave.core.market import Bar, BarCorrection, BarSource
 from alphaweave.core.money import Money
 from alphaweave.core.order import (
@@ -103,6 +103,7 @@ _RECORDS: Final[dict[str, type]] = {
         OrderGroup,
         OrderRef,
         OrderRequest,
+        PriceBands,
         PriceStep,
         Slice,
         Trail,

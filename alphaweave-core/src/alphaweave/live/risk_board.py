@@ -57,6 +57,7 @@ from alphaweave.live.risk_settings import (
     RiskSettings,
 )
 from alphaweave.live.risk_time import Timed
+from alphaweave.live.risk_venue import VenueLimits
 from alphaweave.live.risk_view import BooksAccount, UnknownOutcome
 from alphaweave.live.sessions import Calendar, next_open
 from alphaweave.live.trading_state import (
@@ -120,6 +121,7 @@ class RiskBoard(RiskChain):
         "_skew",
         "_stale",
         "_timed",
+        "_venue",
         "account",
         "exits",
         "losses",
@@ -164,6 +166,7 @@ class RiskBoard(RiskChain):
         )
         self._collar = PriceCollar() if settings.price_collar is None else PriceCollar(settings.price_collar)
         data = settings.stale_data or DataLimits()
+        self._venue = VenueLimits(self.account)
         self._stale = StaleData(
             interval_ns,
             intervals=data.intervals,
@@ -202,6 +205,7 @@ class RiskBoard(RiskChain):
             *clocks,
             self._stale,
             self._collar,
+            self._venue,
             self.losses,
             self._rejects,
             self._repeated,
@@ -240,7 +244,9 @@ class RiskBoard(RiskChain):
                     self._stale.quote(fact.symbol, fact.end_ns, fact.close, fact.close)
                 if fact.end_ns >= self._ends.get(fact.symbol, 0):
                     self._ends[fact.symbol] = fact.end_ns
-                    self._collar.price(fact.symbol, Decimal(repr(fact.close)))
+                    close = Decimal(repr(fact.close))
+                    self._collar.price(fact.symbol, close)
+                    self._venue.price(fact.symbol, close)
             case QuoteSeen():
                 self._stale.quote(fact.symbol, fact.at_ns, fact.bid, fact.ask)
             case LinkHeard():

@@ -112,6 +112,13 @@ class BooksAccount:
     def open_orders(self) -> int:
         return sum(len(book.orders) for book in self._books.values())
 
+    def waiting(self, symbol: str) -> tuple[int, int]:
+        """How many orders are open, in flight or UNKNOWN in a symbol, and how many of them may wait for a
+        trigger."""
+        book = self._books.get(symbol)
+        orders = () if book is None else tuple(book.orders.values())
+        return len(orders), sum(1 for order in orders if not order.intends)
+
     def resting(self, symbol: str, side: Side) -> Iterator[Decimal]:
         book = self._books.get(symbol)
         if book is None:
