@@ -22,13 +22,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--broker", choices=BROKERS, default=BROKERS[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", type=int, default=200)
-    parser.add_argument("--minutes", type=int, default=384)
+    parser.add_argument("--minutes", type=int, help="as many as the stage has, unless given")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="alphaweave-day-") as folder:
         os.environ["XDG_STATE_HOME"] = folder
-        day = Day(
-            stage_of(given.broker), Path(folder), seed=given.seed, minutes=given.minutes, faults=given.faults
-        )
+        stage = stage_of(given.broker)
+        minutes = given.minutes or stage.minutes
+        day = Day(stage, Path(folder), seed=given.seed, minutes=minutes, faults=given.faults)
         report = asyncio.run(day.live())
     _print(report)
     return 1 if report.wrong else 0

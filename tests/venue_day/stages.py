@@ -29,6 +29,7 @@ class Stage:
     Attributes:
         name: of broker, datafeed and sandbox.
         opens: when the day begins, in a session that is longer than it.
+        minutes: how many it has, unless somebody says otherwise.
         reopens: when each further day of a week begins; the minutes are spread over all of them.
         resting: symbols whose orders rest until the day fills them.
         filled: symbols whose orders the market fills.
@@ -54,6 +55,7 @@ class Stage:
     currency: str = "USD"
     grain: Decimal = Decimal("0.01")
     balances_only: bool = False
+    minutes: int = 384
     reopens: tuple[datetime, ...] = ()
     repeats_flows: bool = True
 
@@ -130,6 +132,7 @@ _STAGES = (
     ),
     Stage(
         name="ibkr",
+        minutes=540,
         # Five days, and within their nights a weekend at which the clocks of New York go forward.
         opens=datetime(2031, 3, 5, 14, 30, tzinfo=UTC),
         reopens=tuple(

@@ -253,6 +253,26 @@ def test_halt_is_a_tick_and_orders_wait(at_gateway: Run) -> None:
     at_gateway(scenario)
 
 
+@pytest.mark.parametrize(("size", "seconds"), [("5 secs", 5), ("30 secs", 30)])
+def test_history_of_short_bars_goes_on(at_gateway: Run, size: str, seconds: int) -> None:
+    """A minute that is over is told as the bars that it is made of."""
+
+    async def scenario(site: Site) -> None:
+        ib = await site.client()
+        *past, last = _minutes(site, 2)
+        await site.venue.load(past)
+        heard: list[Any] = []
+        ib.client.wrapper.historicalDataUpdate = lambda number, bar: heard.append(bar)
+        await _history(ib, site.stock, keepUpToDate=True, barSizeSetting=size)
+        await site.venue.publish(last)
+        await site.until(lambda: len(heard) == 60 // seconds, "the bars")
+        starts = [int(bar.date) - int(last.start.timestamp()) for bar in heard]
+        assert starts == list(range(0, 60, seconds))
+        assert (heard[0].high, heard[-1].close, sum(bar.volume for bar in heard)) == (62, last.close, 1000)
+
+    at_gateway(scenario)
+
+
 def test_history_that_begins_with_nothing_goes_on(at_gateway: Run) -> None:
     """Without a past there is an empty list, and the updates come all the same."""
 

@@ -42,6 +42,13 @@ def test_minutes_are_handed_out_when_they_end(tmp_path: Path) -> None:
     moved = Playback(minutes(tmp_path / "b.csv", begin, [1.0, 2.0]), "2012-05-18T09:31:00Z", NOW)
     starts = [bar.start for _, bar in moved.until(NOW + timedelta(minutes=1))]
     assert starts == [NOW - timedelta(minutes=1), NOW]
+    # However far the present is in its minute, minutes begin with those of the clock.
+    late = NOW + timedelta(seconds=45)
+    for begin_at in ("2012-05-18T09:31:20Z", None):
+        moved = Playback(tmp_path / "b.csv", begin_at, late)
+        starts = [bar.start for _, bar in moved.until(late + timedelta(minutes=5))]
+        assert {one.second for one in starts} == {0}
+        assert abs(starts[0] - NOW) <= timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,10 @@ class HistoryRequests:
             span = timedelta(seconds=max(query.seconds, 60))
             end = minute.start + _MINUTE
             rows = self._prices.bars(contract, query.seconds, end - span, end, regular=query.regular)
+            if query.seconds < 60 and over:
+                for day, bar in rows:
+                    self._say_update(query, day, bar)
+                continue
             if not rows or minute.start < rows[-1][1].start:
                 continue
             day, bar = rows[-1]

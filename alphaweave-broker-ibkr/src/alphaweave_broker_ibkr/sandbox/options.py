@@ -17,9 +17,10 @@ class SandboxOptions:
     Attributes:
         port: where to listen on loopback; 0 is any free one.
         data: a CSV file with the columns symbol, date, open, high, low, close, volume; one row for a minute.
-        begin: the instant of ``data`` that is the present when the sandbox starts, with an offset; what comes
-            before is history, what comes after is played. Without it the dates count as they are; but a file
-            that ends in the past is played from its first minute, in a market that never closes.
+        begin: the instant of ``data`` that is the present when the sandbox starts, to the minute and with an
+            offset; what comes before is history, what comes after is played. Without it the dates count as
+            they are; but a file that ends in the past is played from its first minute, in a market that never
+            closes.
         symbols: stocks that it trades beside its own and those of ``data``.
         account: the account's number; those of paper money begin with DU.
         other_accounts: accounts that the same user has; empty ones.

@@ -36,6 +36,8 @@ class Playback:
         self.old = begin is None and bool(rows) and max(starts) < now
         if begin is not None or self.old:
             shift = now - (min(starts) if begin is None else _instant(begin, "begin"))
+            # What began with a minute begins with one of the present, too.
+            shift = shift // MINUTE * MINUTE
             rows = [(symbol, evolve(bar, start=bar.start + shift)) for symbol, bar in rows]
         self._rows = sorted(rows, key=lambda row: row[1].start)
         self.symbols = tuple(dict.fromkeys(symbol for symbol, _ in self._rows))
