@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from random import Random
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from alphaweave_runs import Cross, Rotation, replay
@@ -58,7 +58,7 @@ class Resting(Strategy):
         if i == 0:
             self.resting = [self.place(number) for number in range(self.count)]
         if i == 1:
-            self.since = perf_counter()
+            self.since = process_time()
         elif self.change and self.resting:
             position = self.oldest % len(self.resting)
             self.resting[position].cancel()
@@ -95,7 +95,7 @@ class Forgetful(InMemoryMonitor):
 
 
 Job = tuple[Callable[[], tuple[float, int]], int]
-"""What is timed, and how many events that is. It returns when it began, in `perf_counter`'s seconds, and the
+"""What is timed, and how many events that is. It returns when it began, in `process_time`'s seconds, and the
 most memory it held; 0 leaves that to be asked of the process."""
 
 
@@ -155,7 +155,7 @@ def whole(
     strategy: Strategy, series: dict[str, Series], monitors: Sequence[InMemoryMonitor] | None = None
 ) -> tuple[float, int]:
     """A whole run, for one monitor if nothing else is said."""
-    start = perf_counter()
+    start = process_time()
     replay(strategy, series, (InMemoryMonitor(),) if monitors is None else monitors)
     return start, 0
 
@@ -168,7 +168,7 @@ def streamed(size: int, scale: float) -> Job:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "S000.parquet")
             subprocess.run([sys.executable, __file__, "--write", str(path), str(count)], check=True)
-            start, monitor = perf_counter(), Forgetful()
+            start, monitor = process_time(), Forgetful()
             replay(Watching(), load_bars(path, interval="1m", stream=True), (monitor,))
         return start, monitor.held
 
@@ -245,7 +245,7 @@ class Growth:
     runs: dict[int, list[Measured]]
 
     def cost(self, size: int) -> float:
-        """Microseconds an event in the fastest round."""
+        """Microseconds of the processor an event in the fastest round."""
         return min(each.seconds / each.events for each in self.runs[size]) * 1e6
 
     def peak(self, size: int) -> int:
@@ -288,7 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(one(options.one[0], int(options.one[1]), options.scale)))
         return 0
     found = [measure(name, options.rounds, options.scale) for name in options.only]
-    printed = table(found)
+    said = f"Python {'.'.join(map(str, sys.version_info[:3]))}, the fastest of {options.rounds} rounds:"
+    printed = f"{said}\n\n{table(found)}"
     print(printed)
     if options.into is not None:
         into(options.into, BEGIN, END, printed)
@@ -317,13 +318,13 @@ def one(name: str, size: int, scale: float) -> dict[str, Any]:
     run, events = AXES[name].prepare(size, scale)
     gc.collect()
     start, held = run()
-    return {"events": events, "seconds": perf_counter() - start, "peak": held or peak_bytes()}
+    return {"events": events, "seconds": process_time() - start, "peak": held or peak_bytes()}
 
 
 def table(growths: Sequence[Growth]) -> str:
     """The figures as Markdown."""
     lines = [
-        "| what grows | from size to size | microseconds an event | peak MB |",
+        "| what grows | from size to size | CPU microseconds an event | peak MB |",
         "|---|--:|--:|--:|",
     ]
     for growth in growths:
