@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alphaweave.core.clock import ManualClock
 from alphaweave.core.errors import (
     BrokerUnavailable,
     CancelRejected,
@@ -363,6 +364,23 @@ def test_order_is_looked_up_by_its_number_or_its_name(at_venue: At) -> None:
                 await adapter.get_order(REF)
 
     connected(at_venue, steps)
+
+
+def test_order_that_was_acknowledged_a_moment_ago_is_not_absent(at_venue: At) -> None:
+    """Questions are answered from copies that lag; after a minute they are believed."""
+    clock = ManualClock(datetime.now(UTC))
+
+    async def steps(venue: Any, adapter: Any) -> None:
+        venue.answers["POST", ORDER] = (200, TAKEN)
+        ack = await adapter.submit_order(REF, limit())
+        venue.answers["GET", ORDER] = (400, {"code": -2013, "msg": "Order does not exist."})
+        for ref in (REF, ack.ref):
+            with pytest.raises(BrokerUnavailable, match="does not exist"):
+                await adapter.get_order(ref)
+        clock.advance(60.0)
+        assert await adapter.get_order(ack.ref) is None
+
+    connected(at_venue, steps, Services(symbols=("BTCUSDT",), currency="USDT", clock=clock))
 
 
 def test_open_orders_are_asked_for_where_it_is_cheap(at_venue: At) -> None:

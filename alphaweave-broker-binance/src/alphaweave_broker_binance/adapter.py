@@ -71,6 +71,8 @@ _NO_SUCH_ORDER: Final = "-2013"
 _CONNECTION: Final = 2
 _ALL_ORDERS: Final = 80
 _ORDERS_OF_ONE: Final = 6
+# Questions are answered from copies that lag behind the book.
+_LISTED: Final = 60.0
 
 
 class BinanceAdapter:
@@ -89,6 +91,7 @@ class BinanceAdapter:
         self._transport: Transport | None = None
         self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
         self._taken = False
+        self._acknowledged: dict[str, float] = {}
         self._link: Supervisor[UserLink] = Supervisor(
             connect=self._open,
             ready=self._subscribe,
@@ -233,6 +236,7 @@ class BinanceAdapter:
             bound = [evolve(ref, broker_order_id=ids[ref.client_order_id]) for ref in refs]
             for ref in bound:
                 self._said.bind(str(ref.broker_order_id), ref.client_order_id)
+                self._remember(ref)
             at = answer.get("transactTime", answer.get("transactionTime"))
             when = None if at is None else moment(at)
         except Unsent as error:
@@ -305,7 +309,7 @@ class BinanceAdapter:
             try:
                 told = mapping_in(await self._ask("/api/v3/order", self._asked_for(ref), 4))
             except Refused as no:
-                if no.status == 400 and no.code == _NO_SUCH_ORDER:
+                if no.status == 400 and no.code == _NO_SUCH_ORDER and not self._is_new(ref):
                     return None
                 raise
             # It was asked for by this name, whatever name the answer has: a cancel's, say.
@@ -358,6 +362,18 @@ class BinanceAdapter:
                 *commission_findings(account),
                 *budget_findings(self._connected()[0].used),
             ]
+
+    def _remember(self, ref: OrderRef) -> None:
+        self._acknowledged = {name: at for name, at in self._acknowledged.items() if self._is_recent(at)}
+        self._acknowledged[ref.client_order_id] = self._clock.monotonic()
+
+    def _is_new(self, ref: OrderRef) -> bool:
+        """Whether Binance has it and need not list it yet, so that its word for none is no proof."""
+        at = self._acknowledged.get(ref.client_order_id)
+        return at is not None and self._is_recent(at)
+
+    def _is_recent(self, at: float) -> bool:
+        return self._clock.monotonic() - at < _LISTED
 
     def _named(self, ref: OrderRef) -> str:
         return ref.wire.get("symbol") or self._said.venue_symbol(ref.symbol)
