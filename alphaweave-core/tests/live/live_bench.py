@@ -59,6 +59,7 @@ from alphaweave.live.reports import (
     BrokerFill,
     BrokerOrder,
     FillReport,
+    Forgotten,
     OrderAck,
     OrderUpdate,
 )
@@ -78,6 +79,7 @@ class Broker:
     """What is true at the broker: orders, executions, cash."""
 
     def __init__(self, cash: str) -> None:
+        self.forgotten: set[str] = set()
         self.orders: dict[str, BrokerOrder] = {}
         self.fills: list[BrokerFill] = []
         self.cash = Decimal(cash)
@@ -142,6 +144,8 @@ class Broker:
         """The answer to a query."""
         match query:
             case OrderQuery():
+                if query.ref.client_order_id in self.forgotten:
+                    return Forgotten()
                 return self.orders.get(query.ref.client_order_id)
             case OpenOrdersQuery():
                 return tuple(order for order in self.orders.values() if not order.status.terminal)

@@ -283,6 +283,19 @@ def test_an_order_that_the_broker_had_and_denies_halts_its_symbol(bench: Any) ->
     assert bench.board.states.state("SPY") is TradingState.HALTED
 
 
+def test_an_order_that_the_broker_has_forgotten_halts_its_symbol(bench: Any) -> None:
+    """It works no more, and whether it was filled nobody can say: the run goes on, but for its symbol."""
+    handle = bench.bar(script=lambda strategy: strategy.order_limit("SPY", 10, 90))
+    (sent,) = bench.deliver()
+    del bench.broker.orders[sent.intent]
+    bench.broker.forgotten.add(sent.intent)
+    bench.settle(60)
+    assert (handle.status, handle.reason) == (OrderStatus.CANCELLED, "forgotten")
+    assert "order_forgotten" in bench.alerts()
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+    assert bench.board.states.state(None) is TradingState.ACTIVE
+
+
 def test_a_position_that_nothing_explains_halts_its_symbol_and_invents_no_fill(bench: Any) -> None:
     """Also after a restart, until somebody has looked."""
     bought(bench)

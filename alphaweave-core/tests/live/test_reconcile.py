@@ -43,6 +43,7 @@ from alphaweave.live.reports import (
     BrokerOrder,
     CashFlow,
     FillReport,
+    Forgotten,
 )
 
 D = Decimal
@@ -146,6 +147,7 @@ class Venue:
         self.now = T0
         self.orders: dict[str, BrokerOrder] = {}
         self.gone: dict[str, BrokerOrder] = {}
+        self.forgotten: set[str] = set()
         self.fills: list[BrokerFill] = []
         self.flows: list[CashFlow] = []
         self.complete_from = {"SPY": 0, "QQQ": 0}
@@ -200,6 +202,8 @@ class Venue:
             case TimeQuery():
                 return from_ns(self.now)
             case OrderQuery(ref, _):
+                if ref.client_order_id in self.forgotten:
+                    return Forgotten()
                 return {**self.gone, **self.orders}.get(ref.client_order_id)
             case FillsQuery(_, _):
                 complete = {symbol: from_ns(at) for symbol, at in self.complete_from.items()}
@@ -537,6 +541,28 @@ def test_working_order_on_no_list_is_looked_up_and_not_given_up() -> None:
     venue.take()
     assert venue.run(17.9) == []
     assert venue.run(3) == [Settled("a1", Settlement.VANISHED, "SPY")]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_order_that_the_broker_has_forgotten_is_over(taken: bool) -> None:
+    """It is on no list any more, and nobody remembers what became of it: there is nothing to wait for."""
+    venue = Venue(ReconcileSettings(not_found_is_final_after=20))
+    venue.complete_from = {"SPY": T0 + 3600 * SECOND, "QQQ": 0}
+    venue.books.version("a1", ACCEPTED if taken else OrderStatus.UNKNOWN, taken=taken)
+    venue.forgotten.add("a1")
+    venue.take()
+    assert venue.run(17.9) == []
+    settled = [each for each in venue.run(30) if isinstance(each, Settled)]
+    assert settled == [Settled("a1", Settlement.FORGOTTEN, "SPY")]
+
+
+def test_order_that_is_forgotten_and_works_is_not_over() -> None:
+    """What the list of working orders has is there, whatever a lookup remembers."""
+    venue = Venue(ReconcileSettings(not_found_is_final_after=20))
+    venue.books.version("a1", ACCEPTED, taken=True)
+    venue.forgotten.add("a1")
+    venue.orders["a1"] = venue.order("a1")
+    assert not [each for each in venue.run(60) if isinstance(each, Settled)]
 
 
 def test_replaced_version_names_its_successor() -> None:

@@ -186,7 +186,9 @@ class Broker(Protocol):
             not know of yesterday. A None is final after ``Capabilities.not_found_is_final_after``.
 
         Raises:
-            BrokerUnavailable: no usable answer, or one that does not reach back far enough.
+            BrokerUnavailable: no usable answer, or one that does not reach back far enough: with the code
+                ``beyond_history`` where the order works no more, and what became of it cannot be known from
+                the broker any more. The engine then ends it, and halts its symbol.
         """
         ...
 

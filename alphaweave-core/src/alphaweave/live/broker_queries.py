@@ -16,6 +16,7 @@ from alphaweave.live.actions import (
 )
 from alphaweave.live.broker import Broker
 from alphaweave.live.inputs import Answer
+from alphaweave.live.reports import FORGOTTEN, Forgotten
 
 __all__ = ["asked", "cancel_own"]
 
@@ -27,6 +28,8 @@ async def asked(broker: Broker, query: Query, seconds: float) -> tuple[Answer, s
         async with limit:
             return await _answer(broker, query), None
     except BrokerError as error:
+        if isinstance(query, OrderQuery) and error.code == FORGOTTEN:
+            return Forgotten(), None
         return None, str(error) or type(error).__name__
     except (Exception, SystemExit, GeneratorExit) as error:
         if limit.expired():

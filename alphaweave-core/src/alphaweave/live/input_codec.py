@@ -86,6 +86,7 @@ _RECORDS: Final[dict[str, type]] = {
         reports.FillCorrection,
         reports.FillQuery,
         reports.FillReport,
+        reports.Forgotten,
         reports.OrderAck,
         reports.OrderUpdate,
         reports.PositionChange,

@@ -29,6 +29,7 @@ from alphaweave.live.reports import (
     FeeReport,
     FillCorrection,
     FillReport,
+    Forgotten,
     OrderAck,
     OrderUpdate,
     PositionChange,
@@ -204,6 +205,7 @@ class OutcomeInput:
 
 Answer = (
     BrokerOrder
+    | Forgotten
     | Sequence[BrokerOrder]
     | FillReport
     | BrokerAccountState

@@ -355,9 +355,9 @@ class Intake:
             tracked.refused = IntentState.REJECTED
             status, reason = OrderStatus.REJECTED, "never_arrived"
         else:
-            status, reason = OrderStatus.CANCELLED, "vanished"
-            text = f"{finding.symbol}: the broker had order {ref.client_order_id} and denies it now"
-            self._halt("order_vanished", text, finding.symbol)
+            status, reason = OrderStatus.CANCELLED, finding.outcome.value
+            text = f"{finding.symbol}: {finding.said}"
+            self._halt(f"order_{reason}", text, finding.symbol)
         filled = order.own_filled
         text = "the broker has no such order"
         self._kernel.on_update(OrderUpdate(ref, status, from_ns(at), filled, reason=reason, text=text))

@@ -37,7 +37,7 @@ from alphaweave.live.reconcile_findings import (
     Why,
 )
 from alphaweave.live.reconcile_orders import FILLS, OPEN, OrderDoubts
-from alphaweave.live.reports import BrokerAccountState, BrokerOrder, FillReport
+from alphaweave.live.reports import BrokerAccountState, BrokerOrder, FillReport, Forgotten
 
 __all__ = ["BooksView", "OpenVersion", "ReconcileSettings", "Reconciler", "Why"]
 
@@ -266,7 +266,7 @@ class Reconciler:
         name = query.ref.client_order_id
         self._first.discard(name)
         self._lookups.pop(name, None)
-        order = None if answer is None else _of(BrokerOrder, answer)
+        order = answer if answer is None or isinstance(answer, Forgotten) else _of(BrokerOrder, answer)
         return self._doubts.looked_up(name, order, asked.asked_at, at)
 
     def _on_fills(self, query: FillsQuery, report: FillReport, asked: _Round, at: int) -> list[Finding]:

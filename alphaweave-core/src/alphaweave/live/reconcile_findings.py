@@ -51,10 +51,13 @@ class Settlement(Enum):
     NEVER_ARRIVED: the submit or replacement did not reach the broker; nothing of it will ever trade.
     VANISHED: the broker had taken the order and denies it now; it is over, and its symbol is to be halted,
     for one of the two answers was wrong.
+    FORGOTTEN: it works no more, and what became of it the broker does not remember. It is over, and its
+    symbol is to be halted: it may have been filled.
     """
 
     NEVER_ARRIVED = "never_arrived"
     VANISHED = "vanished"
+    FORGOTTEN = "forgotten"
 
 
 @frozen
@@ -93,6 +96,18 @@ class Settled:
     client_order_id: str
     outcome: Settlement
     symbol: str
+
+    @property
+    def said(self) -> str:
+        """What the broker says of it."""
+        if self.outcome is Settlement.NEVER_ARRIVED:
+            return f"the broker never had order {self.client_order_id}"
+        if self.outcome is Settlement.VANISHED:
+            return f"the broker had order {self.client_order_id} and denies it now"
+        return (
+            f"order {self.client_order_id} works no more, and whether it was filled the broker has "
+            "forgotten: compare the position with the broker's, and resume"
+        )
 
 
 @frozen

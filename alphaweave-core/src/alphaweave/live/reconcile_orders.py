@@ -22,11 +22,13 @@ from alphaweave.live.reconcile_findings import (
     Settled,
     Settlement,
 )
-from alphaweave.live.reports import BrokerOrder, OrderUpdate
+from alphaweave.live.reports import BrokerOrder, Forgotten, OrderUpdate
 
 __all__ = ["FILLS", "LOOKUP", "OPEN", "OrderDoubts"]
 
 OPEN, LOOKUP, FILLS = "open orders", "lookup", "executions"
+# A lookup beyond the memory of the broker, which has no executions of then either.
+_FORGOTTEN = "forgotten"
 _IN_DOUBT = (OrderStatus.PENDING, OrderStatus.UNKNOWN)
 _SECOND_NS = 1_000_000_000
 
@@ -96,7 +98,9 @@ class OrderDoubts:
     def lacking(self, version: OpenVersion) -> frozenset[str]:
         """The proofs that are still wanted."""
         absence = self._absent.get(version.ref.client_order_id)
-        return frozenset({OPEN, LOOKUP, FILLS} - (set() if absence is None else absence.proofs))
+        proofs = set() if absence is None else absence.proofs
+        wanted = {OPEN} if _FORGOTTEN in proofs else {OPEN, LOOKUP, FILLS}
+        return frozenset(wanted - proofs)
 
     def opened(self, orders: Sequence[BrokerOrder], asked_at: int, at: int) -> list[Finding]:
         """The broker's working orders."""
@@ -153,7 +157,9 @@ class OrderDoubts:
         """These are known to be other people's, and were told."""
         self._foreign.update(order.ref.broker_order_id or order.client_order_id or "" for order in orders)
 
-    def looked_up(self, name: str, order: BrokerOrder | None, asked_at: int, at: int) -> list[Finding]:
+    def looked_up(
+        self, name: str, order: BrokerOrder | Forgotten | None, asked_at: int, at: int
+    ) -> list[Finding]:
         """The answer to a lookup of one version; None is the broker's word that there is no such order."""
         version = self.versions().get(name)
         if version is None:
@@ -161,6 +167,8 @@ class OrderDoubts:
         self.due[name] = at + _ns(self._settings.in_flight)
         if order is None:
             return self._missed(version, LOOKUP, asked_at)
+        if isinstance(order, Forgotten):
+            return self._missed(version, _FORGOTTEN, asked_at)
         return self._found(version, order, at)
 
     def executions_asked(
@@ -192,7 +200,7 @@ class OrderDoubts:
     def _missed(self, version: OpenVersion, proof: str, asked_at: int) -> list[Finding]:
         name = version.ref.client_order_id
         if name not in self._absent:
-            if version.taken and proof != LOOKUP:
+            if version.taken and proof not in {LOOKUP, _FORGOTTEN}:
                 # A working order that is on no list was looked for in the wrong place until it is looked up.
                 return []
             self._absent[name] = _Absence(asked_at)
@@ -201,10 +209,13 @@ class OrderDoubts:
             return []
         proofs = self._absent[name].proofs
         proofs.add(proof)
-        if proofs != {OPEN, LOOKUP, FILLS}:
+        if _FORGOTTEN in proofs and OPEN in proofs:
+            outcome = Settlement.FORGOTTEN
+        elif proofs == {OPEN, LOOKUP, FILLS}:
+            outcome = Settlement.VANISHED if version.taken else Settlement.NEVER_ARRIVED
+        else:
             return []
         self._settled.add(name)
-        outcome = Settlement.VANISHED if version.taken else Settlement.NEVER_ARRIVED
         return [Settled(name, outcome, version.ref.symbol)]
 
 
