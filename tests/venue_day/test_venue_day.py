@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from alphaweave.live.live_core import LiveCore
 from alphaweave_broker_alpaca.sandbox.control import AlpacaSandbox
@@ -27,6 +28,21 @@ def test_day_of_faults_ends_with_both_ledgers_equal(
     assert report.wrong == ()
     assert report.struck.total() == kinds == len(report.struck)
     assert report.fills > 80
+
+
+def test_connections_that_end_of_their_age_cost_no_bar_and_no_fill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The venue closes each socket once it is old, as Binance does after a day: every slice has its bars, and
+    the books have every execution all the same."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    stage = stage_of("binance")
+    aging = evolve(stage, sandbox={**stage.sandbox, "lifetime": 0.5})
+    report = asyncio.run(Day(aging, tmp_path, seed=1, minutes=25, faults=0).live())
+    assert [text for text in report.wrong if not text.endswith(" never struck")] == []
+    assert min(report.alerts["connection_restored"], report.alerts["feed_restored"]) >= 3
+    assert report.alerts["feed_gap"] == 0
+    assert report.fills > 40
 
 
 def test_day_notices_a_ledger_that_is_a_cent_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
