@@ -212,4 +212,10 @@ def test_rules_are_frozen_and_can_be_keys() -> None:
 
 def test_instrument_offers_exactly_its_names() -> None:
     """What a module offers is a promise."""
-    assert instrument.__all__ == ["DEFAULT_PRICE_STEP", "DEFAULT_SIZE_STEP", "Instrument", "PriceStep"]
+    assert instrument.__all__ == [
+        "DEFAULT_PRICE_STEP",
+        "DEFAULT_SIZE_STEP",
+        "Instrument",
+        "PriceBands",
+        "PriceStep",
+    ]

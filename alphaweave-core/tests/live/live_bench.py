@@ -19,6 +19,7 @@ from alphaweave.live.actions import (
     Ask,
     FillsQuery,
     Finish,
+    Forgotten,
     Gate,
     InstrumentsQuery,
     OpenOrdersQuery,
@@ -59,7 +60,6 @@ from alphaweave.live.reports import (
     BrokerFill,
     BrokerOrder,
     FillReport,
-    Forgotten,
     OrderAck,
     OrderUpdate,
 )

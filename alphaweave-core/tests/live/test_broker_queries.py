@@ -7,9 +7,8 @@ from typing import Any
 
 from alphaweave.core.errors import BrokerUnavailable
 from alphaweave.core.order import OrderRef
-from alphaweave.live.actions import OpenOrdersQuery, OrderQuery
+from alphaweave.live.actions import FORGOTTEN, Forgotten, OpenOrdersQuery, OrderQuery
 from alphaweave.live.broker_queries import asked
-from alphaweave.live.reports import FORGOTTEN, Forgotten
 
 LOOKUP = OrderQuery(OrderRef("aw-1", "SPY"), 1)
 

@@ -15,7 +15,15 @@ from alphaweave.core.errors import InvariantViolation, StateCorrupt
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderRef, OrderStatus, Side
-from alphaweave.live.actions import AccountQuery, FillsQuery, OpenOrdersQuery, OrderQuery, Query, TimeQuery
+from alphaweave.live.actions import (
+    AccountQuery,
+    FillsQuery,
+    Forgotten,
+    OpenOrdersQuery,
+    OrderQuery,
+    Query,
+    TimeQuery,
+)
 from alphaweave.live.reconcile import Reconciler, ReconcileSettings, Why
 from alphaweave.live.reconcile_books import OpenVersion
 from alphaweave.live.reconcile_findings import (
@@ -43,7 +51,6 @@ from alphaweave.live.reports import (
     BrokerOrder,
     CashFlow,
     FillReport,
-    Forgotten,
 )
 
 D = Decimal

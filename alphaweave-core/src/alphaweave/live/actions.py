@@ -7,7 +7,7 @@ reports back by an input (`alphaweave.live.inputs`). Times are nanoseconds since
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -17,11 +17,13 @@ from alphaweave.live.reports import FillQuery
 from alphaweave.monitoring.monitor import BarSnapshot
 
 __all__ = [
+    "FORGOTTEN",
     "AccountQuery",
     "Action",
     "Ask",
     "FillsQuery",
     "Finish",
+    "Forgotten",
     "Gate",
     "InstrumentsQuery",
     "OpenOrdersQuery",
@@ -43,6 +45,16 @@ class OrderQuery:
 
     ref: OrderRef
     number: int
+
+
+FORGOTTEN: Final = "beyond_history"
+"""The code of a `BrokerUnavailable` from `Broker.get_order`: the broker has no such order now, and its memory
+does not reach back to all of the time in which it may have had one."""
+
+
+@frozen
+class Forgotten:
+    """What such an error says of an order."""
 
 
 @frozen

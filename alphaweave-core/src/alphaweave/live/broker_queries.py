@@ -7,8 +7,10 @@ from contextlib import suppress
 
 from alphaweave.core.errors import BrokerError
 from alphaweave.live.actions import (
+    FORGOTTEN,
     AccountQuery,
     FillsQuery,
+    Forgotten,
     OpenOrdersQuery,
     OrderQuery,
     Query,
@@ -16,7 +18,6 @@ from alphaweave.live.actions import (
 )
 from alphaweave.live.broker import Broker
 from alphaweave.live.inputs import Answer
-from alphaweave.live.reports import FORGOTTEN, Forgotten
 
 __all__ = ["asked", "cancel_own"]
 

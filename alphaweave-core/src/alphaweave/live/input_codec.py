@@ -44,6 +44,7 @@ _RECORDS: Final[dict[str, type]] = {
     for kind in (
         actions.AccountQuery,
         actions.FillsQuery,
+        actions.Forgotten,
         actions.InstrumentsQuery,
         actions.OpenOrdersQuery,
         actions.OrderQuery,
@@ -86,7 +87,6 @@ _RECORDS: Final[dict[str, type]] = {
         reports.FillCorrection,
         reports.FillQuery,
         reports.FillReport,
-        reports.Forgotten,
         reports.OrderAck,
         reports.OrderUpdate,
         reports.PositionChange,

@@ -17,7 +17,7 @@ from attrs import frozen
 from alphaweave.core.clock import to_ns
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.market import BarCorrection
-from alphaweave.live.actions import Query
+from alphaweave.live.actions import Forgotten, Query
 from alphaweave.live.control_records import Command
 from alphaweave.live.datafeed import FeedGap
 from alphaweave.live.reports import (
@@ -29,7 +29,6 @@ from alphaweave.live.reports import (
     FeeReport,
     FillCorrection,
     FillReport,
-    Forgotten,
     OrderAck,
     OrderUpdate,
     PositionChange,

@@ -18,6 +18,7 @@ from alphaweave.core.instrument import Instrument
 from alphaweave.live.actions import (
     AccountQuery,
     FillsQuery,
+    Forgotten,
     InstrumentsQuery,
     OpenOrdersQuery,
     OrderQuery,
@@ -37,7 +38,7 @@ from alphaweave.live.reconcile_findings import (
     Why,
 )
 from alphaweave.live.reconcile_orders import FILLS, OPEN, OrderDoubts
-from alphaweave.live.reports import BrokerAccountState, BrokerOrder, FillReport, Forgotten
+from alphaweave.live.reports import BrokerAccountState, BrokerOrder, FillReport
 
 __all__ = ["BooksView", "OpenVersion", "ReconcileSettings", "Reconciler", "Why"]
 

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from alphaweave.core.clock import from_ns
 from alphaweave.core.order import OrderRef, OrderStatus
+from alphaweave.live.actions import Forgotten
 from alphaweave.live.reconcile_books import BooksView, OpenVersion, ReconcileSettings
 from alphaweave.live.reconcile_findings import (
     Finding,
@@ -22,7 +23,7 @@ from alphaweave.live.reconcile_findings import (
     Settled,
     Settlement,
 )
-from alphaweave.live.reports import BrokerOrder, Forgotten, OrderUpdate
+from alphaweave.live.reports import BrokerOrder, OrderUpdate
 
 __all__ = ["FILLS", "LOOKUP", "OPEN", "OrderDoubts"]
 

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
 
 from attrs import field, frozen
 from attrs.validators import in_
@@ -24,7 +23,6 @@ from alphaweave.core.money import Money
 from alphaweave.core.order import OrderRef, OrderRequest, OrderStatus, Side
 
 __all__ = [
-    "FORGOTTEN",
     "Balance",
     "BrokerAccountState",
     "BrokerEvent",
@@ -38,7 +36,6 @@ __all__ = [
     "FillCorrection",
     "FillQuery",
     "FillReport",
-    "Forgotten",
     "OrderAck",
     "OrderUpdate",
     "PositionChange",
@@ -314,16 +311,6 @@ class FillReport:
     complete_from: Mapping[str, datetime]
     cursor: str | None = None
     flows: tuple[CashFlow, ...] = ()
-
-
-FORGOTTEN: Final = "beyond_history"
-"""The code of a `BrokerUnavailable` from `Broker.get_order`: the broker has no such order now, and its memory
-does not reach back to all of the time in which it may have had one."""
-
-
-@frozen
-class Forgotten:
-    """What such an error says of an order."""
 
 
 @frozen
