@@ -416,3 +416,17 @@ def test_neither_key_nor_secret_is_in_a_log_or_an_error(
     with caplog.at_level(logging.DEBUG):
         scenario_of(at_venue, steps)
     assert "of-the-account" not in caplog.text
+
+
+def test_address_where_nobody_listens_is_named(at_venue: At) -> None:
+    """Whoever wrote it there can see what is wrong with it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    nowhere = f"http://127.0.0.1:{port}"
+
+    async def steps(venue: Any, one: Transport) -> None:
+        with pytest.raises(Unsent, match=f"^{nowhere} cannot be reached \\(ConnectionError\\)$"):
+            await one.call(GET)
+
+    scenario_of(at_venue, steps, rest_url=nowhere)

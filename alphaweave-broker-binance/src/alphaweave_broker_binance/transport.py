@@ -109,6 +109,7 @@ class Transport:
         self._timeout = options.timeout
         self._patience = options.patience
         self._keys = keys
+        self._place = options.rest
         self._session = requests.Session()
         if options.rest.startswith("http:"):
             # Loopback: no proxy of the environment belongs in between.
@@ -288,8 +289,10 @@ class Transport:
             raise Unsent(str(error)) from None
         except Exception as error:
             # The library's words hold an address with a signature in it, and nothing that is worth repeating.
-            what, unsent = _what(error), not ticket.written or _never_connected(error)
+            unsent = not ticket.written or _never_connected(error)
             failure = Unsent if unsent else NoAnswer
+            where = f"{self._place} cannot be reached" if unsent else "the connection broke"
+            what = f"{where} ({_what(error)})"
         else:
             what, failure = "it cannot be read", NoAnswer
         answer, _heard.answer = _heard.answer, None
