@@ -78,3 +78,29 @@ def test_notices_pass() -> None:
     notice = BrokerNotice(NOON, "warning", "slow", "it is slow")
     reach.link(notice)
     assert told == [notice]
+
+
+def test_servers_that_are_lost_again_meanwhile_are_not_back() -> None:
+    """The word that they are back is older than the next loss."""
+    told: list[BrokerEvent] = []
+    reach = Reachability(told.append)
+    reach.servers_lost(NOON, "1100")
+    losses = reach.losses
+    reach.servers_lost(NOON, "1100 again")
+    reach.servers_back(NOON, "1102", losses)
+    assert [type(one) for one in told] == [ConnectionLost]
+    with pytest.raises(Unsent, match="1100 again"):
+        reach.check_orders()
+
+
+def test_servers_that_are_back_do_not_restore_a_gateway_that_is_away() -> None:
+    """Its own connection says when it is there."""
+    told: list[BrokerEvent] = []
+    reach = Reachability(told.append)
+    reach.link(LOST)
+    reach.begin()
+    reach.servers_lost(NOON, "1100")
+    reach.servers_back(NOON, "1102")
+    assert [type(one) for one in told] == [ConnectionLost]
+    reach.link(BACK)
+    assert [type(one) for one in told] == [ConnectionLost, ConnectionRestored]

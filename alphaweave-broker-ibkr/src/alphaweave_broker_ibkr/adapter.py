@@ -206,20 +206,23 @@ class IbkrAdapter:
         if meaning is Meaning.CONNECTIVITY_LOST:
             self._reachability.servers_lost(now, f"{code}: {text}")
         elif meaning in {Meaning.RESTORED, Meaning.RESTORED_DATA_LOST}:
-            self._returning = asyncio.create_task(self._return(gateway, f"{code}: {text}"))
+            self._returning = asyncio.create_task(
+                self._return(gateway, f"{code}: {text}", self._reachability.losses)
+            )
         elif meaning is Meaning.PORT_CHANGED:
             gateway.fail(f"the gateway listens elsewhere now: {text}", code=str(code))
         elif meaning is not Meaning.INFORMATION:
             severity = "info" if meaning is Meaning.FARM_RESTORED else "warning"
             self._queue.put_nowait(BrokerNotice(now, severity, str(code), text))
 
-    async def _return(self, gateway: Gateway, text: str) -> None:
+    async def _return(self, gateway: Gateway, text: str, losses: int) -> None:
         """The servers are said to be back: believed once the gateway answers."""
         try:
             await gateway.time()
-        except (NoAnswer, Refused, Unsent):
-            return  # the connection ends, and what follows it is told
-        self._reachability.servers_back(self._clock.now(), text)
+        except (NoAnswer, Refused, Unsent) as error:
+            gateway.fail(f"it does not answer after {text}: {error}")
+            return
+        self._reachability.servers_back(self._clock.now(), text, losses)
 
     # What is sent.
 

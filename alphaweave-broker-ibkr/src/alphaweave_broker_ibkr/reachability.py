@@ -18,11 +18,15 @@ class Reachability:
 
     An order that is sent while the gateway has lost its servers waits there, and a change of one that waits
     has become a second order: nothing is sent then, though the gateway takes it.
+
+    Attributes:
+        losses: how often the servers were lost.
     """
 
     def __init__(self, tell: Callable[[BrokerEvent], None]) -> None:
         self._tell = tell
-        self._lost = False
+        self.losses = 0
+        self._lost = self._down = False
         self._servers = ""
 
     def begin(self) -> None:
@@ -32,8 +36,10 @@ class Reachability:
     def link(self, event: LinkReport) -> None:
         """What the connection to the gateway has to say."""
         if isinstance(event, ConnectionLost):
+            self._down = True
             self._lose(event)
         elif isinstance(event, ConnectionRestored):
+            self._down = False
             self._restore(event)
         else:
             self._tell(event)
@@ -41,10 +47,14 @@ class Reachability:
     def servers_lost(self, at: datetime, text: str) -> None:
         """The gateway has lost the servers."""
         self._servers = text
+        self.losses += 1
         self._lose(ConnectionLost(at, f"the gateway has no connection to Interactive Brokers: {text}"))
 
-    def servers_back(self, at: datetime, text: str) -> None:
-        """The gateway has found them again, and answers."""
+    def servers_back(self, at: datetime, text: str, losses: int | None = None) -> None:
+        """The gateway has found them again, and answers; ``losses``: as they were when it said so, for it may
+        have lost them anew since."""
+        if losses not in {None, self.losses}:
+            return
         self._servers = ""
         self._restore(ConnectionRestored(at, text))
 
@@ -64,6 +74,6 @@ class Reachability:
             self._tell(event)
 
     def _restore(self, event: ConnectionRestored) -> None:
-        if self._lost and not self._servers:
+        if self._lost and not self._servers and not self._down:
             self._lost = False
             self._tell(event)
