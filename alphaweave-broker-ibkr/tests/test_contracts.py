@@ -259,6 +259,13 @@ def test_contract_of_another_kind_is_refused() -> None:
         asyncio.run(find_contract(gateway, "ACME", "11"))
 
 
+def test_contract_that_is_priced_in_cents_is_refused() -> None:
+    """Its books would be a hundred times too large."""
+    gateway: Any = Scripted(26, details(priceMagnifier=100))
+    with pytest.raises(Unsupported, match="of which 100 are one"):
+        asyncio.run(find_contract(gateway, "ACME", "ACME"))
+
+
 def test_step_of_the_contract_holds_where_it_has_no_rule() -> None:
     """The lists may be of unequal length."""
     gateway: Any = Scripted(26, details(marketRuleIds=""))

@@ -147,6 +147,12 @@ async def _ruled(symbol: str, form: ContractForm, details: ContractDetails, rule
         raise Unsupported(
             f"{symbol}: contract {contract.conId} is of kind {kind}; traded here are {', '.join(_KINDS)}"
         )
+    if details.priceMagnifier not in {0, 1}:
+        # What one unit of it is worth would be too much by that.
+        raise Unsupported(
+            f"{symbol}: contract {contract.conId} is priced in parts of its currency, of which "
+            f"{details.priceMagnifier} are one; that is not traded here"
+        )
     exchanges = details.validExchanges.split(",")
     exchange = form.exchange or ("SMART" if "SMART" in exchanges else contract.exchange)
     bands: tuple[PriceStep, ...] = ()
