@@ -23,6 +23,8 @@ from alphaweave_broker_binance.feed_settings import BinanceFeedOptions
 At = Callable[[Callable[[Any], Awaitable[None]]], None]
 KLINES = "/api/v3/klines"
 MINUTE = timedelta(minutes=1)
+# Binance's time when a test begins: no minute ends while it runs.
+NOW = datetime(2026, 3, 2, 14, 30, 20, tzinfo=UTC)
 BARS = Subscription("BTC", FeedKind.BAR, "1m")
 LIMITS = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}]
 STREAM = "btcusdt@kline_1m"
@@ -45,7 +47,7 @@ def kline(start: datetime, **changes: Any) -> dict[str, Any]:
 
 def minute(back: int = 0) -> datetime:
     """The beginning of a minute that has ended, so many before the last."""
-    return datetime.now(UTC).replace(second=0, microsecond=0) - MINUTE * (1 + back)
+    return NOW.replace(second=0) - MINUTE * (1 + back)
 
 
 class Feed:
@@ -88,6 +90,7 @@ def at_feed(at_venue: At, steps: Callable[[Any, Feed], Awaitable[None]], **chang
             {"rateLimits": LIMITS, "symbols": [{"symbol": "BTCUSDT"}]},
         )
         venue.answers["GET", KLINES] = (200, [])
+        venue.ahead = ms(NOW) - venue.now()
         one = Feed(venue, **changes)
         try:
             await steps(venue, one)
@@ -276,11 +279,12 @@ def test_history_is_read_in_pages(at_venue: At) -> None:
     """A page has a thousand at most; the newest may not have closed."""
 
     async def steps(venue: Any, one: Feed) -> None:
+        await one.feed.connect()
         last = minute()
         begin = last - MINUTE * 1199
         rows = [row(begin + MINUTE * number) for number in range(1201)]
         venue.answers["GET", KLINES] = [(200, rows[:1000]), (200, rows[1000:])]
-        found = await one.feed.history(BARS, start=begin, end=datetime.now(UTC) + MINUTE)
+        found = await one.feed.history(BARS, start=begin, end=NOW + MINUTE)
         assert len(found.bars) == 1200
         assert found.bars[-1].end == last + MINUTE
         assert found.complete_to >= found.bars[-1].end
@@ -298,11 +302,11 @@ def test_latest_bars_are_read_backwards(at_venue: At) -> None:
     async def steps(venue: Any, one: Feed) -> None:
         rows = [row(minute(number)) for number in reversed(range(-1, 1499))]
         venue.answers["GET", KLINES] = [(200, rows[500:]), (200, rows[:500])]
-        found = await one.feed.history(BARS, bars=1200, end=datetime.now(UTC))
+        found = await one.feed.history(BARS, bars=1200, end=NOW)
         assert [bar.start for bar in found.bars] == [minute(number) for number in reversed(range(1200))]
         assert venue.params("GET", KLINES)[1]["endTime"] == str(ms(minute(998)) - 1)
         venue.answers["GET", KLINES] = (200, rows[-4:])
-        assert len((await one.feed.history(BARS, bars=5, end=datetime.now(UTC))).bars) == 3
+        assert len((await one.feed.history(BARS, bars=5, end=NOW)).bars) == 3
 
     at_feed(at_venue, steps)
 
@@ -314,7 +318,7 @@ def test_history_that_fails_is_no_answer(at_venue: At, answer: Any) -> None:
     async def steps(venue: Any, one: Feed) -> None:
         venue.answers["GET", KLINES] = answer
         with pytest.raises(BrokerUnavailable):
-            await one.feed.history(BARS, bars=1, end=datetime.now(UTC))
+            await one.feed.history(BARS, bars=1, end=NOW)
 
     at_feed(at_venue, steps)
 
