@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from alphaweave.live.live_core import LiveCore
+from alphaweave.live.runner import LiveRunner
 from alphaweave_broker_ibkr.sandbox.control import IbkrSandbox
-from venue_day.day import Day
+from venue_day.day import Day, DayReport
 from venue_day.faults import Kind
 from venue_day.gateway_faults import gateway_kinds
 from venue_day.stages import DayVenue, Stage, stage_of
@@ -57,12 +57,13 @@ def test_day_notices_another_price_and_another_commission(
     monkeypatch.setattr("venue_day.day.gateway_kinds", lambda venue, resting: ())
 
     class Tampered(Day):
-        def _judge(self, core: LiveCore) -> None:
+        # When the run is over: one that asks once more would be told of the commission, and book it.
+        def _report(self, kinds: tuple[Kind, ...], runner: LiveRunner, seconds: float) -> DayReport:
             assert isinstance(self._venue, IbkrSandbox)
             last = self._venue.venue.executions[-1]
             last.price += 1
             last.commission += Decimal("0.01")
-            super()._judge(core)
+            return super()._report(kinds, runner, seconds)
 
     wrong = asyncio.run(Tampered(_stage(1), tmp_path, seed=1, minutes=4, faults=0).live()).wrong
     assert [text.partition(" ")[0] for text in wrong] == ["booked", "executed", "fees"]
