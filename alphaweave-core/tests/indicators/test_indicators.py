@@ -261,3 +261,35 @@ def test_an_indicator_is_slotted(kind: Callable[[int], Indicator]) -> None:
     assert not hasattr(indicator, "__dict__")
     with pytest.raises(AttributeError):
         indicator.valeu = 1.0  # type: ignore[attr-defined]
+
+
+@given(
+    closes=st.lists(prices | st.sampled_from((-0.0, 0.0, -5.0, 1.7e308)), min_size=1, max_size=90),
+    period=periods,
+    cuts=st.lists(st.integers(0, 40), max_size=8),
+)
+def test_sma_knows_its_values_ahead(closes: list[float], period: int, cuts: list[int]) -> None:
+    """Those of a stretch are what updates return, bit for bit, and it goes on after it as after them."""
+    sma, usual = SMA(period), SMA(period)
+    left = closes
+    for cut in (*cuts, len(closes)):
+        stretch, left = left[:cut], left[cut:]
+        before = sma.get_state()
+        values = sma.ahead(stretch)
+        assert sma.get_state() == before
+        expected = [usual.update(close) for close in stretch]
+        if values is not None:
+            assert list(map(float.hex, values)) == list(map(float.hex, expected))
+        sma.advance(stretch)
+        assert sma.get_state() == usual.get_state()
+        assert same(sma.value, usual.value)
+        assert (values is None) == (len(closes) - len(left) - len(stretch) < period)
+
+
+def test_sma_foresees_nothing_beyond_a_price_that_is_none() -> None:
+    """Whoever comes to it is told."""
+    sma = SMA(1)
+    sma.update(1.0)
+    assert sma.ahead([2.0, 3.0]) == [2.0, 3.0]
+    assert sma.ahead([2.0, math.inf]) is None
+    assert EMA(1).ahead([2.0]) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, nan
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -20,14 +20,17 @@ class Indicator(ABC):
         period: how many bars the indicator looks at or smooths over.
         value: the value after the last update, ``nan`` until ``ready``. A plain attribute.
         ready: whether enough bars were seen for a value.
+        behind: while ``value`` is set by somebody who worked it out `ahead`, what brings the rest up to it;
+            else None.
     """
 
-    __slots__ = ("period", "ready", "value")
+    __slots__ = ("behind", "period", "ready", "value")
 
     inputs: ClassVar[Literal["close", "bar"]]
     period: int
     ready: bool
     value: float
+    behind: Callable[[], None] | None
 
     def __init__(self, period: int) -> None:
         """Start empty.
@@ -42,12 +45,15 @@ class Indicator(ABC):
         self.period = period
         self.ready = False
         self.value = nan
+        self.behind = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(period={self.period}, value={self.value})"
 
     def get_state(self) -> dict[str, Any]:
         """Everything needed to go on later, as JSON-able numbers, text and lists, all finite."""
+        if self.behind is not None:
+            self.behind()
         return {"indicator": type(self).__name__, "period": self.period, **self._dump()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -71,7 +77,15 @@ class Indicator(ABC):
         for key, example in expected.items():
             if not _fits(state[key], example):
                 raise self._corrupt(f"{key} is {state[key]!r}, which cannot be right")
+        if self.behind is not None:
+            self.behind()
         self._load(state)
+
+    def __getstate__(self) -> object:
+        """A copy is of the whole, and nobody sets its value."""
+        if self.behind is not None:
+            self.behind()
+        return super().__getstate__()
 
     @abstractmethod
     def _dump(self) -> dict[str, Any]:
@@ -111,6 +125,17 @@ class CloseIndicator(Indicator):
         Raises:
             DataError: the close is nan or infinite; the indicator is unchanged.
         """
+
+    def ahead(self, closes: Sequence[float]) -> list[float] | None:
+        """What `update` would return for each of these closes in turn, bit for bit; nothing changes.
+
+        None where nothing is quicker than `update`, for it is not ready, or a close is not finite.
+        """
+
+    def advance(self, closes: Sequence[float]) -> None:
+        """The same as an `update` with each of these closes in turn."""
+        for close in closes:
+            self.update(close)
 
 
 class BarIndicator(Indicator):

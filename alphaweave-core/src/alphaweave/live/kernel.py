@@ -165,6 +165,7 @@ class Kernel(Bookkeeper):
         # A lane at a time costs a call; most runs have one, and feed it here as `Lane.advance` would.
         lane = lanes[0] if len(lanes) == 1 else Lane(Cursor())
         cursor, close_feeds, bar_feeds = lane.cursor, lane.close_feeds, lane.bar_feeds
+        foreseen = lane.foreseen
         more = () if len(lanes) == 1 else lanes
         # And most strategies look at the closes of one symbol, or of none; an indicator that is made later
         # ends the loop.
@@ -179,11 +180,14 @@ class Kernel(Bookkeeper):
             row = cursor.count
             cursor.count = row + 1
             try:
-                if updates:
-                    close = only[row]
-                    for update in updates:
-                        update(close)
-                elif not plain:
+                if plain:
+                    for indicator, value in foreseen:
+                        indicator.value = value()
+                    if updates:
+                        close = only[row]
+                        for update in updates:
+                            update(close)
+                else:
                     lane.feed(row)
                     for each in more:
                         each.advance()

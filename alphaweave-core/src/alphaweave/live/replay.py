@@ -8,6 +8,7 @@ then what was decided goes to the venue. No event loop, no thread, no clock.
 from __future__ import annotations
 
 import gc
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ _CHUNK = 4096
 _MOST_ROUNDS = 1_000
 _MOST_EVENTS = 100_000
 _COLLECT_EVERY = 50_000
+# So many slices are worth the time in which numpy is imported, and so many more that it does its work.
+_WORTH_AN_IMPORT, _WORTH_IT = 1_000_000, 10_000
 
 
 class ReplayDriver:
@@ -113,8 +116,13 @@ class ReplayDriver:
             )
         # A hundred reports a run at least, so that a slow strategy's progress shows.
         chunk = max(1, min(_CHUNK, self.total // 100)) if self.fanout.wants_columns else 1
+        left = last - self.position
+        ahead = left >= _WORTH_AN_IMPORT or (left >= _WORTH_IT and "numpy" in sys.modules)
         with _patient_collector():
             while self.position < last and not self._stop:
+                if ahead:
+                    for lane in self.kernel.lanes.values():
+                        lane.look_ahead()
                 self._run_chunk(min(self.position + chunk, last))
         self.kernel.materialize()
         return self.position >= self.total

@@ -100,7 +100,7 @@ class MarketView:
         series = book.series
         lane = self._kernel.lanes[id(book.cursor)]
         if isinstance(indicator, CloseIndicator):
-            lane.feed_close(series.close, indicator.update)
+            lane.feed_close(series.close, indicator)
         elif isinstance(indicator, BarIndicator):
             lane.bar_feeds.append((indicator.update, series.high, series.low, series.close))
         self.catch_up(*key)
