@@ -228,6 +228,17 @@ def test_an_engine_without_an_environment_is_refused_with_how_to_get_it(
         bench.side_by_side.main(["--environments", str(tmp_path), "--engines", "nautilus"])
 
 
+def test_an_environment_is_found_from_wherever_the_engine_is_started(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `make bench-peers` names it: from the project's folder."""
+    (tmp_path / "peers" / "nautilus" / "bin").mkdir(parents=True)
+    python = tmp_path / "peers" / "nautilus" / "bin" / "python"
+    python.touch()
+    monkeypatch.chdir(tmp_path)
+    assert bench.side_by_side.interpreter("nautilus", Path("peers")) == str(python)
+
+
 def test_each_peer_has_its_module_and_its_versions(bench: SimpleNamespace) -> None:
     """What is listed can be installed and run, and nothing lies there that nobody runs."""
     peers = set(bench.side_by_side.ENGINES) - {"floor", "alphaweave"}

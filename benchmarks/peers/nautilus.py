@@ -17,7 +17,7 @@ from floor import Momentum, Sma
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.backtest.models import LatencyModel, MakerTakerFeeModel
 from nautilus_trader.config import LoggingConfig, RiskEngineConfig
-from nautilus_trader.model.currencies import USD
+from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.enums import AccountType, AggressorSide, OmsType, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, TradeId, Venue
@@ -42,6 +42,8 @@ from workloads import (
 __all__ = ["first_bar", "prepare"]
 
 SIM = Venue("SIM")
+# A currency of eight digits: in one of cents, a fee of less than half of one is none.
+MONEY = USDT
 DEEP = 10**9
 # Nanoseconds after a bar: when the opens are shown, when an order has got there, and when the last symbol's
 # open is shown once more, for the venue looks for orders that have arrived only when something is shown.
@@ -69,7 +71,7 @@ class Trader(Strategy):
 
     def value(self, closes: dict[Any, float]) -> float:
         """Equity: a margin account's balance is what was realised."""
-        total = float(self.portfolio.account(SIM).balance_total(USD).as_double())
+        total = float(self.portfolio.account(SIM).balance_total(MONEY).as_double())
         for position in self.cache.positions_open():
             total += (closes[position.instrument_id] - position.avg_px_open) * position.signed_qty
         return total
@@ -191,8 +193,8 @@ def _engine(workload: Workload) -> tuple[Any, Any]:
         SIM,
         oms_type=OmsType.NETTING,
         account_type=AccountType.MARGIN,
-        starting_balances=[Money(CASH, USD)],
-        base_currency=USD,
+        starting_balances=[Money(CASH, MONEY)],
+        base_currency=MONEY,
         default_leverage=Decimal(2),
         fee_model=MakerTakerFeeModel(),
         latency_model=LatencyModel(base_latency_nanos=ARRIVES),
@@ -248,7 +250,7 @@ def _instrument(symbol: str) -> Any:
     return Equity(
         instrument_id=InstrumentId(Symbol(symbol), SIM),
         raw_symbol=Symbol(symbol),
-        currency=USD,
+        currency=MONEY,
         price_precision=2,
         price_increment=Price.from_str("0.01"),
         lot_size=Quantity.from_int(1),
