@@ -101,7 +101,7 @@ def interpreter(engine: str, environments: Path) -> str:
     python = environments / engine / "bin" / "python"
     if not python.exists():
         raise SystemExit(f"{engine} has no environment: there is no {python}; `make bench-peers` builds it")
-    # Absolute, for it is started in a folder of its own, and not resolved, for its environment is where it lies.
+    # Absolute, for it is started in another folder; not resolved, for its environment is where it lies.
     return str(python.absolute())
 
 
