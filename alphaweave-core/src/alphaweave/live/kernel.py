@@ -165,12 +165,12 @@ class Kernel(Bookkeeper):
         # A lane at a time costs a call; most runs have one, and feed it here as `Lane.advance` would.
         lane = lanes[0] if len(lanes) == 1 else Lane(Cursor())
         cursor, close_feeds, bar_feeds = lane.cursor, lane.close_feeds, lane.bar_feeds
-        foreseen = lane.foreseen
         more = () if len(lanes) == 1 else lanes
         # And most strategies look at the closes of one symbol, or of none; an indicator that is made later
         # ends the loop.
         plain = not (more or bar_feeds) and len(close_feeds) <= 1
         only, updates = close_feeds[0] if plain and close_feeds else ((), [])
+        foreseen = lane.foreseen if plain else ()
         match = None if express is None else express.match
         for end in ends:
             if waiting and match is not None:
@@ -180,14 +180,14 @@ class Kernel(Bookkeeper):
             row = cursor.count
             cursor.count = row + 1
             try:
-                if plain:
+                if foreseen:
                     for indicator, value in foreseen:
                         indicator.value = value()
-                    if updates:
-                        close = only[row]
-                        for update in updates:
-                            update(close)
-                else:
+                if updates:
+                    close = only[row]
+                    for update in updates:
+                        update(close)
+                elif not plain:
                     lane.feed(row)
                     for each in more:
                         each.advance()

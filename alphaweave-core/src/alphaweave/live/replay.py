@@ -42,7 +42,7 @@ _MOST_ROUNDS = 1_000
 _MOST_EVENTS = 100_000
 _COLLECT_EVERY = 50_000
 # So many slices are worth the time in which numpy is imported, and so many more that it does its work.
-_WORTH_AN_IMPORT, _WORTH_IT = 1_000_000, 10_000
+_WORTH_AN_IMPORT, _WORTH_IT = 1_000_000, 2_000
 
 
 class ReplayDriver:
