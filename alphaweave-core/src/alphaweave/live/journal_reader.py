@@ -203,7 +203,8 @@ class _Reading:
         path = self._reader.path
         cause = getattr(error, "orig", None) or error
         if is_damage(error):
-            return JournalCorrupt(f"the journal is damaged, or is none: {cause}", path)
+            what = f"the journal is damaged, or is none: {cause}; name the run's persistence.journal"
+            return JournalCorrupt(f"{what}, or restore it from a copy", path)
         return JournalError(f"the journal cannot be read: {cause}", path)
 
 
