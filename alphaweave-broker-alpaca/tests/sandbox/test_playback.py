@@ -11,11 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from alphaweave.core.errors import RunRefused
 from alphaweave.core.market import Bar
-from alphaweave_broker_alpaca.sandbox.playback import Playback
 
 NOW = datetime(2031, 3, 4, 15, 30, tzinfo=UTC)
 HEAD = "symbol,date,open,high,low,close,volume\n"
@@ -29,32 +25,6 @@ def minutes(path: Path, begin: datetime, closes: list[float]) -> Path:
     ]
     path.write_text(HEAD + "".join(rows))
     return path
-
-
-def test_minutes_are_handed_out_when_they_end(tmp_path: Path) -> None:
-    """Not before, and once."""
-    played = Playback(minutes(tmp_path / "a.csv", NOW, [1.0, 2.0, 3.0]), None, NOW)
-    assert played.symbols == ("FB",)
-    assert [bar.close for _, bar in played.until(NOW + timedelta(seconds=119))] == [1.0]
-    assert [bar.close for _, bar in played.until(NOW + timedelta(seconds=180))] == [2.0, 3.0]
-    assert played.until(NOW + timedelta(days=1)) == []
-
-
-def test_file_begins_when_it_is_told_to(tmp_path: Path) -> None:
-    """Its dates move so that the instant named is the present."""
-    begin = datetime(2012, 5, 18, 9, 30, tzinfo=UTC)
-    played = Playback(minutes(tmp_path / "a.csv", begin, [1.0, 2.0]), "2012-05-18T09:31:00Z", NOW)
-    assert [bar.start for _, bar in played.until(NOW + timedelta(minutes=1))] == [
-        NOW - timedelta(minutes=1),
-        NOW,
-    ]
-
-
-def test_moved_dates_are_whole_minutes(tmp_path: Path) -> None:
-    """Alpaca's bars begin with a minute, whenever a sandbox is started."""
-    path = minutes(tmp_path / "a.csv", datetime(2012, 5, 18, 9, 30, tzinfo=UTC), [1.0])
-    played = Playback(path, None, NOW + timedelta(seconds=49.5))
-    assert [bar.start for _, bar in played.until(NOW + timedelta(minutes=1))] == [NOW]
 
 
 def test_old_file_is_played_from_its_first_minute(at_sandbox: Callable[..., None], tmp_path: Path) -> None:
@@ -72,22 +42,6 @@ def test_old_file_is_played_from_its_first_minute(at_sandbox: Callable[..., None
         assert (bar["t"][:16], bar["c"]) == ("2031-03-04T15:31", 11.0)
 
     at_sandbox(scenario, data=path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("symbol,date,open\n", "has no column close, high, low, volume"),
-        (HEAD + "FB,2031-03-04T09:30,1,1,1,one,1\n", "line 2: could not convert"),
-        (HEAD + "FB,yesterday,1,1,1,1,1\n", "line 2: 'yesterday' is no date"),
-    ],
-)
-def test_file_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    """With its line."""
-    path = tmp_path / "a.csv"
-    path.write_text(text)
-    with pytest.raises(RunRefused, match=message):
-        Playback(path, None, NOW)
 
 
 def test_played_minutes_trade_and_are_told(at_sandbox: Callable[..., None], tmp_path: Path) -> None:

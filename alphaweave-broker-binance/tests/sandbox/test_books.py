@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from alphaweave.core.market import Bar
 from alphaweave.core.money import Money
 from alphaweave.core.order import OrderStatus, OrderType, Side, TimeInForce
 from alphaweave.live.adapters.base import Services
-from alphaweave.testing.clock import KIT_NOW, RunningClock
+from alphaweave.testing.clock import RunningClock
 from alphaweave_broker_binance.sandbox.control import BinanceSandbox
 from alphaweave_broker_binance.sandbox.options import SandboxOptions
-from alphaweave_broker_binance.sandbox.playback import Playback
 
 HEAD = "symbol,date,open,high,low,close,volume\n"
 
@@ -218,36 +216,6 @@ def test_file_is_history_and_is_played(at_sandbox: Callable[..., None], tmp_path
         assert execution.price == Decimal(96)
 
     at_sandbox(scenario, clock=clock, data=path, begin="2026-03-02T12:02:00Z")
-
-
-def test_file_that_has_passed_is_played_from_its_first_minute(tmp_path: Path) -> None:
-    """And one whose dates are to come is played as they say."""
-    path = tmp_path / "prices.csv"
-    path.write_text(HEAD + "SOLUSDT,2026-03-02T12:00:00Z,1,1,1,1,1\n", encoding="utf-8")
-    now = int(KIT_NOW.timestamp() * 1000)
-    old = Playback(path, None, now)
-    assert old.until(now + 59_999) == []
-    assert [one.start for _, one in old.until(now + 60_000)] == [now]
-    at = int(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp() * 1000)
-    ahead = Playback(path, None, at - 60_000)
-    assert [one.start for _, one in ahead.until(at + 60_000)] == [at]
-
-
-@pytest.mark.parametrize(
-    ("text", "begin", "told"),
-    [
-        ("symbol,date\nSOLUSDT,2026-03-02\n", None, "has no column close, high, low, open, volume"),
-        (HEAD + "SOLUSDT,yesterday,1,1,1,1,1\n", None, "line 2: 'yesterday' is no date"),
-        (HEAD + "SOLUSDT,2026-03-02,1,1,one,1,1\n", None, "line 2: could not convert"),
-        (HEAD + "SOLUSDT,2026-03-02,1,1,1,1,1\n", "noon", "begin: 'noon' is no date"),
-    ],
-)
-def test_file_that_is_none_is_refused(tmp_path: Path, text: str, begin: str | None, told: str) -> None:
-    """With the line and what is wrong."""
-    path = tmp_path / "prices.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(RunRefused, match=told):
-        Playback(path, begin, 0)
 
 
 def test_symbol_that_is_no_pair_is_refused() -> None:

@@ -11,12 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from ib_async import LimitOrder, Stock
 
-from alphaweave.core.errors import RunRefused
 from alphaweave.core.market import Bar
-from alphaweave_broker_ibkr.sandbox.playback import Playback
 
 NOW = datetime(2031, 3, 4, 15, 30, tzinfo=UTC)
 HEAD = "symbol,date,open,high,low,close,volume\n"
@@ -30,41 +27,6 @@ def minutes(path: Path, begin: datetime, closes: list[float]) -> Path:
     ]
     path.write_text(HEAD + "".join(rows))
     return path
-
-
-def test_minutes_are_handed_out_when_they_end(tmp_path: Path) -> None:
-    """Not before, and once; from the instant that is named, if one is."""
-    played = Playback(minutes(tmp_path / "a.csv", NOW, [1.0, 2.0, 3.0]), None, NOW)
-    assert played.symbols == ("FB",)
-    assert [bar.close for _, bar in played.until(NOW + timedelta(seconds=119))] == [1.0]
-    assert [bar.close for _, bar in played.until(NOW + timedelta(seconds=180))] == [2.0, 3.0]
-    begin = datetime(2012, 5, 18, 9, 30, tzinfo=UTC)
-    moved = Playback(minutes(tmp_path / "b.csv", begin, [1.0, 2.0]), "2012-05-18T09:31:00Z", NOW)
-    starts = [bar.start for _, bar in moved.until(NOW + timedelta(minutes=1))]
-    assert starts == [NOW - timedelta(minutes=1), NOW]
-    # However far the present is in its minute, minutes begin with those of the clock.
-    late = NOW + timedelta(seconds=45)
-    for begin_at in ("2012-05-18T09:31:20Z", None):
-        moved = Playback(tmp_path / "b.csv", begin_at, late)
-        starts = [bar.start for _, bar in moved.until(late + timedelta(minutes=5))]
-        assert {one.second for one in starts} == {0}
-        assert abs(starts[0] - NOW) <= timedelta(minutes=1)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("symbol,date,open\n", "has no column close, high, low, volume"),
-        (HEAD + "FB,2031-03-04T09:30,1,1,1,one,1\n", "line 2: could not convert"),
-        (HEAD + "FB,yesterday,1,1,1,1,1\n", "line 2: 'yesterday' is no date"),
-    ],
-)
-def test_file_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    """With its line."""
-    path = tmp_path / "a.csv"
-    path.write_text(text)
-    with pytest.raises(RunRefused, match=message):
-        Playback(path, None, NOW)
 
 
 def test_file_is_traded_on(at_gateway: Callable[..., None], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from alphaweave.core.order import Side
 from alphaweave.live.adapters.base import Services
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.feed_venue import FeedControl
+from alphaweave.testing.playback import MINUTE, Playback
 from alphaweave.testing.venue import (
     Action,
     Fault,
@@ -35,7 +36,6 @@ from alphaweave_broker_alpaca.sandbox.hours import Hours
 from alphaweave_broker_alpaca.sandbox.lines import LineState
 from alphaweave_broker_alpaca.sandbox.options import SandboxOptions
 from alphaweave_broker_alpaca.sandbox.orders import Order
-from alphaweave_broker_alpaca.sandbox.playback import MINUTE, Playback
 from alphaweave_broker_alpaca.sandbox.prices import DAY_MINUTES, MinuteBar, Prices
 from alphaweave_broker_alpaca.sandbox.server import Server
 from alphaweave_broker_alpaca.sandbox.trade_stream import TradeStream
@@ -168,9 +168,9 @@ class AlpacaSandbox(VenueControl, FeedControl):
         return tuple(self._recorder.requests)
 
     async def start(self) -> None:
-        for symbol, bar in self._playback.until(self.now()):
-            self.prices.add_bar(symbol, bar)
-            self.venue.last[symbol] = Decimal(repr(bar.close))
+        for bar in self._playback.until(self.now()):
+            self.prices.add_bar(bar.symbol, _minute(bar))
+            self.venue.last[bar.symbol] = Decimal(repr(bar.close))
         self.venue.market = self._play_due
         await self._server.start()
         self._heart = asyncio.ensure_future(self._beat())
@@ -322,8 +322,8 @@ class AlpacaSandbox(VenueControl, FeedControl):
         self._play(self._asset(bar.symbol), _minute(bar))
 
     def _play_due(self) -> None:
-        for symbol, bar in self._playback.until(self.now()):
-            self._play(self._asset(symbol), bar)
+        for bar in self._playback.until(self.now()):
+            self._play(self._asset(bar.symbol), _minute(bar))
 
     def _play(self, asset: Asset, bar: MinuteBar) -> None:
         end = bar.start + MINUTE

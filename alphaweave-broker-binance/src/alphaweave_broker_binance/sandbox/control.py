@@ -19,6 +19,7 @@ from alphaweave.core.order import Side
 from alphaweave.live.adapters.base import Services
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.feed_venue import FeedControl
+from alphaweave.testing.playback import Playback
 from alphaweave.testing.venue import Action, Fault, Power, Truth, VenueControl, WireRequest
 from alphaweave_broker_binance.sandbox.account import Account, Rates
 from alphaweave_broker_binance.sandbox.books import truth_of, venue_id
@@ -33,7 +34,6 @@ from alphaweave_broker_binance.sandbox.market_stream import MarketStream
 from alphaweave_broker_binance.sandbox.options import SandboxOptions
 from alphaweave_broker_binance.sandbox.orders import Order
 from alphaweave_broker_binance.sandbox.pairs import Pair, known_pairs
-from alphaweave_broker_binance.sandbox.playback import Playback
 from alphaweave_broker_binance.sandbox.prices import Minute, Prices
 from alphaweave_broker_binance.sandbox.queries import query_operations
 from alphaweave_broker_binance.sandbox.server import Server, Waits
@@ -104,7 +104,7 @@ class BinanceSandbox(VenueControl, FeedControl):
         self.secrets: Sequence[str] = tuple(
             text for key in (self._hmac, self._ed25519) for text in (key.name, key.secret)
         )
-        self._playback = Playback(options.data, options.begin, self._ms())
+        self._playback = Playback(options.data, options.begin, self.now())
         own = tuple(dict.fromkeys((*options.symbols, *self._playback.symbols)))
         self.names: Mapping[str, str] = {symbol: symbol for symbol in own} or _KIT_NAMES
         self._ours = {theirs: ours for ours, theirs in self.names.items()}
@@ -193,8 +193,8 @@ class BinanceSandbox(VenueControl, FeedControl):
         return tuple(self._recorder.requests)
 
     async def start(self) -> None:
-        for symbol, minute in self._playback.until(self._ms()):
-            self._market.begin(self.venue.pair(symbol), minute)
+        for bar in self._playback.until(self.now()):
+            self._market.begin(self.venue.pair(bar.symbol), _minute(bar))
         await self._server.start()
         self._heart = asyncio.ensure_future(self._beat())
 
@@ -231,8 +231,8 @@ class BinanceSandbox(VenueControl, FeedControl):
 
     async def _beat(self) -> None:
         while True:
-            for symbol, minute in self._playback.until(self._ms()):
-                self._market.play(self.venue.pair(symbol), minute)
+            for bar in self._playback.until(self.now()):
+                self._market.play(self.venue.pair(bar.symbol), _minute(bar))
             await asyncio.sleep(_BEAT)
 
     # Faults --------------------------------------------------------------------------------------------

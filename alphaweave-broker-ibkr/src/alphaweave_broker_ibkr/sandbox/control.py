@@ -17,6 +17,7 @@ from alphaweave.core.order import Side
 from alphaweave.live.adapters.base import Services
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.feed_venue import FeedControl
+from alphaweave.testing.playback import Playback
 from alphaweave.testing.venue import Action, Fault, Power, Truth, VenueControl, WireRequest
 from alphaweave_broker_ibkr.sandbox.account_requests import AccountRequests
 from alphaweave_broker_ibkr.sandbox.books import truth_of
@@ -32,7 +33,6 @@ from alphaweave_broker_ibkr.sandbox.matching import bar_of, tick
 from alphaweave_broker_ibkr.sandbox.options import SandboxOptions
 from alphaweave_broker_ibkr.sandbox.order_form import plain_form
 from alphaweave_broker_ibkr.sandbox.orders import Execution, Order
-from alphaweave_broker_ibkr.sandbox.playback import Playback
 from alphaweave_broker_ibkr.sandbox.prices import MinuteBar, Prices, QuoteTick, TradeTick
 from alphaweave_broker_ibkr.sandbox.trading_requests import TradingRequests
 from alphaweave_broker_ibkr.sandbox.troubles import Troubles
@@ -159,9 +159,9 @@ class IbkrSandbox(VenueControl, FeedControl):
         return tuple(self.gateway.requests)
 
     async def start(self) -> None:
-        for symbol, bar in self._playback.until(self.now()):
-            contract = self._contract(symbol)
-            self._prices.add_bar(contract.con_id, bar)
+        for bar in self._playback.until(self.now()):
+            contract = self._contract(bar.symbol)
+            self._prices.add_bar(contract.con_id, _minute(bar))
             self.venue.last[contract.con_id] = Decimal(repr(bar.close))
         await self.gateway.listen()
         self._heart = asyncio.ensure_future(self._beat())
@@ -187,8 +187,8 @@ class IbkrSandbox(VenueControl, FeedControl):
 
     async def _beat(self) -> None:
         while True:
-            for symbol, bar in self._playback.until(self.now()):
-                self._play(self._contract(symbol), bar)
+            for bar in self._playback.until(self.now()):
+                self._play(self._contract(bar.symbol), _minute(bar))
             self.venue.settle()
             self._accounts.beat()
             if self._reset_at is not None and self.now() >= self._reset_at:
