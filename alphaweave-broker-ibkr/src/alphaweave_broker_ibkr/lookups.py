@@ -27,6 +27,9 @@ __all__ = ["Answers", "completed_order", "fill_report", "memory_begins", "open_o
 
 # The gateway tells its time in whole seconds, and may be past its midnight by then.
 _AHEAD: Final = timedelta(seconds=2)
+# This machine's clock may have been set since an order was decided, by more than a run bears with: it looks
+# now and then only. Nobody sends an order twice for that.
+_SET: Final = timedelta(minutes=1)
 
 
 def memory_begins(now: datetime, zone: tzinfo) -> datetime:
@@ -84,7 +87,7 @@ class Answers:
         listed: what was listed as open.
         completed: what was listed as completed.
         fills: the executions.
-        begins: as `memory_begins`.
+        begins: as `memory_begins`, by this machine's clock.
         as_of: when the first of them was asked.
     """
 
@@ -125,7 +128,7 @@ class Answers:
         ]
         if done:
             return self._executed(ref, wire, done)
-        if ref.decided_at is None or ref.decided_at < self.begins:
+        if ref.decided_at is None or ref.decided_at < self.begins + _SET:
             raise BrokerUnavailable(
                 f"{ref.symbol}: order {ref.client_order_id} is not there, and what was there before "
                 f"{self.begins.isoformat()} the gateway has forgotten",
