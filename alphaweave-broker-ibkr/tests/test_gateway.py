@@ -224,6 +224,74 @@ def test_read_only_gateway_answers_with_an_error() -> None:
     at_gateway(scenario, read_only=True)
 
 
+_NO_NUMBER = ["4", "2", "-1", "321", "The API interface is currently in Read-Only mode.", ""]
+
+
+def test_one_refusal_without_a_number_is_one_questions() -> None:
+    """Two questions about orders are refused with the first of two, and the second is nobody else's."""
+
+    async def scenario(site: Site) -> None:
+        gateway = await site.open()
+        await site.venue.mute(True)
+        orders = gateway.ask_alone(raw(gateway).reqOpenOrders, rows="openOrder", ends="openOrderEnd")
+        over = gateway.ask_alone(
+            lambda: raw(gateway).reqCompletedOrders(False), rows="completedOrder", ends="completedOrdersEnd"
+        )
+        asking = [asyncio.ensure_future(each) for each in (orders, over)]
+        await site.timer.asleep(2)
+        raw(gateway).decoder.interpret(_NO_NUMBER)
+        told = await asyncio.gather(*asking, return_exceptions=True)
+        assert [type(each) for each in told] == [Refused, Refused]
+        asked = asyncio.ensure_future(gateway.time())
+        await site.timer.asleep()
+        raw(gateway).decoder.interpret(_NO_NUMBER)
+        assert gateway.is_open
+        raw(gateway).decoder.interpret(["49", "1", "1930000000"])
+        assert (await asked).year == 2031
+
+    at_gateway(scenario)
+
+
+@pytest.mark.parametrize("orders", [False, True])
+def test_refusal_that_may_be_any_questions_ends_the_connection(orders: bool) -> None:
+    """The answer to a question that was not refused would be taken for the next one's."""
+
+    async def scenario(site: Site) -> None:
+        gateway = await site.open()
+        await site.venue.mute(True)
+        asking = [asyncio.ensure_future(gateway.time())]
+        if orders:
+            listed = gateway.ask_alone(raw(gateway).reqOpenOrders, rows="openOrder", ends="openOrderEnd")
+            asking.append(asyncio.ensure_future(listed))
+        await site.timer.asleep(len(asking))
+        raw(gateway).decoder.interpret(_NO_NUMBER)
+        told = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(each) for each in told} == {NoAnswer}
+        assert "does not say which" in str(told[0])
+        assert not gateway.is_open
+
+    at_gateway(scenario)
+
+
+def test_connection_that_has_no_room_for_a_probe_is_kept() -> None:
+    """What fills the room is answered, or not, which proves as much."""
+
+    async def scenario(site: Site) -> None:
+        gateway = await site.open(heartbeat=20.0)
+        running = asyncio.ensure_future(gateway.run())
+        await site.timer.asleep()
+        gateway._pace._budget.bar(round(site.timer.clock.monotonic() * 1e9), 100.0, cancels=False)
+        for _ in range(4):
+            site.timer.advance(20.0)
+            await site.timer.asleep()
+            assert gateway.is_open
+            assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    at_gateway(scenario)
+
+
 def test_connection_that_ends_answers_every_question() -> None:
     """None waits for its time limit."""
 

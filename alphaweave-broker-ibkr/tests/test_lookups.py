@@ -168,8 +168,8 @@ def test_order_of_today_that_nobody_knows_never_arrived() -> None:
 
 @pytest.mark.parametrize("after", [None, -1, 30])
 def test_order_from_before_midnight_is_not_known(after: int | None) -> None:
-    """It is never told as one that is not there: the gateway has forgotten. Nor is one that was decided so soon
-    after it that a clock which was set meanwhile makes the difference."""
+    """It is never told as one that is not there: the gateway has forgotten. Nor is one that was decided just
+    after it: a clock may have been set meanwhile."""
     decided_at = None if after is None else BEGINS + timedelta(seconds=after)
     old = evolve(REF, decided_at=decided_at)
     with pytest.raises(BrokerUnavailable) as caught:

@@ -32,6 +32,8 @@ __all__ = ["Gateway", "NoAnswer", "Refused", "answered"]
 
 # Orders and questions share one space of numbers: an error bears one of them, and does not say of which.
 _FIRST_QUESTION: Final = 1_000_000_000
+# What a gateway whose API is read-only refuses, with an error that bears no number.
+_OF_ORDERS: Final = ("openOrderEnd", "completedOrdersEnd")
 _CLOSED: Final = "setEventsDone"
 _ARRIVED: Final = "tcpDataArrived"
 _SILENT: Final = logging.Logger("ib_async, silenced", level=logging.CRITICAL + 1)
@@ -132,6 +134,7 @@ class Gateway:
         self._numbered: dict[int, _Question] = {}
         self._single: dict[str, _Question] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._refusals = 0
         self._number = _FIRST_QUESTION
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Nobody may be waiting when it ends.
@@ -209,8 +212,11 @@ class Gateway:
             await self._timer.sleep(self._reach.heartbeat)
             try:
                 await self.time()
-            except (NoAnswer, Unsent) as error:
+            except NoAnswer as error:
                 raise BrokerUnavailable(str(error)) from None
+            except Unsent:
+                # There is no room among the messages, and answers to those prove as much.
+                continue
 
     async def close(self) -> None:
         """Close it, whatever state it is in."""
@@ -357,9 +363,24 @@ class Gateway:
         elif meaning is Meaning.RATE_EXCEEDED:
             self._pace.slow_down()
         elif number == -1 and code == 321:
-            # A gateway that is read-only answers so, and with nothing else.
-            for each in tuple(self._single.values()):
-                each.fail(Refused(code, text))
+            self._refuse(Refused(code, text))
+
+    def _refuse(self, refusal: Refused) -> None:
+        """A question without a number is refused, and which one is not said."""
+        if self._refusals:
+            # It is of a question that was taken for refused with another's refusal.
+            self._refusals -= 1
+            return
+        asked = [self._single[each] for each in _OF_ORDERS if each in self._single]
+        if len(asked) < len(self._single):
+            # Were it taken for the wrong one's, the answer would come as that to the next.
+            self.fail(
+                f"the gateway refuses a question, and does not say which: {refusal}", code=str(refusal.code)
+            )
+            return
+        self._refusals = max(len(asked) - 1, 0)
+        for each in asked:
+            each.fail(refusal)
 
     def _unreadable(self, error: BaseException | None) -> None:
         # What it said stands in the broker's books: connecting anew makes the engine ask for it.
