@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,13 @@ import pytest
 from attrs import define, evolve, field
 from ib_async import Execution
 
-from alphaweave.core.errors import BrokerUnavailable, NotSent, OutcomeUnknown, Unsupported
+from alphaweave.core.errors import (
+    AuthenticationFailed,
+    BrokerUnavailable,
+    NotSent,
+    OutcomeUnknown,
+    Unsupported,
+)
 from alphaweave.core.order import (
     GroupKind,
     OrderChange,
@@ -38,10 +44,12 @@ from alphaweave.live.broker import (
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.sandbox import Action
 from alphaweave_broker_ibkr.adapter import IbkrAdapter
+from alphaweave_broker_ibkr.gateway import NoAnswer
 from alphaweave_broker_ibkr.questions import executed
 from alphaweave_broker_ibkr.sandbox.control import IbkrSandbox
 from alphaweave_broker_ibkr.sandbox.options import SandboxOptions
 from alphaweave_broker_ibkr.settings import IbkrOptions
+from alphaweave_broker_ibkr.tracked import OrderKey, Tracked
 
 # An upper bound only: what is waited for comes at once, unless the machine is busy.
 _PATIENCE = 15.0
@@ -61,10 +69,10 @@ class Site:
     _reading: list[asyncio.Task[None]] = field(factory=list)
     _count: int = 0
 
-    async def adapter(self, **named: Any) -> IbkrAdapter:
+    async def adapter(self, account: str | None = None, **named: Any) -> IbkrAdapter:
         """One that is connected; it is the same user's each time."""
         options = IbkrOptions(port=self.venue.port, client_id=7, retry=0.01, **named)
-        services = Services(clock=self.clock, symbols=("KO",), store=self.store)
+        services = Services(clock=self.clock, symbols=("KO",), store=self.store, account_id=account)
         made = IbkrAdapter(options, services)
         self._made.append(made)
         self._reading.append(asyncio.ensure_future(self._read(made)))
@@ -327,6 +335,82 @@ def test_read_only_gateway_is_watched() -> None:
             await broker.get_order(OrderRef("awkit00-0000000000000000000001", "KO"))
 
     at_gateway(scenario, read_only=True)
+
+
+def test_orders_at_a_gateway_that_is_watched_are_not_cancelled() -> None:
+    """Nor is it said that they were."""
+
+    async def scenario(site: Site) -> None:
+        broker = await site.adapter(read_only=True)
+        for symbols in (None, ["KO"]):
+            with pytest.raises(NotSent, match="read_only"):
+                await broker.cancel_all(symbols)
+
+    at_gateway(scenario, read_only=True)
+
+
+def test_cancel_of_all_does_not_wait_behind_questions() -> None:
+    """What is known to work is cancelled before the list of all is asked for."""
+
+    async def scenario(site: Site) -> None:
+        broker = await site.adapter()
+        await site.placed(broker)
+        # Questions have no room for a while, and one of them waits for it.
+        broker._pace.slow_down()
+        broker._pace._budget.bar(broker._pace._now(), 5.0, cancels=False)
+        asking = asyncio.ensure_future(broker.get_open_orders())
+        await site.until(broker._listing.locked, "the question")
+        cancelling = asyncio.ensure_future(broker.cancel_all(["KO"]))
+        await site.until(lambda: site.venue.truth().orders[0].status.terminal, "the cancel")
+        assert not asking.done()
+        for each in (cancelling, asking):
+            each.cancel()
+        await asyncio.gather(cancelling, asking, return_exceptions=True)
+
+    at_gateway(scenario)
+
+
+def test_cancel_of_all_says_if_more_may_be_open() -> None:
+    """Where the known ones are cancelled, and nobody says what else there is."""
+
+    async def scenario(site: Site) -> None:
+        async def unknown() -> Mapping[OrderKey, Tracked]:
+            raise NoAnswer("no answer within 10 s")
+
+        broker = await site.adapter()
+        with pytest.raises(NotSent, match="open orders are not known"):
+            await broker._sender.cancel_all(["KO"], unknown)
+        await site.placed(broker)
+        with pytest.raises(OutcomeUnknown, match="1 cancels left; what else is open"):
+            await broker._sender.cancel_all(["KO"], unknown)
+
+    at_gateway(scenario)
+
+
+def test_cancel_of_all_leaves_other_accounts_alone() -> None:
+    """The gateway's own word for all is of every account of the login."""
+
+    async def scenario(site: Site) -> None:
+        broker = await site.adapter(account="DU1234567")
+        refs = [await site.placed(broker) for _ in range(2)]
+        await broker.cancel_all(None)
+        await site.until(lambda: all(one.status.terminal for one in site.venue.truth().orders), "the cancels")
+        asked = [one.what.partition(" ")[0] for one in site.venue.requests]
+        assert "reqGlobalCancel" not in asked
+        assert asked.count("cancelOrder") == len(refs)
+
+    at_gateway(scenario, other_accounts=("DU7654321",))
+
+
+def test_orders_have_no_number_of_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error bears one number, and would be taken for the other's."""
+    monkeypatch.setattr("alphaweave_broker_ibkr.gateway._FIRST_QUESTION", 1)
+
+    async def scenario(site: Site) -> None:
+        with pytest.raises(AuthenticationFailed, match="reset the API order ID sequence"):
+            await site.adapter()
+
+    at_gateway(scenario)
 
 
 def test_numbers_rise_over_restarts() -> None:

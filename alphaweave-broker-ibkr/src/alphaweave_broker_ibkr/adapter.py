@@ -12,13 +12,7 @@ from zoneinfo import ZoneInfo
 from ib_async import Contract, Execution, Order
 from ib_async import OrderState as OrderStateSaid
 
-from alphaweave.core.errors import (
-    BrokerUnavailable,
-    CancelRejected,
-    NotSent,
-    OrderState,
-    Unsupported,
-)
+from alphaweave.core.errors import AuthenticationFailed, BrokerUnavailable, NotSent, Unsupported
 from alphaweave.core.instrument import Instrument
 from alphaweave.core.order import OrderChange, OrderGroup, OrderRef, OrderRequest
 from alphaweave.live.adapters.backoff import Backoff
@@ -91,6 +85,7 @@ class IbkrAdapter:
         self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
         self._taken = False
         self._shows_orders = True
+        self._accounts: tuple[str, ...] = ()
         self._gateway_clock = GatewayClock()
         self._reachability = Reachability(self._queue.put_nowait)
         self._returning: asyncio.Task[None] | None = None
@@ -182,8 +177,15 @@ class IbkrAdapter:
             self._queue.put_nowait(event)
 
     async def _subscribe(self, gateway: Gateway) -> None:
+        self._accounts = gateway.accounts
         account = chosen_account(gateway.accounts, self._options, self._services)
         self._said.account = account
+        if gateway.is_question(gateway.next_order):
+            raise AuthenticationFailed(
+                f"the gateway's next order is number {gateway.next_order}, which is one of questions: reset "
+                "the API order ID sequence in the API settings of TWS or IB Gateway",
+                details={"next_order": str(gateway.next_order)},
+            )
         self._numbers.seen(gateway.next_order)
         with answered():
             # What it says of the servers of Interactive Brokers comes before this answer.
@@ -271,34 +273,18 @@ class IbkrAdapter:
         return await self._sender.replace(ref, new_ref)
 
     async def cancel_all(self, symbols: Sequence[str] | None) -> None:
+        if self._options.read_only or not self._shows_orders:
+            raise NotSent("the gateway is only watched (read_only): cancel the orders in TWS")
+        if symbols is not None or len(self._accounts) > 1:
+            # The gateway's own word for all is of every account of the login.
+            await self._sender.cancel_all(symbols, lambda: self._listed(Use.CANCEL))
+            return
         try:
             gateway = self._connected()
-            if symbols is None:
-                async with gateway.turn(Use.CANCEL):
-                    gateway.client.reqGlobalCancel()
-                return
-            listed = await self._listed(Use.CANCEL)
-        except (Unsent, NoAnswer, Refused) as error:
-            raise NotSent(f"open orders are not known: {error}") from None
-        theirs = 0
-        for (client, number), one in listed.items():
-            if one.symbol not in symbols or one.status.terminal:
-                continue
-            if client != self._options.client_id:
-                theirs += 1
-                continue
-            one.cancelling = True
-            try:
-                async with gateway.turn(Use.CANCEL):
-                    gateway.client.cancelOrder(number)
-            except Unsent as error:
-                raise NotSent(f"{one.symbol}: {error}") from None
-        if theirs:
-            raise CancelRejected(
-                f"{theirs} open orders in {', '.join(symbols)} were placed by other clients, which alone can "
-                "cancel them: cancel them there, or all orders of the account",
-                order_state=OrderState.ALIVE,
-            )
+            async with gateway.turn(Use.CANCEL):
+                gateway.client.reqGlobalCancel()
+        except Unsent as error:
+            raise NotSent(str(error)) from None
 
     def _may_send(self) -> None:
         self._reachability.check_orders()

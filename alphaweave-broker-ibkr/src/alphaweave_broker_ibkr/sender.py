@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import evolve
@@ -23,12 +23,12 @@ from alphaweave.live.adapters.rate_budget import Use
 from alphaweave.live.adapters.timer import Timer, within
 from alphaweave.live.broker import OrderAck
 from alphaweave_broker_ibkr.codes import Meaning, Subject
-from alphaweave_broker_ibkr.gateway import Gateway
+from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused
 from alphaweave_broker_ibkr.order_wire import OrderWire
 from alphaweave_broker_ibkr.orders import contract_of, order_of
 from alphaweave_broker_ibkr.pace import Unsent
 from alphaweave_broker_ibkr.refusals import reject_reason
-from alphaweave_broker_ibkr.tracked import Answer, Reply
+from alphaweave_broker_ibkr.tracked import Answer, OrderKey, Reply, Tracked
 from alphaweave_broker_ibkr.translator import Translator
 
 __all__ = ["Sender"]
@@ -181,6 +181,53 @@ class Sender:
             )
         if reply.meaning is not None:
             raise _unknown(ref.symbol, reply)
+
+    async def cancel_all(
+        self,
+        symbols: Collection[str] | None,
+        listed: Callable[[], Awaitable[Mapping[OrderKey, Tracked]]],
+    ) -> None:
+        """A cancel for each open order, also of those that only the list of all has.
+
+        Args:
+            symbols: of these; None: of all.
+            listed: asks for all that are open, and may have to wait behind other questions.
+        """
+        left: set[OrderKey] = set()
+        try:
+            # For those that are known, nothing is waited for.
+            await self._cancel_each(self._said.working(), symbols, left)
+            found = (await listed()).values()
+            await self._cancel_each(found, symbols, left)
+        except (Unsent, NoAnswer, Refused) as error:
+            if not left:
+                raise NotSent(f"open orders are not known: {error}") from None
+            raise OutcomeUnknown(
+                f"{len(left)} cancels left; what else is open nobody says: {error}"
+            ) from None
+        wanted = [one for one in found if symbols is None or one.symbol in symbols]
+        theirs = [one for one in wanted if one.client != self._said.client and not one.status.terminal]
+        if theirs:
+            where = ", ".join(sorted({one.symbol for one in theirs}))
+            raise CancelRejected(
+                f"{len(theirs)} open orders in {where} were placed by other clients, which alone can cancel "
+                "them: cancel them there, or in TWS",
+                order_state=OrderState.ALIVE,
+            )
+
+    async def _cancel_each(
+        self, orders: Iterable[Tracked], symbols: Collection[str] | None, left: set[OrderKey]
+    ) -> None:
+        for one in orders:
+            key = (one.client, one.number)
+            wanted = symbols is None or one.symbol in symbols
+            if key in left or not wanted or one.client != self._said.client or one.status.terminal:
+                continue
+            gateway = self._gateway()
+            async with gateway.turn(Use.CANCEL):
+                one.cancelling = True
+                left.add(key)
+                gateway.client.cancelOrder(one.number)
 
     async def _reply(
         self, gateway: Gateway, ref: OrderRef, future: asyncio.Future[Reply], subject: Subject

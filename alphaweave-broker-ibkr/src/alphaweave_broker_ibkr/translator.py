@@ -131,6 +131,12 @@ class Translator:
         wire = OrderWire.read(ref.wire)
         return self._orders.get((wire.client, wire.order))
 
+    def working(self) -> tuple[Tracked, ...]:
+        """The orders of this client of which nobody has said that they are over."""
+        return tuple(
+            one for key, one in self._orders.items() if key[0] == self.client and not one.status.terminal
+        )
+
     # What comes.
 
     def open_order(
