@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -12,6 +13,7 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from shutil import copy
 from typing import Any, TypeVar
 
 import pytest
@@ -203,9 +205,10 @@ def test_config_with_alpaca_trades_until_it_is_stopped(
     """The averages of warm-up and stream cross, a position is bought and sold, and the books agree."""
     venue = Venue()
     problems: list[BaseException] = []
-    # The lock of the account is this test's own.
+    # The lock of the account is this test's own, and the strategy lies beside the config.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.syspath_prepend(EXAMPLES)
+    copy(EXAMPLES / "my_strategies.py", tmp_path)
+    monkeypatch.delitem(sys.modules, "my_strategies", raising=False)
     monkeypatch.setattr(LiveRunner, "from_config", partial(LiveRunner.from_config, clock=venue.clock))
     with venue.up():
         given = venue.sandbox.options()

