@@ -486,6 +486,27 @@ def test_certify_of_a_case_that_is_none_of_its_is_refused(id_: str) -> None:
     assert f"no such case for the broker 'mock': {id_}. Near misses: BRK-" in result.output
 
 
+def test_certify_knows_the_deviations_that_the_sandbox_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails as it says deviates; what holds in spite of it fails, and what it names has to be there."""
+    found = Registry.sandbox
+
+    def listing(**deviations: str) -> None:
+        named = {id_.replace("_", "-"): why for id_, why in deviations.items()}
+        monkeypatch.setattr(
+            Registry, "sandbox", lambda self, name: evolve(found(self, name), deviations=named)
+        )
+
+    result = CliRunner().invoke(cli, ["certify", "binance", "--case", "FEED-025"])
+    assert (result.exit_code, "FEED-025  DEVIATES" in result.output) == (0, True)
+    listing(BRK_010="it is never so")
+    result = CliRunner().invoke(cli, ["certify", "binance", "--case", "BRK-010"])
+    assert result.exit_code == 1
+    assert "deviations say it cannot (it is never so): delete that entry" in result.output
+    listing(BRK_011="it is never so")
+    with pytest.raises(ConformanceError, match="of sandbox 'binance' name BRK-011, which is no case"):
+        certify("binance")
+
+
 def test_certify_takes_ids_in_any_case() -> None:
     """They are read aloud and typed."""
     result = CliRunner().invoke(cli, ["certify", "mock", "--case", "brk-010"])

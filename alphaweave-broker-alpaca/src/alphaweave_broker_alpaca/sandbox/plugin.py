@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.hookspecs import hookimpl
 from alphaweave.live.plugins import SandboxPlugin
 from alphaweave_broker_alpaca.sandbox.options import SandboxOptions
 
-__all__ = ["alphaweave_sandboxes"]
+__all__ = ["DEVIATIONS", "alphaweave_sandboxes"]
+
+DEVIATIONS: Final = {
+    "BRK-135": "fractions good till cancelled are declared for crypto; of a stock Alpaca takes a fraction "
+    "for the day only, and the adapter refuses any other unsent",
+}
 
 
 @hookimpl
@@ -20,6 +25,7 @@ def alphaweave_sandboxes() -> Iterable[SandboxPlugin]:
         create=_sandbox,
         options=SandboxOptions,
         summary="Alpaca's REST and sockets on one loopback port, with an account of its own",
+        deviations=DEVIATIONS,
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.hookspecs import hookimpl
 from alphaweave.live.plugins import SandboxPlugin
 from alphaweave_broker_binance.sandbox.options import SandboxOptions
 
-__all__ = ["alphaweave_sandboxes"]
+__all__ = ["DEVIATIONS", "alphaweave_sandboxes"]
+
+_NO_KEY = "Binance's market data is for everybody: no key is sent, and so none is refused"
+DEVIATIONS: Final = {"FEED-025": _NO_KEY, "FEED-515": _NO_KEY}
 
 
 @hookimpl
@@ -20,6 +23,7 @@ def alphaweave_sandboxes() -> Iterable[SandboxPlugin]:
         create=_sandbox,
         options=SandboxOptions,
         summary="Binance spot on one loopback port, with an account of its own",
+        deviations=DEVIATIONS,
     )
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.hookspecs import hookimpl
 from alphaweave.live.plugins import SandboxPlugin
 from alphaweave_broker_ibkr.sandbox.options import SandboxOptions
 
-__all__ = ["alphaweave_sandboxes"]
+__all__ = ["DEVIATIONS", "alphaweave_sandboxes"]
+
+DEVIATIONS: Final = {
+    "BRK-550": "what became of a message that exceeds the rate is not documented: the order is looked up",
+    "BRK-950": "the gateway tells nothing of money that moves: it is seen as a difference of cash",
+}
 
 
 @hookimpl
@@ -20,6 +25,7 @@ def alphaweave_sandboxes() -> Iterable[SandboxPlugin]:
         create=_sandbox,
         options=SandboxOptions,
         summary="a gateway of Interactive Brokers on one loopback port, with an account of its own",
+        deviations=DEVIATIONS,
     )
 
 

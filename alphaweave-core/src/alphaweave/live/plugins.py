@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 
 from alphaweave.core.instrument import Instrument
 from alphaweave.live.adapters.base import BrokerAdapter, Services
@@ -87,13 +87,18 @@ class MonitorPlugin:
 
 @frozen(kw_only=True, eq=False)
 class SandboxPlugin:
-    """A loopback server that speaks a broker's own protocol; fields as in BrokerPlugin."""
+    """A loopback server that speaks a broker's own protocol; fields as in BrokerPlugin.
+
+    Attributes:
+        deviations: id of a requirement of the kit -> why the adapters of that name cannot keep it.
+    """
 
     name: str
     create: Callable[[Any, Services], Any]
     options: type = NoOptions
     api: int = API_LEVEL
     summary: str = ""
+    deviations: Mapping[str, str] = Factory(dict)
 
 
 @frozen(kw_only=True, eq=False)

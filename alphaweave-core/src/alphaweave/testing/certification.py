@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from alphaweave.core.clock import Clock
-from alphaweave.core.errors import UnknownAdapter
+from alphaweave.core.errors import ConformanceError, UnknownAdapter
 from alphaweave.live.adapters.base import Services
 from alphaweave.live.config_options import parse_options
 from alphaweave.live.party import Party
@@ -72,6 +72,7 @@ def certify(
 
     Raises:
         AdapterError: nobody offers one, or no sandbox of that name, or the sandbox fails.
+        ConformanceError: the sandbox's ``deviations`` name what is no requirement, or give no reason.
     """
     registry = Registry()
     kinds = [kind for kind, _, _ in _SUITES if name in registry.installed(kind)]  # type: ignore[arg-type]
@@ -80,11 +81,18 @@ def certify(
         raise UnknownAdapter(
             f"no adapter named {name!r} is installed", kind="broker", name=name, installed=[]
         )
+    deviations = registry.sandbox(name).deviations if name in registry.installed("sandbox") else {}
+    known = {id_ for kind, _, suite in _SUITES if kind in kinds for id_ in suite.cases()}
+    for id_ in deviations.keys() - known:
+        raise ConformanceError(f"the deviations of sandbox {name!r} name {id_}, which is no case of {name!r}")
     reports = []
     for kind, _, suite in _SUITES:
         if kind not in kinds or (ids and not set(ids) & set(suite.cases())):
             continue
-        own: type[Suite] = type(suite.__name__, (suite,), {"adapter": name, "strict": strict})
+        theirs = {id_: why for id_, why in deviations.items() if id_ in suite.cases()}
+        own: type[Suite] = type(
+            suite.__name__, (suite,), {"adapter": name, "strict": strict, "deviations": theirs}
+        )
         reports.append(
             certified(
                 own,
