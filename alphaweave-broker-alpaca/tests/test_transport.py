@@ -207,10 +207,51 @@ def test_an_address_that_gives_keys_away_is_refused(address: str, words: str) ->
         AlpacaOptions(key=Secret("k"), secret=Secret("s"), trading_url=address)
 
 
-def test_paper_and_address_agree() -> None:
-    """Paper keys are not sent to the address for real money."""
-    with pytest.raises(ValueError, match="agree"):
-        AlpacaOptions(key=Secret("k"), secret=Secret("s"), trading_url="https://api.alpaca.markets")
+@pytest.mark.parametrize(
+    ("paper", "name", "address"),
+    [
+        (True, "trading_url", "https://api.alpaca.markets"),
+        (True, "trading_url", "https://API.alpaca.markets."),
+        (True, "trading_url", "https://broker-api.alpaca.markets"),
+        (True, "trading_url", "https://alpaca.markets"),
+        (True, "trading_stream_url", "wss://api.alpaca.markets.:443/stream"),
+        (False, "trading_url", "https://paper-api.alpaca.markets."),
+        (False, "trading_url", "https://broker-api.alpaca.markets"),
+        (True, "data_url", "https://api.alpaca.markets."),
+        (False, "data_stream_url", "wss://paper-api.alpaca.markets"),
+    ],
+)
+def test_paper_and_address_agree(paper: bool, name: str, address: str) -> None:
+    """However it is written, no address of Alpaca's is taken but those of the kind of account that it is."""
+    changes: dict[str, Any] = {name: address}
+    with pytest.raises(ValueError, match=r"make them agree|no address of Alpaca's market data") as refused:
+        AlpacaOptions(key=Secret("k"), secret=Secret("s"), paper=paper, **changes)
+    assert str(refused.value).startswith(f"{name} is {address}, ")
+
+
+@pytest.mark.parametrize(
+    "host", ["api\u3002alpaca.markets", "\uff41pi.alpaca.markets", "api%2Ealpaca.markets"]
+)
+def test_an_address_that_only_looks_like_another_is_refused(host: str) -> None:
+    """What stands for a dot, or for a letter, on its way to the network is none to compare names by."""
+    with pytest.raises(ValueError, match="trading_url has a host"):
+        AlpacaOptions(key=Secret("k"), secret=Secret("s"), trading_url=f"https://{host}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trading_url": "https://paper-api.alpaca.markets./"},
+        {"trading_url": "https://Paper-API.alpaca.markets"},
+        {"trading_url": "https://api.alpaca.markets", "paper": False},
+        {"trading_url": "https://alpaca.markets.example"},
+        {"trading_url": "http://[::1]:8080"},
+        {"data_url": "https://data.sandbox.alpaca.markets", "data_stream_url": "wss://proxy.example"},
+    ],
+)
+def test_addresses_of_the_account_and_of_others_are_taken(changes: dict[str, Any]) -> None:
+    """A proxy of one's own, and a sandbox on this machine, may stand between."""
+    AlpacaOptions(key=Secret("k"), secret=Secret("s"), **changes)
 
 
 def test_an_order_that_waited_for_room_asks_whether_it_may_still_leave() -> None:

@@ -27,9 +27,30 @@ def test_options_name_the_addresses_of_each_environment() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"rest_url": "https://api.binance.com"}, "rest_url is of the mainnet, but environment is testnet"),
-        ({"rest_url": "https://api3.binance.com"}, "is of the mainnet"),
-        ({"ws_api_url": "wss://demo-ws-api.binance.com/ws-api/v3"}, "ws_api_url is of the demo"),
+        (
+            {"rest_url": "https://api.binance.com"},
+            "rest_url is https://api.binance.com, of the mainnet, but environment is testnet",
+        ),
+        ({"rest_url": "https://api3.binance.com"}, "of the mainnet"),
+        ({"rest_url": "https://API.binance.com.:443/"}, "of the mainnet"),
+        (
+            {"rest_url": "https://api.binance.us"},
+            "rest_url is https://api.binance.us, .* the testnet is at .*, testnet.binance.vision",
+        ),
+        ({"rest_url": "https://api.binance.me"}, "no address of an env"),
+        ({"rest_url": "https://binance.com"}, "no address of an env"),
+        ({"rest_url": "https://fapi.binance.com", "environment": "mainnet"}, "no address of an env"),
+        ({"rest_url": "https://api.binance.us", "environment": "mainnet"}, "no address of an env"),
+        (
+            {"rest_url": "https://demo-fapi.binance.com", "environment": "demo"},
+            "no address of an environment",
+        ),
+        ({"ws_api_url": "wss://ws-api.binance.com.:9443/ws-api/v3"}, "of the mainnet"),
+        ({"stream_url": "wss://data-stream.binance.vision."}, "of the mainnet"),
+        ({"rest_url": "https://api\u3002binance.com"}, "rest_url has a host"),
+        ({"rest_url": "https://\uff41pi.binance.com"}, "rest_url has a host"),
+        ({"rest_url": "https://api%2Ebinance.com"}, "rest_url has a host"),
+        ({"ws_api_url": "wss://demo-ws-api.binance.com/ws-api/v3"}, "of the demo"),
         ({"environment": "mainnet", "stream_url": "wss://stream.testnet.binance.vision"}, "of the testnet"),
         ({"rest_url": "http://proxy.example"}, "plain text"),
         ({"ws_api_url": "ws://proxy.example"}, "plain text"),
@@ -49,6 +70,20 @@ def test_options_reach_loopback_in_plain_text() -> None:
     """A sandbox on this machine needs no encryption."""
     options = BinanceOptions(**KEYS, rest_url="http://127.0.0.1:1/", ws_api_url="ws://localhost:1/ws-api/v3")
     assert (options.rest, options.ws_api) == ("http://127.0.0.1:1", "ws://localhost:1/ws-api/v3")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rest_url": "https://Testnet.binance.vision./"},
+        {"rest_url": "https://api-gcp.binance.com", "environment": "mainnet"},
+        {"stream_url": "wss://data-stream.binance.vision", "environment": "mainnet"},
+        {"rest_url": "https://binance.com.example", "stream_url": "wss://notbinance.com"},
+    ],
+)
+def test_options_take_addresses_of_the_environment_and_of_others(changes: dict[str, Any]) -> None:
+    """A proxy of one's own may stand between."""
+    BinanceOptions(**{**KEYS, **changes})
 
 
 def test_capabilities_say_what_a_client_id_and_a_lookup_prove() -> None:

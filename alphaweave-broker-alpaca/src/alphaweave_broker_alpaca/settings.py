@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,9 +17,14 @@ __all__ = ["ALPACA_CAPABILITIES", "AlpacaOptions"]
 
 _PAPER_HOST: Final = "paper-api.alpaca.markets"
 _LIVE_HOST: Final = "api.alpaca.markets"
+_DOMAIN: Final = "alpaca.markets"
+_DATA_HOSTS: Final = frozenset(
+    f"{name}.{_DOMAIN}" for name in ("data", "stream.data", "data.sandbox", "stream.data.sandbox")
+)
 _DATA: Final = "https://data.alpaca.markets"
 _DATA_STREAM: Final = "wss://stream.data.alpaca.markets"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_PLAIN_HOST: Final = re.compile(r"[a-z0-9._:-]+")
 _DAY, _GTC = TimeInForce.DAY, TimeInForce.GTC
 _RESTING: Final = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 _BROAD: Final = (_DAY, _GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
@@ -97,13 +103,22 @@ class AlpacaOptions:
         _check_address("trading_stream_url", self.trading_stream, "wss", "ws")
         _check_address("data_url", self.data, "https", "http")
         _check_address("data_stream_url", self.data_stream, "wss", "ws")
-        for name, address in (
-            ("trading_url", self.trading),
-            ("trading_stream_url", self.trading_stream),
+        known = frozenset({_PAPER_HOST if self.paper else _LIVE_HOST})
+        paper = str(self.paper).lower()
+        for name, address, hosts in (
+            ("trading_url", self.trading, known),
+            ("trading_stream_url", self.trading_stream, known),
+            ("data_url", self.data, _DATA_HOSTS),
+            ("data_stream_url", self.data_stream, _DATA_HOSTS),
         ):
-            host = urlsplit(address).hostname
-            if host in {_PAPER_HOST, _LIVE_HOST} and (host == _PAPER_HOST) is not self.paper:
-                raise ValueError(f"{name} is {host}, but paper is {str(self.paper).lower()}: make them agree")
+            host = _host_of(address)
+            if host in hosts or not f".{host}".endswith(f".{_DOMAIN}"):
+                continue
+            if hosts is known:
+                raise ValueError(
+                    f"{name} is {address}, but with paper {paper} Alpaca is at {min(known)}: make them agree"
+                )
+            raise ValueError(f"{name} is {address}, no address of Alpaca's market data: leave it out")
 
     @property
     def trading(self) -> str:
@@ -127,11 +142,18 @@ class AlpacaOptions:
         return (self.data_stream_url or _DATA_STREAM).rstrip("/")
 
 
+def _host_of(address: str) -> str:
+    """Its host as names are compared: a dot at its end says nothing."""
+    return (urlsplit(address).hostname or "").rstrip(".")
+
+
 def _check_address(name: str, address: str, safe: str, plain: str) -> None:
     parts = urlsplit(address)
     if parts.username or parts.password or parts.query:
         raise ValueError(f"{name} is an address alone: keys belong into key and secret")
     if not parts.hostname or parts.scheme not in {safe, plain}:
         raise ValueError(f"{name} is an address with {safe}://, and a host")
+    if not _PLAIN_HOST.fullmatch(parts.hostname):
+        raise ValueError(f"{name} has a host of other than plain letters, digits, dots and dashes: {address}")
     if parts.scheme == plain and parts.hostname not in _LOOPBACK:
         raise ValueError(f"{name} would send keys in plain text to {parts.hostname}: use {safe}://")

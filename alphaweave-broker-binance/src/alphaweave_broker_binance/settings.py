@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,6 +28,17 @@ _HOSTS: Final = {
         "wss://demo-stream.binance.com",
     ),
 }
+_DOMAINS: Final = ("binance.com", "binance.us", "binance.me", "binance.vision")
+_KNOWN: Final = {
+    "mainnet": frozenset(
+        {f"{name}.binance.com" for name in ("api", "api-gcp", "api1", "api2", "api3", "api4")}
+        | {f"{name}.binance.com" for name in ("ws-api", "stream")}
+        | {f"{name}.binance.vision" for name in ("data-api", "data-stream")}
+    ),
+    "testnet": frozenset({f"{name}testnet.binance.vision" for name in ("", "ws-api.", "stream.")}),
+    "demo": frozenset({f"demo-{name}.binance.com" for name in ("api", "ws-api", "stream")}),
+}
+_PLAIN_HOST: Final = re.compile(r"[a-z0-9._:-]+")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _GTC, _IOC, _FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 _PAIRS: Final = frozenset(
@@ -96,11 +108,7 @@ class Reach:
             ("stream_url", self.stream, "wss", "ws"),
         ):
             _check_address(name, address, safe, plain)
-            found = _environment_of(urlsplit(address).hostname or "")
-            if found is not None and found != self.environment:
-                raise ValueError(
-                    f"{name} is of the {found}, but environment is {self.environment}: make them agree"
-                )
+            _check_environment(name, address, self.environment)
 
     @property
     def is_real(self) -> bool:
@@ -144,13 +152,20 @@ class BinanceOptions(Reach):
     recv_window: int = field(default=5000, validator=[ge(1), le(9000)])
 
 
-def _environment_of(host: str) -> str | None:
-    """Whose host that is; None for one that is not Binance's."""
-    if host == "testnet.binance.vision" or host.endswith(".testnet.binance.vision"):
-        return "testnet"
-    if host.startswith("demo-") and host.endswith(".binance.com"):
-        return "demo"
-    return "mainnet" if host.endswith((".binance.com", ".binance.vision")) else None
+def _check_environment(name: str, address: str, environment: str) -> None:
+    # A dot at the end of a host says nothing.
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    if host in _KNOWN[environment] or not f".{host}".endswith(tuple(f".{domain}" for domain in _DOMAINS)):
+        return
+    found = next((one for one, hosts in _KNOWN.items() if host in hosts), None)
+    if found is not None:
+        raise ValueError(
+            f"{name} is {address}, of the {found}, but environment is {environment}: make them agree"
+        )
+    known = ", ".join(sorted(_KNOWN[environment]))
+    raise ValueError(
+        f"{name} is {address}, no address of an environment for spot: the {environment} is at {known}"
+    )
 
 
 def _check_address(name: str, address: str, safe: str, plain: str) -> None:
@@ -159,5 +174,7 @@ def _check_address(name: str, address: str, safe: str, plain: str) -> None:
         raise ValueError(f"{name} is an address alone: keys belong into key and secret")
     if not parts.hostname or parts.scheme not in {safe, plain}:
         raise ValueError(f"{name} is an address with {safe}://, and a host")
+    if not _PLAIN_HOST.fullmatch(parts.hostname):
+        raise ValueError(f"{name} has a host of other than plain letters, digits, dots and dashes: {address}")
     if parts.scheme == plain and parts.hostname not in _LOOPBACK:
         raise ValueError(f"{name} would send keys in plain text to {parts.hostname}: use {safe}://")
