@@ -8,7 +8,7 @@ import pytest
 
 from alphaweave.core.secret import Secret
 from alphaweave.live.adapters.capabilities import ClientIdUniqueness
-from alphaweave_broker_binance.settings import BINANCE_CAPABILITIES, BinanceOptions
+from alphaweave_broker_binance.settings import BINANCE_CAPABILITIES, LISTING_LAG, BinanceOptions
 
 KEYS: dict[str, Any] = {"key": Secret("k"), "secret": Secret("s")}
 
@@ -87,8 +87,10 @@ def test_options_take_addresses_of_the_environment_and_of_others(changes: dict[s
 
 
 def test_capabilities_say_what_a_client_id_and_a_lookup_prove() -> None:
-    """An id is free again when its order ended, and an order may be found only after the window in which it
-    is accepted and the ten seconds of Binance's engine."""
+    """An id is free again when its order ended. An order whose answer was lost is given up only after the
+    window in which it is accepted, the ten seconds of Binance's engine, and the time for which its answers
+    may lag behind."""
     assert BINANCE_CAPABILITIES.client_ids.unique is ClientIdUniqueness.WHILE_OPEN
     longest = BinanceOptions(**KEYS, recv_window=9000).recv_window / 1000 + 10
-    assert BINANCE_CAPABILITIES.not_found_is_final_after > longest
+    assert BINANCE_CAPABILITIES.not_found_is_final_after > longest + LISTING_LAG
+    assert LISTING_LAG >= 60

@@ -53,7 +53,7 @@ from alphaweave_broker_binance.mapping import (
     text_of,
 )
 from alphaweave_broker_binance.rights import check_account, check_mode, check_rights
-from alphaweave_broker_binance.settings import BINANCE_CAPABILITIES, BinanceOptions
+from alphaweave_broker_binance.settings import BINANCE_CAPABILITIES, LISTING_LAG, BinanceOptions
 from alphaweave_broker_binance.signing import Keys
 from alphaweave_broker_binance.symbols import find_symbols
 from alphaweave_broker_binance.trades import Trades
@@ -71,8 +71,6 @@ _NO_SUCH_ORDER: Final = "-2013"
 _CONNECTION: Final = 2
 _ALL_ORDERS: Final = 80
 _ORDERS_OF_ONE: Final = 6
-# Questions are answered from copies that lag behind the book.
-_LISTED: Final = 60.0
 
 
 class BinanceAdapter:
@@ -373,7 +371,7 @@ class BinanceAdapter:
         return at is not None and self._is_recent(at)
 
     def _is_recent(self, at: float) -> bool:
-        return self._clock.monotonic() - at < _LISTED
+        return self._clock.monotonic() - at < LISTING_LAG
 
     def _named(self, ref: OrderRef) -> str:
         return ref.wire.get("symbol") or self._said.venue_symbol(ref.symbol)

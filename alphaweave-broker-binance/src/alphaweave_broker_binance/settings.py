@@ -13,7 +13,10 @@ from alphaweave.core.order import GroupKind, OrderType, TimeInForce
 from alphaweave.core.secret import Secret
 from alphaweave.live.adapters.capabilities import Capabilities, ClientIdRules, ClientIdUniqueness
 
-__all__ = ["BINANCE_CAPABILITIES", "BinanceOptions", "Reach"]
+__all__ = ["BINANCE_CAPABILITIES", "LISTING_LAG", "BinanceOptions", "Reach"]
+
+# Questions are answered from copies that lag behind the book: by at most so many seconds.
+LISTING_LAG: Final = 60.0
 
 _HOSTS: Final = {
     "mainnet": ("https://api.binance.com", "wss://ws-api.binance.com/ws-api/v3", "wss://stream.binance.com"),
@@ -40,6 +43,10 @@ _KNOWN: Final = {
 }
 _PLAIN_HOST: Final = re.compile(r"[a-z0-9._:-]+")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LONGEST_WINDOW: Final = 9000
+# For so many seconds a request may be at work in Binance's engine without an answer.
+_ENGINE: Final = 10.0
+_MARGIN: Final = 1.0
 _GTC, _IOC, _FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 _PAIRS: Final = frozenset(
     [(OrderType.MARKET, _IOC)]
@@ -68,8 +75,8 @@ BINANCE_CAPABILITIES: Final = Capabilities(
         "The take profit of a group only makes liquidity at Binance.",
     ),
     client_ids=ClientIdRules(max_length=36, unique=ClientIdUniqueness.WHILE_OPEN),
-    # The window in which it is accepted, the engine's own time limit, and a margin.
-    not_found_is_final_after=20.0,
+    # The window in which it is accepted, the engine's own time limit, the lag of the answer, and a margin.
+    not_found_is_final_after=_LONGEST_WINDOW / 1000 + _ENGINE + LISTING_LAG + _MARGIN,
 )
 
 
@@ -148,8 +155,7 @@ class BinanceOptions(Reach):
     secret: Secret
     password: Secret | None = None
     allow_withdrawals: bool = False
-    # Within `not_found_is_final_after`, together with the engine's ten seconds.
-    recv_window: int = field(default=5000, validator=[ge(1), le(9000)])
+    recv_window: int = field(default=5000, validator=[ge(1), le(_LONGEST_WINDOW)])
 
 
 def _check_environment(name: str, address: str, environment: str) -> None:
