@@ -238,6 +238,19 @@ def test_symbol_that_the_run_does_not_have_is_refused_while_it_is_down(
     assert alphaweave(verb, path, "--symbol", "QQQ", *words).code == 0
 
 
+@pytest.mark.parametrize("verb", ["halt", "flatten", "resume"])
+@pytest.mark.parametrize("symbol", ["", "  "])
+def test_symbol_that_is_empty_is_not_everything(
+    alphaweave: Callable[..., Any], path: Path, verb: str, symbol: str
+) -> None:
+    """What a shell makes of a variable that is not set would resume, or flatten, the whole account."""
+    words = ("--operator", "eva", "--reason", "odd", "--wait", 0)
+    answer = alphaweave(verb, path, "--symbol", symbol, *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "--symbol is empty; name one, or leave --symbol out to mean everything" in answer.err
+    assert not ControlStore.path_beside(path).exists()
+
+
 def test_latch_shows_although_the_journal_is_damaged(alphaweave: Callable[..., Any], path: Path) -> None:
     alphaweave("halt", path, "--wait", 0)
     path.write_bytes(b"nothing of the kind")

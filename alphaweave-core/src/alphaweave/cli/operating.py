@@ -46,7 +46,8 @@ def tell_run(
         wait: seconds to wait for a run to answer.
 
     Raises:
-        ControlError: there is no such run, it does not trade that symbol, or it cannot be told.
+        ControlError: there is no such run, it does not trade that symbol, which may not be empty, or it
+            cannot be told.
         JournalError: the file is no journal.
     """
     verb = Verb(verb)
@@ -57,6 +58,9 @@ def tell_run(
             "neither may be empty",
             journal,
         )
+    # A shell's variable that is not set must not turn one symbol into all of them.
+    if symbol is not None and not symbol.strip():
+        raise ControlError("--symbol is empty; name one, or leave --symbol out to mean everything", journal)
     read = _read(journal)
     known = ControlStore.path_beside(journal).exists()
     # A store is made where there is none, and a halt of what is no run would halt nothing. Where there is
