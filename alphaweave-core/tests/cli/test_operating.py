@@ -251,6 +251,23 @@ def test_symbol_that_is_empty_is_not_everything(
     assert not ControlStore.path_beside(path).exists()
 
 
+@pytest.mark.parametrize("none", [KeyError("uid not found"), OSError("No username set")])
+@pytest.mark.parametrize("verb", ["status", "halt", "flatten", "stop"])
+def test_user_without_a_name_is_told_by_number(
+    alphaweave: Callable[..., Any], path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, none: Exception
+) -> None:
+    """In a container the account of the user may be in no list; a halt must not fail of that."""
+
+    def unknown() -> str:
+        raise none
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    answer = alphaweave(verb, path, "--wait", 0)
+    assert (answer.code, answer.err) == (1 if verb == "stop" else 0, "")
+    assert ("by uid 12345" in answer.out) == (verb in {"halt", "flatten"})
+
+
 def test_latch_shows_although_the_journal_is_damaged(alphaweave: Callable[..., Any], path: Path) -> None:
     alphaweave("halt", path, "--wait", 0)
     path.write_bytes(b"nothing of the kind")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alphaweave.core.errors import LockHeld, RunRefused
-from alphaweave.live.run_lock import RunLock, account_lock_name
+from alphaweave.live.run_lock import RunLock, account_lock_name, account_lock_path, lock_account
 
 HOLDER = """
 import sys
@@ -83,3 +83,35 @@ def test_account_locks_have_names_of_their_own() -> None:
     assert len(names) == len(accounts)
     assert all("/" not in name and name.isascii() for name in names)
     assert account_lock_name("ibkr", "DU12345") == "ibkr@DU12345.lock"
+
+
+def test_account_is_locked_in_the_folder_for_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is made, for this user alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    lock = lock_account("ibkr", "DU1")
+    assert lock.path == account_lock_path("ibkr", "DU1") == tmp_path / "state/alphaweave/ibkr@DU1.lock"
+    assert lock.path.parent.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(LockHeld, match="account DU1 at ibkr is in use"):
+        lock_account("ibkr", "DU1")
+    lock.release()
+
+
+def test_user_without_a_home_is_told_where_the_lock_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user of a container may have none, and be in no list of users."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(RunRefused, match=r"has no home folder.*set XDG_STATE_HOME to"):
+        account_lock_path("ibkr", "DU1")
+
+
+def test_state_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the home of a container's user is the root of its files."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(RunRefused, match=r"account DU1 at ibkr cannot be locked.*set XDG_STATE_HOME to"):
+        lock_account("ibkr", "DU1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -51,7 +52,7 @@ def tell_run(
         JournalError: the file is no journal.
     """
     verb = Verb(verb)
-    operator = getpass.getuser() if operator is None else operator
+    operator = _logged_in() if operator is None else operator
     if verb is Verb.RESUME and not (operator.strip() and reason.strip()):
         raise ControlError(
             "resume needs --operator, who says so, and --reason, what was wrong and why it is right now; "
@@ -94,6 +95,14 @@ def tell_run(
     if found["answer"] is not None and "error" in found["answer"]:
         return FAILED
     return FAILED if verb is Verb.STOP and command is None else 0
+
+
+def _logged_in() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name anywhere.
+        return f"uid {os.getuid()}"
 
 
 def _read(journal: Path) -> JournalReader | JournalError:

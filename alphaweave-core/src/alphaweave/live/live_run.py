@@ -42,7 +42,7 @@ from alphaweave.live.live_wiring import (
 from alphaweave.live.monitor_queue import MonitorQueues
 from alphaweave.live.party import FAILURES, Party
 from alphaweave.live.reports import BrokerAccountState, BrokerEvent
-from alphaweave.live.run_lock import RunLock, account_lock_path
+from alphaweave.live.run_lock import lock_account
 from alphaweave.live.trading_state import TradingState, TradingStates
 from alphaweave.monitoring.monitor import RunSummary
 
@@ -252,9 +252,7 @@ class LiveRun:
         broker = self._plan.broker
         if broker.capabilities.simulated:
             return _NoLock()  # the account is this process's own
-        path = account_lock_path(broker.name, account.account_id)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return RunLock.acquire(path, what=f"account {account.account_id} at {broker.name}")
+        return lock_account(broker.name, account.account_id)
 
     def _meta(self, account: BrokerAccountState, recovered: Recovered | None) -> dict[str, Any]:
         plan, config = self._plan, self._plan.config

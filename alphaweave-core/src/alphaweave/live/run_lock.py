@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from alphaweave.core.errors import LockHeld, RunRefused
 
-__all__ = ["RunLock", "account_lock_name", "account_lock_path"]
+__all__ = ["RunLock", "account_lock_name", "account_lock_path", "lock_account"]
+
+_ELSEWHERE: Final = "set XDG_STATE_HOME to a folder that every run of this account can write to"
 
 
 class RunLock:
@@ -106,9 +109,37 @@ def account_lock_name(broker: str, account: str) -> str:
 
 
 def account_lock_path(broker: str, account: str) -> Path:
-    """Where that lock is, in this user's folder for state."""
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    """Where that lock is, in this user's folder for state.
+
+    Raises:
+        RunRefused: this user has none.
+    """
+    named = os.environ.get("XDG_STATE_HOME")
+    try:
+        home = Path(named) if named else Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise RunRefused(
+            f"account {account} at {broker} cannot be locked: this user has no home folder; {_ELSEWHERE}"
+        ) from error
     return home / "alphaweave" / account_lock_name(broker, account)
+
+
+def lock_account(broker: str, account: str) -> RunLock:
+    """Take the lock that one run per account holds, now or not at all.
+
+    Raises:
+        LockHeld: another process has it.
+        RunRefused: there cannot be a lock.
+    """
+    path = account_lock_path(broker, account)
+    what = f"account {account} at {broker}"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunRefused(
+            f"{what} cannot be locked: {path.parent}: {error.strerror or error}; {_ELSEWHERE}"
+        ) from error
+    return RunLock.acquire(path, what=what)
 
 
 def _plain(name: str) -> str:
