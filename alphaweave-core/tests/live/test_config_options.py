@@ -157,6 +157,10 @@ def test_options_paths_without_a_base_start_here() -> None:
     ).place == Path("/x")
     home = parse_options(Everything, {"text": "t", "place": "~/x"}, path="o", base_dir=Path("/b")).place
     assert home == Path.home() / "x"
+    with pytest.raises(
+        OptionsError, match=r"o\.place: expected a path whose ~ is a home folder, found the te"
+    ):
+        parse_options(Everything, {"text": "t", "place": "~no-such-user/x"}, path="o")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def test_resolve_leaves_its_argument_alone(canary: str) -> None:
         ("${env:CANARY", "write ${env:CANARY}"),
         ("file:nothing.txt", "cannot resolve file:nothing.txt: no such file or directory."),
         ("file:.", "it is not a regular file"),
+        ("file:~no-such-user/key", "there is no home folder to put for the ~; write the whole path"),
         ("keyring:service", "write keyring:SERVICE/NAME"),
         ("keyring:/name", "write keyring:SERVICE/NAME"),
     ],

@@ -102,8 +102,12 @@ def _converter(base_dir: Path) -> Converter:
     def path(value: object, _: object) -> Path:
         if not isinstance(value, str) or not value:
             return refuse("a path", value)
+        try:
+            expanded = Path(value).expanduser()
+        except RuntimeError:
+            return refuse("a path whose ~ is a home folder", value)
         # without the detours of "..", for the path is shown to people
-        return Path(os.path.normpath(base_dir / Path(value).expanduser()))
+        return Path(os.path.normpath(base_dir / expanded))
 
     converter = Converter(
         forbid_extra_keys=True, detailed_validation=True, structure_fallback_factory=_unsupported

@@ -166,7 +166,10 @@ def _from_env(match: re.Match[str]) -> str:
 
 
 def _from_file(text: str, base_dir: Path) -> str:
-    path = base_dir / Path(text.removeprefix("file:")).expanduser()
+    try:
+        path = base_dir / Path(text.removeprefix("file:")).expanduser()
+    except RuntimeError:
+        raise _Failed("there is no home folder to put for the ~; write the whole path") from None
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
