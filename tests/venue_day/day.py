@@ -33,7 +33,7 @@ from alphaweave.live.trading_state import TradingState
 from alphaweave.testing.clock import RunningClock
 from alphaweave.testing.venue import Action, Fault, TruthOrder
 from venue_day.books import differences
-from venue_day.faults import FEE, FEE_KIND, Bench, End, Kind, Mark
+from venue_day.faults import HELD, Bench, End, Kind, Mark
 from venue_day.gateway_faults import gateway_kinds, sleep_through
 from venue_day.stages import DayVenue, Stage
 from venue_day.watch import Watch
@@ -235,6 +235,7 @@ class Day:
             await kind.begin(self._bench)
 
     async def _strike(self) -> None:
+        held = any(kind.lane == HELD for kind in self._active)
         for kind, since in list(self._active.items()):
             if kind.blind or kind.has_struck(self._bench, since):
                 if not kind.blind:
@@ -242,6 +243,7 @@ class Day:
                 self._struck[kind.name] += 1
                 del self._active[kind]
         await self._is_quiet()
+        self._bench.flows.end_minute(held=held)
 
     def _open_at_venue(self) -> list[TruthOrder]:
         return [order for order in self._venue.truth().orders if not order.status.terminal]
@@ -312,12 +314,10 @@ class Day:
             wrong.append(f"positions are {held}, at the venue {dict(truth.positions)}")
 
     def _untold(self) -> Decimal:
-        """What was taken while the run was not connected, at a venue that tells it once."""
-        taken = self._struck[FEE_KIND]
-        booked = sum(1 for _ in JournalReader(self._journal).entries("cash_flow"))
-        if self._stage.repeats_flows:
-            return Decimal()
-        return FEE * (taken - booked)
+        """What was taken and the run cannot have heard of."""
+        entries = JournalReader(self._journal).entries("cash_flow")
+        booked = {Decimal(entry.data["amount"]["amount"]) for _, entry in entries}
+        return self._bench.flows.forgiven(booked, self._stage.told)
 
     def _report(self, kinds: tuple[Kind, ...], runner: LiveRunner, seconds: float) -> DayReport:
         truth, wrong, reader = self._venue.truth(), self._wrong, JournalReader(self._journal)

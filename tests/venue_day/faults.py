@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from decimal import Decimal
 from enum import Enum
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from alphaweave.core.money import Money
 from alphaweave.testing.venue import Action, Fault, Power
+from venue_day.flows import Flows, Line
 from venue_day.stages import DayVenue
 
-__all__ = ["FEE", "FEE_KIND", "Bench", "End", "Kind", "Mark", "kinds_at"]
+__all__ = ["HELD", "Bench", "End", "Kind", "Mark", "kinds_at"]
 
-FEE = Decimal("-0.37")
-"""What `FEE_KIND` takes each time."""
-FEE_KIND = "a fee that no fill tells"
+HELD = "what is told"
+"""The lane of those that hold events back."""
 _SKEW = 0.2
 
 
@@ -36,13 +35,22 @@ class Bench:
 
     Attributes:
         end: what the next order that is filled by hand comes to; None is its fill.
-        losses: connections that the run was told to have lost; ``restored``: those that came back.
+        line: the connection of the run.
+        flows: the money that was taken.
     """
 
     venue: DayVenue
     end: End | None = None
-    losses: int = 0
-    restored: int = 0
+    line: Line = field(factory=Line)
+    flows: Flows = field(init=False, default=Factory(lambda self: Flows(self.line), takes_self=True))
+
+    @property
+    def losses(self) -> int:
+        return self.line.losses
+
+    @property
+    def restored(self) -> int:
+        return self.line.restored
 
     def mark(self) -> Mark:
         return Mark(len(self.venue.requests), len(self.venue.truth().executions), self.losses)
@@ -130,6 +138,7 @@ class _Told(Kind):
     async def end(self, bench: Bench) -> None:
         if self.lose:
             # Nobody listens while the connection is gone.
+            bench.line.cut()
             await bench.venue.drop()
         await bench.venue.release_events(times=self.times, backwards=self.backwards)
 
@@ -139,6 +148,7 @@ class _Line(Kind):
     """Something happens to all connections."""
 
     async def begin(self, bench: Bench) -> None:
+        bench.line.cut()
         match self.name:
             case "a dropped connection":
                 await bench.venue.drop()
@@ -177,7 +187,7 @@ class _Ended(Kind):
 @frozen
 class _Fee(Kind):
     async def begin(self, bench: Bench) -> None:
-        await bench.venue.cash_flow(Money(bench.venue.currency, FEE), "fee")
+        await bench.venue.cash_flow(Money(bench.venue.currency, bench.flows.take()), "fee")
 
 
 @frozen
@@ -197,7 +207,7 @@ def _all() -> Sequence[Kind]:
     queries = (Fault.THROTTLE, Fault.LOSE_REQUEST, Fault.HANG_UP, Fault.ERROR_BEFORE, Fault.GARBLE)
     held = frozenset({Power.HOLD_EVENTS})
     filled = frozenset({Power.FILL})
-    wire, told, ends = "the wire", "what is told", "ends"
+    wire, told, ends = "the wire", HELD, "ends"
     return (
         *(
             _Asked(f"an order: {fault.value}", _power(fault), "orders", action=Action.SUBMIT, fault=fault)
@@ -220,7 +230,7 @@ def _all() -> Sequence[Kind]:
             for how in (End.CANCELLED, End.PART, End.LATE)
         ),
         _Ended("an order expired", filled | {Power.EXPIRE}, ends, how=End.EXPIRED),
-        _Fee(FEE_KIND, frozenset({Power.CASH_FLOW}), "cash"),
+        _Fee("a fee that no fill tells", frozenset({Power.CASH_FLOW}), "cash"),
         _Skew("another clock", frozenset({Power.SKEW}), "time"),
     )
 

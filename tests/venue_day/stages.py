@@ -14,6 +14,7 @@ from alphaweave.live.plugins import SandboxPlugin
 from alphaweave.live.registry import Registry
 from alphaweave.testing.feed_venue import FeedControl
 from alphaweave.testing.venue import VenueControl
+from venue_day.flows import Told
 
 __all__ = ["BROKERS", "DayVenue", "Stage", "stage_of"]
 
@@ -40,7 +41,7 @@ class Stage:
         currency: of the run.
         grain: the ledger's balances are the venue's to so much.
         balances_only: what is held are balances there, and no positions.
-        repeats_flows: money that moved while nobody was connected is told afterwards.
+        told: how the venue tells of money that moved.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Stage:
     balances_only: bool = False
     minutes: int = 384
     reopens: tuple[datetime, ...] = ()
-    repeats_flows: bool = True
+    told: Told = Told.AGAIN
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ _STAGES = (
         currency="USDT",
         grain=Decimal("0.00000001"),
         balances_only=True,
-        repeats_flows=False,
+        told=Told.ONCE,
     ),
     Stage(
         name="ibkr",
@@ -145,7 +146,7 @@ _STAGES = (
         limits={"timeout": 1.0, "heartbeat": 0.5, "retry": 0.05},
         feed={"settle": 0.0},
         foreign_to_broker=frozenset({"settle"}),
-        repeats_flows=False,
+        told=Told.NEVER,
     ),
 )
 BROKERS = tuple(stage.name for stage in _STAGES)

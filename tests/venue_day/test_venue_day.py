@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
 
 from alphaweave.live.live_core import LiveCore
+from alphaweave.live.reports import BrokerEvent
 from alphaweave_broker_alpaca.sandbox.control import AlpacaSandbox
+from alphaweave_broker_binance.translator import Translator
 from venue_day.day import Day
-from venue_day.faults import kinds_at
-from venue_day.stages import stage_of
+from venue_day.faults import Kind, kinds_at
+from venue_day.flows import Flows, Line, Told
+from venue_day.stages import DayVenue, stage_of
 
 
 @pytest.mark.parametrize(("broker", "kinds"), [("alpaca", 29), ("binance", 25)])
@@ -64,3 +70,52 @@ def test_day_notices_a_ledger_that_is_a_cent_off(tmp_path: Path, monkeypatch: py
     assert [text for text in wrong if text.startswith("USD is ")]
     assert len([text for text in wrong if text.startswith("booked and never executed")]) == 1
     assert {f"{kind.name} never struck" for kind in kinds} <= set(wrong)
+
+
+def test_day_notices_that_money_moved_unheard_while_the_run_was_connected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A venue that tells of it once has told it to who was there."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("venue_day.day.gateway_kinds", _only_fees)
+    told = Translator.event
+
+    def deaf(self: Translator, event: Mapping[str, Any], at: datetime) -> tuple[BrokerEvent, ...]:
+        return () if event.get("e") == "balanceUpdate" else told(self, event, at)
+
+    monkeypatch.setattr(Translator, "event", deaf)
+    stage = evolve(stage_of("binance"), filled=("BTCUSDT",))
+    (wrong,) = asyncio.run(Day(stage, tmp_path, seed=1, minutes=1, faults=1).live()).wrong
+    assert wrong.startswith("USDT is ")
+
+
+def _only_fees(venue: DayVenue, *, resting: bool) -> tuple[Kind, ...]:
+    return tuple(kind for kind in kinds_at(venue) if kind.lane == "cash")
+
+
+def test_money_is_forgiven_only_where_it_fell_while_the_connection_was_down() -> None:
+    """Cut or lost when it was taken, or before what the venue held back was told."""
+    flows = Flows(Line())
+    heard = flows.take()
+    flows.end_minute(held=False)
+    flows.line.cut()
+    unnoticed = flows.take()
+    flows.line.losses += 1
+    down = flows.take()
+    flows.line.restored += 1
+    kept_back = flows.take()
+    flows.end_minute(held=True)
+    flows.line.cut()
+    flows.end_minute(held=False)
+    flows.line.losses += 1
+    flows.line.restored += 1
+    flows.end_minute(held=False)
+    after = flows.take()
+    flows.end_minute(held=False)
+    flows.line.losses += 1
+    flows.end_minute(held=False)
+    assert len({heard, unnoticed, down, kept_back, after}) == 5
+    assert flows.forgiven((), Told.ONCE) == unnoticed + down + kept_back
+    assert flows.forgiven({down}, Told.ONCE) == unnoticed + kept_back
+    assert flows.forgiven((), Told.AGAIN) == 0
+    assert flows.forgiven({heard}, Told.NEVER) == unnoticed + down + kept_back + after

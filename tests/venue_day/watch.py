@@ -47,8 +47,8 @@ class Watch(Monitor):
 
     def on_alert(self, alert: Alert) -> None:
         self.alerts[alert.code] += 1
-        self.bench.losses += alert.code == "connection_lost"
-        self.bench.restored += alert.code == "connection_restored"
+        self.bench.line.losses += alert.code == "connection_lost"
+        self.bench.line.restored += alert.code == "connection_restored"
 
     def on_run_end(self, summary: Any) -> None:
         pass
