@@ -166,7 +166,7 @@ def test_order_of_today_that_nobody_knows_never_arrived() -> None:
     assert answers().find(REF, None) is None
 
 
-@pytest.mark.parametrize("after", [None, -1, 30])
+@pytest.mark.parametrize("after", [None, -1, 30, 10 * 60])
 def test_order_from_before_midnight_is_not_known(after: int | None) -> None:
     """It is never told as one that is not there: the gateway has forgotten. Nor is one that was decided just
     after it: a clock may have been set meanwhile."""
@@ -241,8 +241,33 @@ def test_open_orders_are_those_that_work() -> None:
 )
 def test_memory_begins_at_the_gateway_s_midnight(now: str, begins: str) -> None:
     """And never later than now."""
-    found = memory_begins(datetime.fromisoformat(now), NEW_YORK)
-    assert found == datetime.fromisoformat(begins)
+    at = datetime.fromisoformat(now)
+    assert memory_begins(at, NEW_YORK, None) == datetime.fromisoformat(begins)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=-12), timedelta(0), timedelta(minutes=12)])
+def test_order_of_before_the_gateway_s_midnight_is_not_known_to_a_clock_that_is_off(ahead: timedelta) -> None:
+    """Whether this machine's clock is off all the time, or was set right since the order was decided."""
+    ours, sent = AT + ahead, BEGINS - timedelta(seconds=1)
+    for now in (ours, AT):
+        begins = memory_begins(AT, NEW_YORK, None) + (now - AT)
+        ref = evolve(REF, decided_at=sent + ahead)
+        with pytest.raises(BrokerUnavailable):
+            evolve(answers(), begins=begins).find(ref, None)
+
+
+@pytest.mark.parametrize("off", [0, 170, -170])
+def test_gateway_of_another_zone_forgets_at_its_own_midnight(off: int) -> None:
+    """The clock on its wall says when that was, whatever the config says; the later of both counts."""
+    connected = AT - timedelta(hours=3)
+    at = connected + timedelta(seconds=off)
+    tokyo = connected.astimezone(ZoneInfo("Asia/Tokyo")).replace(tzinfo=UTC)
+    london = connected.astimezone(ZoneInfo("Europe/London")).replace(tzinfo=UTC)
+    assert memory_begins(AT, NEW_YORK, (tokyo, at)) == AT
+    later = AT + timedelta(hours=2)
+    assert memory_begins(later, NEW_YORK, (tokyo, at)) == AT
+    assert memory_begins(AT, NEW_YORK, (london, at)) == BEGINS
+    assert memory_begins(AT, ZoneInfo("Asia/Tokyo"), (london, at)) == AT
 
 
 def test_executions_before_midnight_are_a_gap() -> None:

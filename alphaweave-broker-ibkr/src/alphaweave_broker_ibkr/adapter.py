@@ -344,7 +344,7 @@ class IbkrAdapter:
     async def _memory_begins(self) -> datetime:
         """By this machine's clock, of the midnight of the gateway's own, which it may be past by now."""
         theirs, now = await self.get_time(), self._clock.now()
-        return memory_begins(theirs, self._zone) - (theirs - now)
+        return memory_begins(theirs, self._zone, self._connected().greeting) - (theirs - now)
 
     def _fills(self, told: Sequence[tuple[Any, ...]]) -> tuple[BrokerFill, ...]:
         """Those executions, as they are by now."""

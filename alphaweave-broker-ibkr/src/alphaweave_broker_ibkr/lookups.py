@@ -7,7 +7,7 @@ orders, begin at midnight by the gateway's clock: what lies before is told as no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from typing import Final
 
 from attrs import evolve, frozen
@@ -27,21 +27,30 @@ __all__ = ["Answers", "completed_order", "fill_report", "memory_begins", "open_o
 
 # The gateway tells its time in whole seconds, and may be past its midnight by then.
 _AHEAD: Final = timedelta(seconds=2)
-# This machine's clock may have been set since an order was decided, by more than a run bears with: it looks
-# now and then only. Nobody sends an order twice for that.
-_SET: Final = timedelta(minutes=1)
+# Either clock may have been set since an order was decided, by more than a run bears with: it looks now and
+# then only. Nobody sends an order twice for that.
+_SET: Final = timedelta(minutes=15)
+_ZONES: Final = timedelta(minutes=15)
+_DAY: Final = timedelta(days=1)
 
 
-def memory_begins(now: datetime, zone: tzinfo) -> datetime:
+def memory_begins(now: datetime, zone: tzinfo, greeting: tuple[datetime, datetime] | None) -> datetime:
     """The instant before which the gateway remembers nothing: its last midnight, or the one about to come.
+    Where its zone and the clock on its wall disagree, it is the later one of theirs.
 
     Args:
         now: UTC, by the gateway's clock, asked for after what it remembers.
-        zone: the time zone of the gateway.
+        zone: the time zone that the gateway is said to be set to.
+        greeting: as `Gateway` has it.
     """
-    local = (now + _AHEAD).astimezone(zone)
-    midnight = datetime.combine(local.date(), time(), tzinfo=zone).astimezone(UTC)
-    return min(midnight, now)
+    zones = [zone]
+    if greeting is not None:
+        shown, at = greeting
+        offset = _ZONES * round((shown - at) / _ZONES)
+        zones += [timezone(offset)] if abs(offset) < _DAY else []
+    days = [(now + _AHEAD).astimezone(each).date() for each in zones]
+    midnights = [datetime.combine(day, time(), each) for day, each in zip(days, zones, strict=True)]
+    return min(max(midnights).astimezone(UTC), now)
 
 
 def open_orders(listed: Mapping[OrderKey, Tracked], as_of: datetime) -> tuple[BrokerOrder, ...]:
