@@ -259,7 +259,7 @@ def test_refusal_that_may_be_any_questions_ends_the_connection(orders: bool) -> 
     async def scenario(site: Site) -> None:
         gateway = await site.open()
         await site.venue.mute(True)
-        asking = [asyncio.ensure_future(gateway.time())]
+        asking: list[asyncio.Future[Any]] = [asyncio.ensure_future(gateway.time())]
         if orders:
             listed = gateway.ask_alone(raw(gateway).reqOpenOrders, rows="openOrder", ends="openOrderEnd")
             asking.append(asyncio.ensure_future(listed))
