@@ -153,6 +153,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "alphaweave.live.instrument_rules",
         "alphaweave.live.live_run",
         "alphaweave.live.live_wiring",
+        "alphaweave.live.notices",
         "alphaweave.live.party",
         "alphaweave.live.plugin_parts",
         "alphaweave.live.resume",

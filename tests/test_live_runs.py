@@ -45,6 +45,7 @@ from alphaweave.live.risk import RiskSettings
 from alphaweave.live.risk_time import Timed
 from alphaweave.live.runner import LiveRunner
 from alphaweave.live.trading_state import KillStep
+from alphaweave.monitoring.memory import InMemoryMonitor
 from alphaweave.monitoring.monitor import Monitor, TradeRecord
 from alphaweave.sim.venue import SimVenue
 from alphaweave.strategy.strategy import Strategy
@@ -455,6 +456,29 @@ def test_command_says_that_a_run_ended_halted(
     assert ended == code
     assert ("halted     strategy_failed: " in out) == bool(code)
     assert ("error: strategy_failed: " in err) == bool(code)
+
+
+def test_notice_of_a_run_is_printed_as_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, and not when a run that goes on for weeks has ended."""
+    live = config(tmp_path)
+    early: list[str] = []
+
+    class Early(InMemoryMonitor):
+        def on_run_start(self, meta: Mapping[str, Any]) -> None:
+            early.append(capsys.readouterr().err)
+
+    monkeypatch.setattr(running, "load_live_config", lambda path, overrides: live)
+    monkeypatch.setattr(
+        LiveRunner,
+        "from_config",
+        lambda config, watchers: prepared(config, count=5, watchers=(Early(), *watchers)),
+    )
+    ended = running.run_config(Path("x"), (), fresh=False, until=None, summary=None, as_json=False)
+    assert ended == 0
+    assert "note: this run keeps no journal" in early[0]
+    assert "keeps no journal" not in capsys.readouterr().err
 
 
 def test_strategy_whose_init_raises_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,9 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -19,6 +20,7 @@ from attrs import asdict
 from alphaweave.cli.exits import FAILED, INTERRUPTED
 from alphaweave.core.errors import AlphaweaveError
 from alphaweave.core.outputs import Output, OutputKind, real_path
+from alphaweave.core.scrubber import Scrubber
 from alphaweave.live.config import load_live_config
 from alphaweave.live.runner import LiveRunner
 from alphaweave.monitoring.dashboard import DashboardPage
@@ -51,8 +53,7 @@ def run_config(
     config = load_live_config(path, overrides=overrides)
     runner = LiveRunner.from_config(config, watchers=(ProgressMonitor(),))
     also = () if summary is None else (Output("--summary", summary, OutputKind.SUMMARY),)
-    told = len(runner.notices)
-    _tell(runner.notices)
+    runner.notices.tell(partial(_tell, runner.scrubber))
     late: AlphaweaveError | None = None
     interrupted: list[int] = []
     try:
@@ -66,8 +67,6 @@ def run_config(
         late = error
         if ended.outcome != "failed":
             late.exit_code = FAILED
-    finally:
-        _tell(runner.notices[told:])
     ended = runner.summary
     assert ended is not None
     failures = [str(failure) for failure in runner.monitor_failures]
@@ -134,9 +133,11 @@ def _stopping_on_signal(stop: Callable[[], None], seen: list[int]) -> Iterator[N
             signal.signal(number, handler)
 
 
-def _tell(notices: Sequence[str]) -> None:
-    for notice in notices:
-        click.echo(notice if notice.startswith("warning: ") else f"note: {notice}", err=True)
+def _tell(scrubber: Scrubber, notice: str) -> None:
+    text = scrubber.text(notice)
+    # It comes in the midst of a run, which does not end because nobody reads.
+    with suppress(OSError):
+        click.echo(text if text.startswith("warning: ") else f"note: {text}", err=True)
 
 
 def _shown(path: Path | None) -> str | None:

@@ -35,6 +35,7 @@ from alphaweave.live.discretion import (
 from alphaweave.live.engine import EngineSettings, LiveEngine
 from alphaweave.live.fanout import MonitorFailure
 from alphaweave.live.instrument_rules import instrument_rules
+from alphaweave.live.notices import Notices
 from alphaweave.live.party import FAILURES, Party
 from alphaweave.live.plugin_parts import PartMaker
 from alphaweave.live.plugins import BrokerPlugin, DatafeedPlugin, MonitorPlugin, RiskRulePlugin
@@ -64,8 +65,8 @@ class LiveRunner:
     Attributes:
         config: what it was made from.
         mode: what the run is.
-        notices: what the operator should read before the run: deprecated spellings, the broker's
-            caveats, rules that are assumed, bars that were adjusted on loading, whether it resumes.
+        notices: what the operator should read: deprecated spellings, the broker's caveats, rules that are
+            assumed, bars that were adjusted on loading, whether it resumes, what is not kept.
         engine, live: what drives a replay, or a paper or live run.
         memory: what was recorded; complete after `run`.
         monitors: name -> who is told: ``recorder`` (`memory`), the watchers, those of the config.
@@ -101,7 +102,7 @@ class LiveRunner:
                 "persistence.journal: a replay writes no journal; leave it out, and keep the run with "
                 "persistence.state_path"
             )
-        self.notices: list[str] = list(config.deprecations)
+        self.notices = Notices(config.deprecations)
         self.notices += [f"broker {broker.name!r}: {caveat}" for caveat in broker.capabilities.caveats]
         problems = config.risk.problems(config.symbols, config.run.capital)
         if problems:
