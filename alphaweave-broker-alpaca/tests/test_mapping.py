@@ -206,3 +206,19 @@ def test_an_asset_needs_no_deprecated_field() -> None:
     assert (rules.fractional, rules.shortable, rules.tradable) == (True, False, True)
     assert rules.price_step(Decimal("0.99")) == Decimal("0.0001")
     assert rules.price_step(Decimal(1)) == Decimal("0.01")
+
+
+def test_names_of_orders_that_ended_long_ago_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that work, and of the latest that ended, the name is known, a leg's among them."""
+    monkeypatch.setattr("alphaweave_broker_alpaca.translator._ENDED_KEPT", 2)
+    translator = Translator(("SPY",), {})
+    translator.order(order(id="works", legs=[{"id": "leg"}]), NOW)
+    translator.bind("leg", OURS)
+    translator.order(order(id="leg", client_order_id="alpacas", status="canceled"), NOW)
+    for name in ("first", "second", "second"):
+        translator.event({"event": "canceled", "order": order(id=name, status="canceled")}, NOW)
+    known = [name for name in ("works", "leg", "first", "second") if translator.is_known(name)]
+    assert known == ["works", "first", "second"]
+    translator.order(order(id="third", status="filled", filled_qty="10", filled_avg_price="150"), NOW)
+    assert not translator.is_known("first")
+    assert translator.is_known("second")

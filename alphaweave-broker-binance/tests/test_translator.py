@@ -257,3 +257,20 @@ def test_account_is_all_that_it_holds() -> None:
     state = said().account_state(account, NOW, "USDT")
     assert state.balances["BTC"] == Balance(Decimal("1.25"), Decimal(1), Decimal("0.25"))
     assert (state.account_id, state.base_currency, dict(state.positions)) == ("354937868", "USDT", {})
+
+
+def test_names_of_orders_that_ended_long_ago_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that work, and of the latest that ended, the name is known, whatever bears it later."""
+    monkeypatch.setattr("alphaweave_broker_binance.translator._ENDED_KEPT", 2)
+    translator = said()
+    told(translator, i=1)
+    for number in (2, 3, 4, 4):
+        told(translator, i=number)
+        told(translator, i=number, x="CANCELED", X="CANCELED", c="the-cancels", C=OURS)
+    known = [number for number in range(1, 6) if translator.is_known(f"BTCUSDT:{number}")]
+    assert known == [1, 3, 4]
+    found = {"symbol": "BTCUSDT", "orderId": 5, "clientOrderId": OURS, "side": "BUY", "type": "MARKET"}
+    figures = {"executedQty": "1", "origQty": "1", "cummulativeQuoteQty": "5", "status": "FILLED"}
+    translator.order({**found, **figures}, NOW)
+    known = [number for number in range(1, 6) if translator.is_known(f"BTCUSDT:{number}")]
+    assert known == [1, 4, 5]

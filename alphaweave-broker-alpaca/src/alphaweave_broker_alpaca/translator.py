@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.core.money import ZERO, Money
 from alphaweave.core.order import OrderRef, OrderStatus, Side
@@ -25,6 +25,10 @@ from alphaweave_broker_alpaca.mapping import (
 )
 
 __all__ = ["Translator"]
+
+
+# A list of executions may go far back: it names no orders, and each that is not known is asked for.
+_ENDED_KEPT: Final = 50_000
 
 
 class Translator:
@@ -50,6 +54,7 @@ class Translator:
         # Positions of crypto have no slash, its orders have one.
         self._symbol = {venue.replace("/", ""): symbol for symbol, venue in self._venue.items()}
         self._names: dict[str, str] = {}
+        self._ended: dict[str, None] = {}
         self._theirs: set[str] = set()
         # Legs of our own whose names are not bound: Alpaca gives them ids of its own.
         self._kin: set[str] = set()
@@ -120,10 +125,13 @@ class Translator:
         average, quantity = order.get("filled_avg_price"), order.get("qty")
         submitted = order.get("submitted_at")
         successor = order.get("replaced_by")
+        status = status_of(order.get("status"), filled)
+        if status.terminal:
+            self._end(str(ref.broker_order_id))
         return BrokerOrder(
             ref=ref,
             client_order_id=ref.client_order_id or None,
-            status=status_of(order.get("status"), filled),
+            status=status,
             side=Side(text_of(order, "side")),
             quantity=None if quantity is None else amount(quantity, "qty"),
             filled=filled,
@@ -170,6 +178,8 @@ class Translator:
         status = EVENT_STATUS.get(word) or status_of(order.get("status"), filled)
         if word == "fill":
             status = OrderStatus.FILLED
+        if status.terminal:
+            self._end(text_of(order, "id"))
         update = OrderUpdate(
             ref=ref,
             status=status,
@@ -255,6 +265,15 @@ class Translator:
             complete=complete,
             foreign=tuple(symbol for symbol in held if symbol not in self._venue),
         )
+
+    def _end(self, broker_order_id: str) -> None:
+        """An order is over: its name is let go when so many others are over that nothing asks for it."""
+        self._ended[broker_order_id] = None
+        if len(self._ended) > _ENDED_KEPT:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
+            self._names.pop(oldest, None)
+            self._kin.discard(oldest)
 
     def _foreign(self, ref: OrderRef) -> bool:
         return ref.symbol not in self._venue or not (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from alphaweave.core.money import CONTEXT, ZERO, Money
 from alphaweave.core.order import OrderRef, OrderStatus, Side
@@ -24,6 +24,10 @@ from alphaweave_broker_binance.mapping import amount, is_ours, moment, request_o
 __all__ = ["Translator"]
 
 
+# A list of executions may go far back: it names no orders, and each that is not known is asked for.
+_ENDED_KEPT: Final = 50_000
+
+
 class Translator:
     """Knows the symbols of the config, and which order of Binance's bears which name.
 
@@ -36,6 +40,7 @@ class Translator:
         self._venue = {symbol: names.get(symbol, symbol) for symbol in symbols}
         self._symbol = {venue: symbol for symbol, venue in self._venue.items()}
         self._names: dict[str, str] = {}
+        self._ended: dict[str, None] = {}
         self._theirs: set[str] = set()
 
     def venue_symbol(self, symbol: str) -> str:
@@ -88,11 +93,13 @@ class Translator:
         ref = self.ref(order)
         filled = amount(order.get("executedQty"), "executedQty")
         quantity = amount(order.get("origQty"), "origQty")
-        word = order.get("status")
+        status = status_of(order.get("status"), filled)
+        if status.terminal:
+            self._end(str(ref.broker_order_id))
         return BrokerOrder(
             ref=ref,
             client_order_id=ref.client_order_id or None,
-            status=status_of(word, filled),
+            status=status,
             side=Side[text_of(order, "side")],
             quantity=quantity if quantity > ZERO else None,
             filled=filled,
@@ -147,6 +154,8 @@ class Translator:
         status = status_of(told.get("X"), filled)
         words = [str(told.get(name) or "NONE") for name in ("r", "eR")]
         why = next((one for one in words if one != "NONE"), "")
+        if status.terminal:
+            self._end(str(ref.broker_order_id))
         ended = status.terminal and status is not OrderStatus.FILLED
         update = OrderUpdate(
             ref=ref,
@@ -199,6 +208,14 @@ class Translator:
         return BrokerAccountState(
             account_id=str(account["uid"]), as_of=as_of, base_currency=currency, balances=balances
         )
+
+    def _end(self, broker_order_id: str) -> None:
+        """An order is over: its name is let go when so many others are over that nothing asks for it."""
+        self._ended[broker_order_id] = None
+        if len(self._ended) > _ENDED_KEPT:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
+            self._names.pop(oldest, None)
 
     def _foreign(self, ref: OrderRef) -> bool:
         return ref.symbol not in self._venue or not (
