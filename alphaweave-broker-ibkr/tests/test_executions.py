@@ -142,9 +142,10 @@ def test_commission_comes_after_its_execution(executions: Executions) -> None:
 
 
 def test_commission_may_come_before_its_execution(executions: Executions) -> None:
-    """In the answer to a question it may, and the execution then has it."""
-    assert executions.charged(cost(f"{KEY}.01"), AT) is not None
+    """In the answer to a question it may, and the execution then has it: nobody knows before whose it is."""
+    assert executions.charged(cost(f"{KEY}.01"), AT) is None
     assert fill_of(executions).fees == (Money("USD", Decimal("1.05")),)
+    assert executions.charged(cost(f"{KEY}.01"), AT) is None
 
 
 def test_commission_that_grows_is_reported_whole(executions: Executions) -> None:
@@ -187,6 +188,7 @@ def test_execution_that_is_free_has_no_fees(executions: Executions) -> None:
 
 def test_rebate_is_a_negative_fee(executions: Executions) -> None:
     """What is paid out is less than nothing to pay."""
+    fill_of(executions)
     report = executions.charged(cost(f"{KEY}.01", -0.2), AT)
     assert report is not None
     assert report.fees == (Money("USD", Decimal("-0.2")),)
@@ -199,9 +201,21 @@ def test_rebate_is_a_negative_fee(executions: Executions) -> None:
 def test_execution_of_somebody_else_is_not_told(
     executions: Executions, contract: Contract, execution: Execution
 ) -> None:
-    """Another account's, and the sum of a combination whose legs are told by themselves."""
+    """Another account's, and the sum of a combination whose legs are told by themselves. Nor is its cost,
+    before it or after."""
+    assert executions.charged(cost(execution.execId), AT) is None
     assert executions.told(contract, execution, AT) is None
     assert executions.charged(cost(execution.execId), AT) is None
+
+
+def test_executions_of_others_are_forgotten_after_many_more(executions: Executions) -> None:
+    """They do not pile up for ever: what is told of one then is held until it is known whose it is."""
+    for number in range(1001):
+        executions.told(STOCK, replace(DONE, execId=f"x.{number}.01", acctNumber="DU2"), AT)
+    executions.charged(cost("x.0.01"), AT)
+    executions.charged(cost("x.1000.01"), AT)
+    assert fill_of(executions, replace(DONE, execId="x.0.01")).fees is not None
+    assert fill_of(executions, replace(DONE, execId="x.1000.01")).fees is None
 
 
 @pytest.mark.parametrize(

@@ -534,6 +534,30 @@ def test_correction_is_no_second_execution(gateway: Gateway) -> None:
     assert gateway.statuses() == [OrderStatus.FILLED]
 
 
+@pytest.mark.parametrize("told_before", [False, True])
+def test_correction_upwards_is_counted_once(gateway: Gateway, told_before: bool) -> None:
+    """A status may have had it before; and what came after the execution that is restated stays."""
+    ref = gateway.working()
+    gateway.executed(ref, 4, 4)
+    gateway.executed(ref, 2, 6)
+    if told_before:
+        gateway.status(ref, "Submitted", 7)
+    gateway.executed(ref, 5, 5, execId="e.4.02")
+    assert updates(gateway.status(ref, "Cancelled", 7)) == [(OrderStatus.CANCELLED, 7)]
+
+
+def test_what_is_taken_back_was_taken_off_by_the_first_status_that_is_heard(gateway: Gateway) -> None:
+    """The executions of before it came while nothing was known of the order: they are counted by now."""
+    ref = gateway.placed()
+    gateway.said.unsent(ref, Subject.NEW_ORDER)
+    gateway.executed(ref, 4, 4)
+    gateway.executed(ref, 3, 7)
+    gateway.opened(ref, "Submitted")
+    gateway.status(ref, "Submitted", 3)
+    gateway.executed(ref, 0, 0, execId="e.4.02")
+    assert updates(gateway.error(ref, 202)) == [(OrderStatus.CANCELLED, 3)]
+
+
 def test_execution_that_is_taken_back_counts_no_more(gateway: Gateway) -> None:
     """An order that ends then ends with what is left."""
     ref = gateway.working()

@@ -60,7 +60,7 @@ class Executions:
         self._symbols = symbols
         self._known: dict[str, _Known] = {}
         self._charged: dict[str, _Charged] = {}
-        self._theirs: set[str] = set()
+        self._theirs: dict[str, None] = {}
 
     def told(
         self, contract: Contract, execution: Execution, at: datetime
@@ -76,7 +76,10 @@ class Executions:
             raise ValueError(f"an execution has an id, and a time with its zone: {execution}")
         if execution.acctNumber != self.account or contract.secType == "BAG":
             # A combination is bought leg by leg, and each leg has executions of its own.
-            self._theirs.add(key)
+            self._theirs[key] = None
+            self._charged.pop(key, None)
+            if len(self._theirs) > _MOST_UNKNOWN:
+                del self._theirs[next(iter(self._theirs))]
             return None
         before = self._known.get(key)
         if before is not None and revision <= before.revision:
@@ -117,7 +120,8 @@ class Executions:
         )
 
     def charged(self, report: CommissionReport, at: datetime) -> FeeReport | None:
-        """What an execution costs, before or after it, or never; None where that is known or not said."""
+        """What an execution costs, after it or never; None where that is known or not said. What comes before
+        it is told with it: whose it is only the execution says."""
         key, revision = key_of(report.execId)
         commission = exact(report.commission)
         before = self._charged.get(key)
@@ -127,12 +131,13 @@ class Executions:
             return None
         fees = () if commission == ZERO else (Money(report.currency, commission),)
         self._charged[key] = _Charged(revision, fees)
-        if before is not None and before.fees == fees:
-            return None
         known = self._known.get(key)
         if known is None:
             self._forget_unknown()
-        elif known.fill is not None:
+            return None
+        if before is not None and before.fees == fees:
+            return None
+        if known.fill is not None:
             known.fill = evolve(known.fill, fees=fees)
         return FeeReport(self.account, key, fees, at)
 
@@ -140,6 +145,12 @@ class Executions:
         """Those of these that were not taken back, as they are now."""
         found = (self._known.get(key) for key in keys)
         return tuple(one.fill for one in found if one is not None and one.fill is not None)
+
+    def size_of(self, broker_order_id: str | None) -> Decimal:
+        """What is known to be executed of an order."""
+        fills = (one.fill for one in self._known.values())
+        mine = (fill.size for fill in fills if fill is not None and fill.broker_order_id == broker_order_id)
+        return sum(mine, ZERO)
 
     def _forget(self, now: datetime) -> None:
         while (oldest := next(iter(self._known))) and self._known[oldest].at < now - _KEPT:

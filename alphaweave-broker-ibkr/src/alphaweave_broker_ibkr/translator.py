@@ -226,8 +226,11 @@ class Translator:
         if one is None:
             return (told,)
         one.perm_id = execution.permId or one.perm_id
-        total = (exact(execution.cumQty) or ZERO) if isinstance(told, BrokerFill) else one.filled + added
-        one.filled = max(one.filled, total) if added > ZERO else max(one.filled + added, ZERO)
+        total = ZERO if added < ZERO else exact(execution.cumQty) or ZERO
+        if not isinstance(told, BrokerFill):
+            # A status may have counted before what is restated now.
+            total = max(total, self.executions.size_of(one.ref.broker_order_id))
+        one.filled = max(one.filled + min(added, ZERO), total)
         self._take(one)
         if one.status.terminal or one.change is not None or not ZERO < one.total <= one.filled:
             return (told,)
