@@ -83,7 +83,10 @@ def test_halt_of_a_run_that_is_down_is_latched_and_kept_for_it(
 ) -> None:
     answer = alphaweave("halt", path, "--reason", "odd fills", "--operator", "eva", "--wait", 0)
     assert answer.code == 0
-    assert "note: no run has answered; the halt is latched, and holds from its next start" in answer.out
+    assert (
+        "note: no run has answered within 0 s; the halt is latched, and holds as soon as a run that is up "
+        "looks, or from the next start" in answer.out
+    )
     store = ControlStore.beside(path)
     assert store.latches()[""].state == HALTED
     assert [(each.verb, each.operator) for each in store.take(7)] == [(Verb.HALT, "eva")]
@@ -266,6 +269,36 @@ def test_user_without_a_name_is_told_by_number(
     answer = alphaweave(verb, path, "--wait", 0)
     assert (answer.code, answer.err) == (1 if verb == "stop" else 0, "")
     assert ("by uid 12345" in answer.out) == (verb in {"halt", "flatten"})
+
+
+@pytest.mark.parametrize("verb", ["status", "halt", "flatten", "stop"])
+def test_run_that_takes_its_time_is_not_called_down(
+    alphaweave: Callable[..., Any], path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """It has what it was told: what it does of it is shown by its status, and nothing else is promised."""
+
+    def taken(store: ControlStore, number: int, poll: object) -> None:
+        store.take(7)
+
+    monkeypatch.setattr(ControlStore, "wait", taken)
+    ControlStore.beside(path)
+    answer = alphaweave(verb, path, "--wait", 0.5)
+    assert answer.code == 0
+    assert "the run is        up, and has not answered yet" in answer.out
+    note = f"note: the run has the {verb}, and has not answered within 0.5 s; ask for its status"
+    assert (note in answer.out) == (verb != "status")
+    assert "no run has answered" not in answer.out
+
+
+@pytest.mark.parametrize("verb", ["status", "halt", "doctor"])
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_wait_that_is_no_number_of_seconds_is_refused(
+    alphaweave: Callable[..., Any], path: Path, verb: str, seconds: str
+) -> None:
+    answer = alphaweave(verb, path, "--wait", seconds)
+    assert (answer.code, answer.out) == (2, "")
+    assert "'--wait'" in answer.err
+    assert not ControlStore.path_beside(path).exists()
 
 
 def test_latch_shows_although_the_journal_is_damaged(alphaweave: Callable[..., Any], path: Path) -> None:

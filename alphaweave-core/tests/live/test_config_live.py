@@ -140,7 +140,7 @@ def test_board_is_set_from_the_config() -> None:
     assert made.mark() == ()
     # The market is closed from Friday on, and Monday is a holiday: the bar stays fresh.
     made.advance(now + 5 * 24 * 3600 * SECOND)
-    assert made.stale(("SPY",)) == ()
+    assert made.data.stale(("SPY",)) == ()
     made.losses.update(D(951))
     assert made.latched() == ()
     # A tenth of the capital, not of the equity, on one day in Tokyo.
@@ -154,12 +154,12 @@ def test_trades_age_as_quotes_do() -> None:
     """Where each bar is a trade there is no interval to be late by."""
     made = board(config(datafeed={"interval": "tick"}))
     made.advance(SECOND)
-    assert made.stale(("SPY",)) == ("SPY",)
+    assert made.data.stale(("SPY",)) == ("SPY",)
     made.heard(BarSeen("SPY", SECOND, 100.0))
     made.advance(6 * SECOND)
-    assert made.stale(("SPY",)) == ()
+    assert made.data.stale(("SPY",)) == ()
     made.advance(6 * SECOND + 1)
-    assert made.stale(("SPY",)) == ("SPY",)
+    assert made.data.stale(("SPY",)) == ("SPY",)
 
 
 def test_every_key_of_reconciliation_is_used() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +40,7 @@ from alphaweave.live.live_settings import LiveSettings
 from alphaweave.live.reports import ConnectionLost, ConnectionRestored, FillCorrection, OrderUpdate
 from alphaweave.live.sessions import WeeklyCalendar
 from alphaweave.live.slices import LateBar, Slice
-from alphaweave.live.trading_state import Escalation, KillStep
+from alphaweave.live.trading_state import Escalation, KillStep, TradingState
 from alphaweave.monitoring.monitor import Alert, TradeRecord
 
 
@@ -587,6 +588,43 @@ def test_an_update_of_nobodys_order_is_told(bench: Any) -> None:
     assert bench.gates[-1].open
 
 
+@pytest.mark.parametrize("crashes", [False, True])
+def test_trades_of_before_the_first_start_halt_nothing(bench: Any, crashes: bool) -> None:
+    """A broker that tells of the executions of the day at once tells of what will be taken over; what it
+    executes for nobody from then on halts."""
+    bench.broker.positions["SPY"] = D(5)
+    earlier = bench.broker.execute(None, "SPY", Side.BUY, "3", "100", live.T0 - timedelta(hours=1), "B9")
+    bench.event(earlier)
+    if crashes:
+        bench.crash()
+    bench.settle()
+    bench.event(earlier)
+    bench.settle(300)
+    assert bench.gates[-1].open
+    assert bench.board.states.state("SPY") is TradingState.ACTIVE
+    assert bench.kernel.books["SPY"].units == 8.0
+    if crashes:
+        bench.crash()
+        bench.settle()
+    bench.event(bench.broker.execute(None, "SPY", Side.BUY, "1", "100", from_ns(bench.now), "B10"))
+    assert bench.board.states.state("SPY") is TradingState.HALTED
+
+
+def test_data_that_cease_are_told_without_an_order(bench: Any) -> None:
+    """Within a second of the time from which orders are denied, and once, and that they are back."""
+    ready(bench)
+    bench.bar()
+    end = bench.now - bench.now % 60_000_000_000
+    while "stale_data" not in bench.alerts():
+        assert bench.now < end + 92_000_000_000
+        bench.settle(1)
+    assert bench.now > end + 90_000_000_000
+    bench.settle(300)
+    bench.bar()
+    found = [one for one in bench.alerts() if one in {"stale_data", "fresh_data"}]
+    assert found == ["stale_data", "fresh_data"]
+
+
 def test_a_cancel_that_has_no_effect_is_asked_for_again_after_a_while(bench: Any) -> None:
     """A halt does not ask all the time, and does not stop asking either."""
     ready(bench)
@@ -847,7 +885,8 @@ def test_maintenance_is_no_alarm_and_the_books_are_compared_after_it(make: Any) 
         bench.now += live.SECOND
         bench.give(TimerInput(bench.now))
         assert bench.asked == []
-    assert [n for n in bench.told if isinstance(n, Alert) and n.severity != "info"] == []
+    alarms = [n for n in bench.told if isinstance(n, Alert) and n.severity != "info"]
+    assert [n for n in alarms if n.timestamp >= from_ns(start)] == []
     assert not bench.gates[-1].open
     bench.settle(3)
     assert bench.gates[-1].open

@@ -290,7 +290,7 @@ def test_data_grow_stale_by_interval_and_session(live: Any) -> None:
         assert run.judge() is None
         run.later(1)
         assert run.judge() == "stale_data"
-        assert run.board.stale(("SPY",)) == ("SPY",)
+        assert run.board.data.stale(("SPY",)) == ("SPY",)
     run = live(RiskSettings(stale_data=DataLimits(quote_seconds=2)))
     run.board.heard(QuoteSeen("SPY", run.now, 99.0, 101.0))
     run.later(2)
@@ -562,6 +562,6 @@ def test_data_are_judged_beyond_what_their_calendar_knows(live: Any) -> None:
             raise ValueError("the calendar is known to last Friday")
 
     run = live(calendars={"SPY": Short()})
-    assert run.board.stale(("SPY",)) == ()
+    assert run.board.data.stale(("SPY",)) == ()
     run.later(2 * 86_400)
-    assert run.board.stale(("SPY",)) == ("SPY",)
+    assert run.board.data.stale(("SPY",)) == ("SPY",)

@@ -119,6 +119,42 @@ def test_bar_is_stale_after_one_and_a_half_intervals() -> None:
     assert rule.stale(["SPY"]) == (), "an older bar takes nothing back"
 
 
+def test_bars_that_become_too_old_are_told_once_and_when_they_come_again() -> None:
+    """Nobody has to place an order to hear of it, and it is known when to look."""
+    rule = StaleData(MINUTE)
+    rule.advance(NOON)
+    assert (rule.news(), rule.next_news()) == ((), None)
+    rule.bar("SPY", NOON)
+    rule.bar("QQQ", NOON - 30 * SECOND_NS)
+    assert rule.news() == ()
+    assert rule.next_news() == NOON + 60 * SECOND_NS + 1
+    rule.advance(NOON + 60 * SECOND_NS)
+    assert rule.news() == ()
+    rule.advance(NOON + 60 * SECOND_NS + 1)
+    text = "QQQ: the last bar ended 90 s ago; no order opens or adds"
+    assert rule.news() == (("warning", "stale_data", text, "QQQ"),)
+    assert rule.next_news() == NOON + 90 * SECOND_NS + 1
+    rule.advance(NOON + 100 * SECOND_NS)
+    assert [symbol for *_, symbol in rule.news()] == ["SPY"]
+    assert (rule.news(), rule.next_news()) == ((), None)
+    # One that comes late, and is too old itself, is nothing new.
+    rule.bar("QQQ", NOON - 20 * SECOND_NS)
+    assert rule.news() == ()
+    rule.bar("QQQ", NOON + MINUTE)
+    assert rule.news() == (("info", "fresh_data", "QQQ has a new bar again", "QQQ"),)
+    assert rule.next_news() == NOON + MINUTE + 90 * SECOND_NS + 1
+
+
+def test_bars_of_a_market_that_is_closed_become_old_when_it_has_opened() -> None:
+    """A night is no silence."""
+    opens = NOON + 3600 * SECOND_NS
+    rule = StaleData(MINUTE, next_open=lambda _, at: max(at, opens))
+    rule.advance(NOON)
+    rule.bar("SPY", NOON)
+    assert rule.news() == ()
+    assert rule.next_news() == opens + 90 * SECOND_NS + 1
+
+
 def test_symbol_without_a_bar_is_stale() -> None:
     """Each symbol answers for itself; without a time none is fresh."""
     rule = StaleData(MINUTE)

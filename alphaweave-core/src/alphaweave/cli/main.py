@@ -15,6 +15,7 @@ import click
 from alphaweave import __version__
 from alphaweave.cli.exits import FAILED, INTERRUPTED
 from alphaweave.cli.proving import certify, sandbox
+from alphaweave.cli.seconds import Seconds
 
 __all__ = ["cli", "main"]
 
@@ -43,7 +44,7 @@ _SUMMARY = click.option(
 _JOURNAL = click.argument("journal", type=click.Path(path_type=Path, dir_okay=False))
 _WAIT = click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
@@ -144,7 +145,7 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 @_SET
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(positive=True),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

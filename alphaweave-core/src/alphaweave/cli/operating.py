@@ -25,6 +25,7 @@ __all__ = ["tell_run"]
 _POLL: Final = 0.02
 # What these ask of a run that is down means nothing to the next one, days later.
 _NOW_ONLY: Final = frozenset({Verb.STATUS, Verb.STOP})
+_SLOW: Final = "up, and has not answered yet"
 _NOTHING: Final[Mapping[str, Any]] = {"latched": []}
 _TIGHTER: Final = {ACTIVE: 0, REDUCING: 1, HALTED: 2}
 
@@ -79,7 +80,7 @@ def tell_run(
         said_at = to_ns(clock.now())
         number = store.post(verb, operator=operator, reason=reason, at_ns=said_at, scope=symbol or "")
         command = store.wait(number, poll=_patience(clock, wait))
-        if command is None and verb in _NOW_ONLY and not store.withdraw(number, to_ns(clock.now())):
+        if command is None and not (verb in _NOW_ONLY and store.withdraw(number, to_ns(clock.now()))):
             command = store.get(number)
     found = _found(verb, command, journal, read)
     try:
@@ -91,7 +92,7 @@ def tell_run(
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
-        _print(found)
+        _print(found, wait)
     if found["answer"] is not None and "error" in found["answer"]:
         return FAILED
     return FAILED if verb is Verb.STOP and command is None else 0
@@ -168,7 +169,7 @@ def _found(
         found["journal_error"] = str(error)
     taken = command is not None and command.taken_at is not None
     answered = command is not None and command.answered_at is not None
-    found["run_is"] = "up" if answered else "up, and has not answered yet" if taken else "down or silent"
+    found["run_is"] = "up" if answered else _SLOW if taken else "down or silent"
     found["answer"] = command.answer if command is not None and answered else None
     return found
 
@@ -207,7 +208,7 @@ def _latched(store: ControlStore | None, saved: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _print(found: Mapping[str, Any]) -> None:
+def _print(found: Mapping[str, Any], wait: float) -> None:
     for name in ("run", "mode", "broker", "account", "decisions", "journal_error"):
         if name in found:
             click.echo(f"{name.replace('_', ' '):<18}{found[name]}")
@@ -222,9 +223,13 @@ def _print(found: Mapping[str, Any]) -> None:
         click.echo(f"{'latched':<18}nothing: trading is ACTIVE")
     for line in lay_out(answer):
         click.echo(line)
-    if found["answer"] is None and found["command"] in {Verb.HALT, Verb.FLATTEN, Verb.RESUME}:
-        click.echo(
-            f"note: no run has answered; the {found['command']} is latched, and holds from its next start"
-        )
-    elif found["answer"] is None and found["command"] == Verb.STOP:
-        click.echo("note: no run has answered; nothing was stopped, and nothing will be")
+    if found["answer"] is None and found["command"] != Verb.STATUS:
+        verb, within = found["command"], f"answered within {wait:g} s"
+        if found["run_is"] == _SLOW:
+            note = f"the run has the {verb}, and has not {within}; ask for its status"
+        elif verb == Verb.STOP:
+            note = f"no run has {within}; nothing was stopped, and nothing will be"
+        else:
+            holds = "holds as soon as a run that is up looks, or from the next start"
+            note = f"no run has {within}; the {verb} is latched, and {holds}"
+        click.echo(f"note: {note}")

@@ -180,7 +180,8 @@ class LiveCore:
         if self.finished:
             return None
         asking = self.reconciler.next_due() if self.link.linked else None
-        times = (asking, self._ladder.next_due(), self.link.next_due())
+        ageing = self.board.data.next_news() if self.link.upkeep is None else None
+        times = (asking, self._ladder.next_due(), self.link.next_due(), ageing)
         return min((each for each in times if each is not None), default=None)
 
     def stop(self, reason: str, at: int) -> tuple[Action, ...]:
@@ -315,6 +316,8 @@ class LiveCore:
             text = f"trading is {transition.after.value}: {transition.reason} ({transition.operator})"
             severity, code = ("info", "resumed") if cause is None else ("error", cause.code)
             kernel.alert(severity, code, text, transition.symbol)
+        for news in board.data.news() if self.link.upkeep is None else ():
+            kernel.alert(*news)
         if changes or self.latches is None:
             self.latches = latches_of(board.states)
         if not self.finished:
@@ -335,8 +338,7 @@ class LiveCore:
         if sends is None:
             return self._journal_failed(notes)
         asks = [Ask(query) for query in self.reconciler.due(at)] if self.link.linked else []
-        told = [Tell(notes, bars)] if notes or bars else []
-        return (*self._regated(), *sends, *asks, *told)
+        return (*self._regated(), *sends, *asks, *([Tell(notes, bars)] if notes or bars else []))
 
     def _account(self, at: int, *, valued: bool) -> None:
         """Tell the board what was booked, and what the account is worth then."""
@@ -411,7 +413,7 @@ class LiveCore:
         return (self.gate, *self._scribe.cancels(), Tell((*notes, alert)), Finish(1, text))
 
     def _standing(self) -> Standing:
-        return Standing(self.intake.held, self.closed_to, self.commands)
+        return Standing(self.intake.held, self.intake.opened, self.closed_to, self.commands)
 
     def _status(self) -> dict[str, Any]:
         own = {"connected": self.link.linked, "reconciled": self.reconciled, "strategy_failed": self.failed}

@@ -78,6 +78,7 @@ class Intake:
         wanted: what has to be latched by what came in.
         refusals: how many orders the broker refused.
         adopts: fills of nobody's orders halt nothing.
+        opened: what the account held is taken over. Nothing foreign from before halts: it is in what will be.
         quiet: a connection that is lost is no alarm: the broker is in maintenance.
         booked_then: in a restart, of an input at which something was sent, the executions that it booked: its
             orders are not in the books yet while it is entered, and a fill may have waited for their names.
@@ -88,6 +89,7 @@ class Intake:
         self.wanted: list[Escalation] = []
         self.refusals = 0
         self.adopts = adopts
+        self.opened = False
         self.quiet = False
         self.booked_then: Collection[tuple[str | None, int]] | None = None
         self._kernel = kernel
@@ -180,11 +182,9 @@ class Intake:
         kernel.on_fill(fill)
         if not ours and kernel.booked != booked:
             halts = not self.adopts if foreign is None else foreign
-            if halts and fill.symbol in kernel.books:
-                text = (
-                    f"{fill.side.value} {fill.size} {fill.symbol} at {fill.price} is of no order of this run"
-                )
-                self._halt("foreign_fill", text, fill.symbol)
+            if halts and self.opened and fill.symbol in kernel.books:
+                what = f"{fill.side.value} {fill.size} {fill.symbol} at {fill.price}"
+                self._halt("foreign_fill", f"{what} is of no order of this run", fill.symbol)
 
     def _correction(self, correction: FillCorrection) -> None:
         fill, known = correction.fill, self._kernel.ledger.execution(correction.execution_key)
@@ -373,6 +373,7 @@ class Intake:
         self._halt("order_revived", text, ref.symbol)
 
     def _adopt(self, finding: Adopt) -> None:
+        self.opened = True
         kernel = self._kernel
         account = kernel.ledger.account
         for symbol, units in finding.positions.items():

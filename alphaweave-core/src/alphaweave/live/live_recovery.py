@@ -67,6 +67,7 @@ class Recovery:
             cancels = document.get("cancels", {"newest": (), "names": {}})
             self._intents.restore(document["intents"], cancels)
             self._intake.held = [from_document(fill) for fill in document["held"]]
+            self._intake.opened = document.get("opened", True)
             self.closed_to, self.commands = document["closed_to"], document["commands"]
         for row in recovered.tail:
             self._again(row)

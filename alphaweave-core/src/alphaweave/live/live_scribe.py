@@ -41,6 +41,7 @@ class Standing:
     """What a snapshot keeps besides the kernel and its intents."""
 
     held: Sequence[BrokerFill]
+    opened: bool
     closed_to: int | None
     commands: int
 
@@ -201,6 +202,7 @@ class Scribe:
                 "intents": self._intents.snapshot(),
                 "cancels": self._intents.snapshot_cancels(),
                 "held": [to_document(fill) for fill in standing.held],
+                "opened": standing.opened,
                 "closed_to": standing.closed_to,
                 "commands": standing.commands,
             }

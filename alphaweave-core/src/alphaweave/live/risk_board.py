@@ -119,10 +119,10 @@ class RiskBoard(RiskChain):
         "_remembered",
         "_repeated",
         "_skew",
-        "_stale",
         "_timed",
         "_venue",
         "account",
+        "data",
         "exits",
         "losses",
         "now_ns",
@@ -167,7 +167,7 @@ class RiskBoard(RiskChain):
         self._collar = PriceCollar() if settings.price_collar is None else PriceCollar(settings.price_collar)
         data = settings.stale_data or DataLimits()
         self._venue = VenueLimits(self.account)
-        self._stale = StaleData(
+        self.data = StaleData(
             interval_ns,
             intervals=data.intervals,
             quote_seconds=data.quote_seconds,
@@ -203,7 +203,7 @@ class RiskBoard(RiskChain):
             UnknownOutcome(self.account),
             *self._connections.values(),
             *clocks,
-            self._stale,
+            self.data,
             self._collar,
             self._venue,
             self.losses,
@@ -239,16 +239,16 @@ class RiskBoard(RiskChain):
         self._note(fact)
         match fact:
             case BarSeen():
-                self._stale.bar(fact.symbol, fact.end_ns)
+                self.data.bar(fact.symbol, fact.end_ns)
                 if not self._interval:
-                    self._stale.quote(fact.symbol, fact.end_ns, fact.close, fact.close)
+                    self.data.quote(fact.symbol, fact.end_ns, fact.close, fact.close)
                 if fact.end_ns >= self._ends.get(fact.symbol, 0):
                     self._ends[fact.symbol] = fact.end_ns
                     close = Decimal(repr(fact.close))
                     self._collar.price(fact.symbol, close)
                     self._venue.price(fact.symbol, close)
             case QuoteSeen():
-                self._stale.quote(fact.symbol, fact.at_ns, fact.bid, fact.ask)
+                self.data.quote(fact.symbol, fact.at_ns, fact.bid, fact.ask)
             case LinkHeard():
                 self._link(fact.link).heard(fact.link, fact.at_ns)
             case LinkLost():
@@ -322,10 +322,6 @@ class RiskBoard(RiskChain):
         """Latch what rules want since the last call, and say what changed."""
         transitions = (self.latch(wanted) for wanted in self.escalations())
         return tuple(transition for transition in transitions if transition is not None)
-
-    def stale(self, symbols: Sequence[str]) -> tuple[str, ...]:
-        """Those of the symbols whose data cannot be traded on now."""
-        return self._stale.stale(symbols)
 
     def down(self) -> tuple[str, ...]:
         """The links that are not up."""

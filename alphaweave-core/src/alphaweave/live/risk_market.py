@@ -13,6 +13,7 @@ from alphaweave.live.risk_time import SECOND_NS, Timed
 
 __all__ = ["ClockSkew", "ConnectionSilence", "PriceCollar", "StaleData"]
 
+_NEVER: Final = 2**63
 _LIMITED: Final = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 
 
@@ -92,12 +93,25 @@ class StaleData(Timed):
         self._bars: dict[str, int] = {}
         self._deadlines: dict[str, tuple[int, int]] = {}
         self._quotes: dict[str, tuple[int, str | None]] = {}
+        # Whose bars are known to be too old, whose came again since, and when there may be more; None while
+        # nobody wants to know.
+        self._old: set[str] = set()
+        self._again: list[str] = []
+        self._next_old: int | None = None
 
     def bar(self, symbol: str, end_ns: int) -> None:
         """A final bar came. One from the future is one of now: it must not stay fresh until then."""
         end_ns = min(end_ns, self.time())
-        if end_ns > self._bars.get(symbol, -1):
-            self._bars[symbol] = end_ns
+        if end_ns <= self._bars.get(symbol, -1):
+            return
+        self._bars[symbol] = end_ns
+        if self._next_old is None:
+            return
+        deadline = self._deadline(symbol, end_ns)
+        self._next_old = min(self._next_old, deadline)
+        if symbol in self._old and self.time() <= deadline:
+            self._old.discard(symbol)
+            self._again.append(symbol)
 
     def quote(self, symbol: str, at_ns: int, bid: float, ask: float) -> None:
         """A quote came, made at ``at_ns``; one from the future is one of now."""
@@ -130,6 +144,29 @@ class StaleData(Timed):
         if now > self._deadline(symbol, end):
             return f"the last bar ended {_seconds(now - end)} s ago"
         return None
+
+    def news(self) -> tuple[tuple[str, str, str, str], ...]:
+        """Whose bars have become too old since the last call, and who has new ones again: severity, code,
+        text and symbol of an alert."""
+        found = [("info", "fresh_data", f"{each} has a new bar again", each) for each in self._again]
+        self._again.clear()
+        now = self.time()
+        if self._interval is None or (self._next_old is not None and now <= self._next_old):
+            return tuple(found)
+        self._next_old = _NEVER
+        for symbol, end in self._bars.items():
+            deadline = self._deadline(symbol, end)
+            if now <= deadline:
+                self._next_old = min(self._next_old, deadline)
+            elif symbol not in self._old:
+                self._old.add(symbol)
+                text = f"{symbol}: the last bar ended {_seconds(now - end)} s ago; no order opens or adds"
+                found.append(("warning", self.code, text, symbol))
+        return tuple(found)
+
+    def next_news(self) -> int | None:
+        """When bars may have become too old; None: not before another comes."""
+        return None if self._next_old in {None, _NEVER} else self._next_old + 1
 
     def stale(self, symbols: Sequence[str]) -> tuple[str, ...]:
         """Those of the symbols whose data cannot be traded on now."""
