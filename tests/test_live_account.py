@@ -164,14 +164,32 @@ def test_config_that_is_not_fit_for_real_money_is_refused_before_anything_connec
         runner(wanted(tmp_path, **words))
 
 
-def test_second_run_on_the_same_account_is_refused(tmp_path: Path, state_home: Path) -> None:
-    """Whatever its journal is called; it is the operating system that holds the account."""
+def test_second_run_on_the_same_account_is_refused(
+    tmp_path: Path, state_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its journal is called; it is the operating system that holds the account. Where the config
+    names that, the broker hears nothing of a second run."""
+    connected: list[str] = []
+    connect = AcmeBroker.connect
+
+    async def counted(self: AcmeBroker) -> None:
+        connected.append(self.account)
+        await connect(self)
+
+    monkeypatch.setattr(AcmeBroker, "connect", counted)
     folder = state_home / "alphaweave"
     folder.mkdir(parents=True)
     held = RunLock.acquire(folder / account_lock_name("acme", REAL), what="account U1 at acme")
     try:
-        with pytest.raises(AlphaweaveError, match="account U1 at acme"):
+        with pytest.raises(AlphaweaveError, match="account U1 at acme is in use by process"):
             runner(wanted(tmp_path)).run(confirm_live=REAL)
+        assert connected == []
+        paper = {"name": "acme", "options": {"acme": {"account": PAPER}}}
+        also = RunLock.acquire(folder / account_lock_name("acme", PAPER), what="account DU1 at acme")
+        with pytest.raises(AlphaweaveError, match="account DU1 at acme is in use by process"):
+            runner(wanted(tmp_path, run={"id": "paper", "warmup": 0}, broker=paper)).run()
+        assert connected == [PAPER]
+        also.release()
     finally:
         held.release()
     again = runner(wanted(tmp_path))

@@ -374,7 +374,13 @@ def test_restart_under_other_terms_says_which(tmp_path: Path) -> None:
     )
 
 
-def test_two_runs_on_one_journal_are_refused(tmp_path: Path) -> None:
+def test_two_runs_on_one_journal_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the second one connects, which would disturb the first at a broker."""
+
+    async def connected(self: PaperBrokerAdapter) -> None:
+        raise AssertionError("nothing is to be connected")
+
+    monkeypatch.setattr(PaperBrokerAdapter, "connect", connected)
     path = tmp_path / "run.db"
     run = RunIdentity(
         run_id="twice",

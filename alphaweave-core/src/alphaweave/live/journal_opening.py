@@ -26,7 +26,19 @@ from alphaweave.live.journal_records import RunIdentity, canonical
 from alphaweave.live.journal_schema import METADATA, SCHEMA, meta, sealed
 from alphaweave.live.run_lock import RunLock
 
-__all__ = ["create", "locked", "protect", "recognise", "refusing"]
+__all__ = ["check_unlocked", "create", "locked", "protect", "recognise", "refusing"]
+
+
+def check_unlocked(path: Path) -> None:
+    """Refuse a journal that another process writes; nothing is made or kept.
+
+    Raises:
+        JournalLocked: one does.
+        JournalFailed: there cannot be a lock here.
+    """
+    target = path.resolve()
+    if target.with_name(f"{target.name}.lock").exists():
+        locked(target).release()
 
 
 def locked(path: Path) -> RunLock:

@@ -24,6 +24,7 @@ from alphaweave.live.discreet_stores import DiscreetControl, DiscreetJournal
 from alphaweave.live.fanout import MonitorFailure
 from alphaweave.live.feed_pump import FeedPump
 from alphaweave.live.journal import Journal
+from alphaweave.live.journal_opening import check_unlocked
 from alphaweave.live.journal_reader import JournalReader
 from alphaweave.live.journal_records import Recovered
 from alphaweave.live.live_core import LiveCore
@@ -117,25 +118,33 @@ class LiveRun:
         self._loop = asyncio.get_running_loop()
         path = plan.config.persistence.journal
         check_not_stopped(path)
-        store = AdapterStore(_kept(path))
-        broker: BrokerAdapter = plan.broker_party.ask(
-            "create", BrokerAdapter, plan.broker.create, plan.broker_options, broker_services(plan, store)
-        )
-        feed: DataFeed = plan.feed_party.ask(
-            "create",
-            DataFeed,
-            plan.datafeed.create,
-            plan.feed_options,
-            plan.services(plan.datafeed.name),
-        )
-        events = plan.broker_party.ask("events", AsyncIterator, broker.events)
         with ExitStack() as held:
+            # Before anything is connected: a second run would disturb the first, and be refused in the
+            # broker's words, if at all.
+            if path is not None:
+                check_unlocked(path)
+            named = plan.config.broker.account_id
+            if named is not None:
+                held.callback(self._account_lock(named).release)
+            store = AdapterStore(_kept(path))
+            broker: BrokerAdapter = plan.broker_party.ask(
+                "create", BrokerAdapter, plan.broker.create, plan.broker_options, broker_services(plan, store)
+            )
+            feed: DataFeed = plan.feed_party.ask(
+                "create",
+                DataFeed,
+                plan.datafeed.create,
+                plan.feed_options,
+                plan.services(plan.datafeed.name),
+            )
+            events = plan.broker_party.ask("events", AsyncIterator, broker.events)
             try:
                 await _asked(plan.broker_party, "connect", broker.connect())
                 await _asked(plan.feed_party, "connect", feed.connect())
                 account = await _asked(plan.broker_party, "get_account_state", broker.get_account_state())
                 self._check_account(account)
-                held.callback(self._account_lock(account).release)
+                if named is None:
+                    held.callback(self._account_lock(account.account_id).release)
                 instruments = await _asked(
                     plan.broker_party, "get_instruments", found_instruments(plan, broker)
                 )
@@ -248,11 +257,11 @@ class LiveRun:
                 "make them equal"
             )
 
-    def _account_lock(self, account: BrokerAccountState) -> Any:
+    def _account_lock(self, account: str) -> Any:
         broker = self._plan.broker
         if broker.capabilities.simulated:
             return _NoLock()  # the account is this process's own
-        return lock_account(broker.name, account.account_id)
+        return lock_account(broker.name, account)
 
     def _meta(self, account: BrokerAccountState, recovered: Recovered | None) -> dict[str, Any]:
         plan, config = self._plan, self._plan.config
