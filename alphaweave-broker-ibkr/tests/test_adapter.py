@@ -16,6 +16,7 @@ from ib_async import Execution
 from alphaweave.core.errors import (
     AuthenticationFailed,
     BrokerUnavailable,
+    CancelRejected,
     NotSent,
     OutcomeUnknown,
     Unsupported,
@@ -71,7 +72,7 @@ class Site:
 
     async def adapter(self, account: str | None = None, **named: Any) -> IbkrAdapter:
         """One that is connected; it is the same user's each time."""
-        options = IbkrOptions(port=self.venue.port, client_id=7, retry=0.01, **named)
+        options = IbkrOptions(port=self.venue.port, retry=0.01, **{"client_id": 7, **named})
         services = Services(clock=self.clock, symbols=("KO",), store=self.store, account_id=account)
         made = IbkrAdapter(options, services)
         self._made.append(made)
@@ -400,6 +401,29 @@ def test_cancel_of_all_leaves_other_accounts_alone() -> None:
         assert asked.count("cancelOrder") == len(refs)
 
     at_gateway(scenario, other_accounts=("DU7654321",))
+
+
+def test_orders_of_another_client_id_are_told_once() -> None:
+    """A run that was given another one can neither change nor cancel what it placed before."""
+
+    async def scenario(site: Site) -> None:
+        first = await site.adapter()
+        ref = await site.placed(first)
+        assert await first.get_open_orders()
+        await first.disconnect()
+        second = await site.adapter(client_id=8)
+        with pytest.raises(CancelRejected, match="was placed by client id 7, which alone can cancel it"):
+            await second.cancel_order(ref)
+        for _ in range(2):
+            assert [one.client_order_id for one in await second.get_open_orders()] == [ref.client_order_id]
+        # They come in their order, and this is the last.
+        await second.disconnect()
+        await asyncio.gather(*site._reading)
+        (notice,) = (one for one in site.of(BrokerNotice) if one.code == "client_id")
+        assert notice.severity == "warning"
+        assert notice.text.startswith("this run has client id 8, and orders of AlphaWeave's work that were")
+
+    at_gateway(scenario)
 
 
 def test_orders_have_no_number_of_a_question(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_orders_of_another_client_id_are_a_warning() -> None:
     assert [one.verdict for one in client_findings([by_hand, own], 3)] == [Verdict.OK]
     (found,) = client_findings([by_hand, own, lost], 3)
     assert found.verdict is Verdict.WARNING
-    assert "this run has 3" in found.text
+    assert "this run has client id 3" in found.text
     assert "placed by 9" in found.text
 
 

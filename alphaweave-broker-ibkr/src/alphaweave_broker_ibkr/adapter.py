@@ -37,7 +37,7 @@ from alphaweave_broker_ibkr.account import account_state, chosen_account
 from alphaweave_broker_ibkr.codes import Meaning, Subject, meaning_of
 from alphaweave_broker_ibkr.contracts import Found, find_contracts, instrument_of
 from alphaweave_broker_ibkr.executions import key_of
-from alphaweave_broker_ibkr.findings import findings
+from alphaweave_broker_ibkr.findings import CLIENT_ADVICE, findings, placed_elsewhere
 from alphaweave_broker_ibkr.gateway import Gateway, NoAnswer, Refused, answered
 from alphaweave_broker_ibkr.gateway_clock import GatewayClock
 from alphaweave_broker_ibkr.lookups import (
@@ -85,6 +85,7 @@ class IbkrAdapter:
         self._queue: asyncio.Queue[BrokerEvent | None] = asyncio.Queue()
         self._taken = False
         self._shows_orders = True
+        self._elsewhere: str | None = None
         self._accounts: tuple[str, ...] = ()
         self._gateway_clock = GatewayClock()
         self._reachability = Reachability(self._queue.put_nowait)
@@ -321,7 +322,13 @@ class IbkrAdapter:
     async def get_open_orders(self, symbols: Sequence[str] | None = None) -> Sequence[BrokerOrder]:
         with answered():
             as_of = self._clock.now()
-            return open_orders(await self._listed(Use.QUERY), as_of)
+            listed = await self._listed(Use.QUERY)
+            elsewhere = placed_elsewhere(listed.values(), self._options.client_id)
+            if elsewhere != self._elsewhere and elsewhere is not None:
+                text = f"{elsewhere}; {CLIENT_ADVICE}"
+                self._queue.put_nowait(BrokerNotice(as_of, "warning", "client_id", text))
+            self._elsewhere = elsewhere
+            return open_orders(listed, as_of)
 
     async def _listed(self, use: Use) -> dict[OrderKey, Tracked]:
         gateway = self._connected() if use is Use.CANCEL else self._informed()

@@ -18,14 +18,19 @@ from alphaweave_broker_ibkr.settings import IbkrOptions
 from alphaweave_broker_ibkr.tracked import Tracked
 
 __all__ = [
+    "CLIENT_ADVICE",
     "account_findings",
     "client_findings",
     "findings",
     "margin_findings",
     "permission_findings",
+    "placed_elsewhere",
     "zone_findings",
 ]
 
+CLIENT_ADVICE: Final = (
+    "only the client that placed an order can change or cancel it: give its run its client_id again"
+)
 # Zones differ by a quarter of an hour or more.
 _CLOCKS: Final = timedelta(minutes=7)
 
@@ -83,14 +88,20 @@ def account_findings(accounts: Sequence[str], account: str) -> Iterator[Finding]
 
 def client_findings(listed: Iterable[Tracked], client: int) -> Iterator[Finding]:
     """Orders of AlphaWeave's that work under another client id than this run's."""
-    others = sorted({one.client for one in listed if is_ours(one.name) and one.client != client})
-    if not others:
+    text = placed_elsewhere(listed, client)
+    if text is None:
         yield Finding("client id", Verdict.OK, f"{client}, and no order of AlphaWeave's is another's")
-        return
-    ids = ", ".join(map(str, others))
-    text = f"this run has {client}, and orders of AlphaWeave's work that were placed by {ids}"
-    advice = "only the client that placed an order can change or cancel it: give its run its client_id again"
-    yield Finding("client id", Verdict.WARNING, text, advice)
+    else:
+        yield Finding("client id", Verdict.WARNING, text, CLIENT_ADVICE)
+
+
+def placed_elsewhere(listed: Iterable[Tracked], client: int) -> str | None:
+    """That such orders work and whose they are; None where there are none."""
+    others = {one.client for one in listed if is_ours(one.name) and one.client != client}
+    if not others:
+        return None
+    ids = ", ".join(map(str, sorted(others)))
+    return f"this run has client id {client}, and orders of AlphaWeave's work that were placed by {ids}"
 
 
 def zone_findings(greeting: tuple[datetime, datetime] | None, timezone: str) -> Iterator[Finding]:

@@ -357,7 +357,7 @@ class Gateway:
         if meaning is Meaning.CLIENT_ID_IN_USE:
             self.fail(
                 f"client id {self._reach.client_id} is in use at the gateway: end what is connected with it, "
-                "or give this run another client_id, for ever",
+                "or give this run another client_id, for ever; its broker and its datafeed need one each",
                 code=str(code),
             )
         elif meaning is Meaning.RATE_EXCEEDED:

@@ -53,6 +53,10 @@ class Party:
     def failed(self, callback: str, error: BaseException) -> AdapterFailed:
         """What is said when it raised."""
         words = f": {error}" if str(error) else ""
+        distribution, _, version = (self.distribution or "").partition(" ")
+        if isinstance(error, ImportError) and version[:1].isdigit():
+            # What it needs is missing, or is not the version that it needs.
+            words += f". Try: pip install -U {distribution}"
         return self._failure(callback, f"raised {type(error).__name__} in {callback}{words}")
 
     def blame(self, error: BaseException, made: object) -> AdapterFailed | None:
