@@ -25,6 +25,19 @@ __all__ = ["ProgressMonitor"]
 
 _TERMINAL_SECONDS: Final = 0.1
 _PIPE_SECONDS: Final = 10.0
+# What says that all is well again; the other news of no consequence are in the record.
+_RELIEF: Final = frozenset(
+    {
+        "connection_restored",
+        "control_restored",
+        "feed_restored",
+        "fresh_data",
+        "maintenance_began",
+        "maintenance_ended",
+        "reconciled",
+        "resumed",
+    }
+)
 
 
 class ProgressMonitor:
@@ -32,7 +45,8 @@ class ProgressMonitor:
 
     On a terminal it draws one bar and redraws it at most ten times a second; elsewhere it writes a line
     every ``every`` seconds. A run that is shorter than that writes nothing but its last line. Of a paper or
-    live run it also writes each warning and error as it comes.
+    live run, whose first bar may be hours away, it also writes that it is up, each warning and error as it
+    comes, and when such is over.
     """
 
     def __init__(
@@ -63,8 +77,13 @@ class ProgressMonitor:
         self._total = int(slices) if slices else None
         self._dates = BarDates.of(meta)
         self._started = self._told = self._clock.monotonic()
+        name = str(meta.get("run_id") or "run")
         if self._terminal:
-            self._draw(str(meta.get("run_id") or "run"))
+            self._draw(name)
+        if self._trading:
+            broker, feed, interval = (meta.get(each) for each in ("broker", "datafeed", "interval"))
+            what = f"{meta['mode']} run at {broker}, {interval} bars of {feed}"
+            self._say(f"{name} is up: {what}; its books are compared with the broker's first")
 
     def on_bar(self, snapshot: BarSnapshot) -> None:
         self._count(snapshot.index, 1)
@@ -90,13 +109,8 @@ class ProgressMonitor:
 
     def on_alert(self, alert: Alert) -> None:
         # A replay's are in its record; who trades has to know of them now.
-        if not self._trading or alert.severity == "info":
-            return
-        text = f"{alert.severity}: {alert.code}: {alert.message}"
-        if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            self._line(text)
+        if self._trading and (alert.severity != "info" or alert.code in _RELIEF):
+            self._say(f"{alert.severity}: {alert.code}: {alert.message}")
 
     def on_run_end(self, summary: RunSummary) -> None:
         if self._bar is not None and self._task is not None:
@@ -140,6 +154,13 @@ class ProgressMonitor:
             return ""
         seconds = (now - self._started) / self._counted * max(0, self._total - self._slices)
         return f", {_duration(seconds)} left"
+
+    def _say(self, text: str) -> None:
+        """A line of its own, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            self._line(text)
 
     def _line(self, text: str) -> None:
         self._stream.write(f"{text}\n")
