@@ -80,7 +80,7 @@ class LiveFeed(ReplayDataFeed):
             await asyncio.Event().wait()
 
 
-def config(folder: Path, broker: str = "paper", **sections: Any) -> LiveConfig:
+def config(folder: Path, broker: str = "paper", /, **sections: Any) -> LiveConfig:
     raw = {
         "run": {"id": "twice", "mode": "paper", "warmup": 0},
         "instruments": list(SYMBOLS),

@@ -157,7 +157,7 @@ def test_paper_fills_market_order_at_the_next_open_with_costs() -> None:
 
 
 def test_paper_rejects_what_the_cash_cannot_buy() -> None:
-    """A final no is raised with its reason, and told nowhere else."""
+    """A final no is raised with its reason, and told where it happened among all else."""
 
     async def script(broker: PaperBrokerAdapter) -> OrderRejected:
         broker.on_market([bar(0, "100 102 99 101")])
@@ -168,7 +168,7 @@ def test_paper_rejects_what_the_cash_cannot_buy() -> None:
 
     refusal, events = play(PaperBrokerAdapter(services=services(capital="10000")), script)
     assert (refusal.reason, refusal.code) == (RejectReason.INSUFFICIENT_FUNDS, "insufficient_funds")
-    assert told(events) == [("accepted", "b", None)]
+    assert told(events) == [("rejected", "a", "insufficient_funds"), ("accepted", "b", None)]
 
 
 def test_mock_takes_what_the_cash_cannot_buy() -> None:
@@ -184,7 +184,7 @@ def test_mock_takes_what_the_cash_cannot_buy() -> None:
 
 
 def test_rejected_group_is_refused_whole() -> None:
-    """One exception for the group; no leg of it is told or works."""
+    """One exception for the group; no leg of it works."""
     group = OrderGroup(
         GroupKind.BRACKET,
         limit("110", Side.SELL, 1000),
@@ -200,7 +200,8 @@ def test_rejected_group_is_refused_whole() -> None:
         return len(await broker.get_open_orders())
 
     working, events = play(PaperBrokerAdapter(services=services(capital="1000")), script)
-    assert (working, told(events)) == (0, [])
+    assert working == 0
+    assert told(events) == [("rejected", leg, "insufficient_funds") for leg in ("e", "t", "s")]
 
 
 def test_bracket_enters_and_takes_profit() -> None:

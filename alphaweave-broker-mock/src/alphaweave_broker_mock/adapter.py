@@ -220,19 +220,18 @@ class SimulatedBroker:
     async def submit_order(self, ref: OrderRef, request: OrderRequest) -> OrderAck:
         self._check_sendable()
         self._venue.submit(ref, request, self._now())
-        self._raise_refusal()
-        return self._acknowledge(ref)
+        return (await self._answer((ref,)))[0]
 
     async def submit_group(self, refs: Sequence[OrderRef], group: OrderGroup) -> tuple[OrderAck, ...]:
         self._check_sendable()
         self._venue.submit_group(refs, group, self._now())
-        self._raise_refusal()
-        return tuple(self._acknowledge(ref) for ref in refs)
+        return await self._answer(refs)
 
     async def cancel_order(self, ref: OrderRef) -> None:
         self._check_sendable()
         self._venue.cancel(ref.client_order_id, self._now())
         self.publish()
+        await _heard()
 
     async def cancel_all(self, symbols: Sequence[str] | None) -> None:
         self._check_sendable()
@@ -244,7 +243,8 @@ class SimulatedBroker:
     async def replace_order(self, ref: OrderRef, new_ref: OrderRef, change: OrderChange) -> OrderAck:
         self._check_sendable()
         self._venue.replace(ref.client_order_id, new_ref, change, self._now())
-        return self._acknowledge(new_ref)
+        self.publish()
+        return (await self._acknowledged((new_ref,)))[0]
 
     async def get_order(self, ref: OrderRef) -> BrokerOrder | None:
         self._check_answering()
@@ -330,22 +330,34 @@ class SimulatedBroker:
         for event in self._venue.take():
             self._events.put_nowait(event)
 
-    def _raise_refusal(self) -> None:
-        """A submission that was refused outright is told by the exception alone."""
+    async def _answer(self, refs: Sequence[OrderRef]) -> tuple[OrderAck, ...]:
+        """What is said of a submission."""
         first = self._venue.events[0]
+        self.publish()
         if isinstance(first, OrderUpdate) and first.status is OrderStatus.REJECTED:
-            self._venue.take()
+            await _heard()
             raise OrderRejected(
                 f"{first.ref.symbol}: {self.name} refused the order: {first.text}",
                 reason=_REASONS.get(first.reason, RejectReason.OTHER),
                 code=first.reason,
                 text=first.text,
             )
+        return await self._acknowledged(refs)
 
-    def _acknowledge(self, ref: OrderRef) -> OrderAck:
-        self.publish()
-        order = self._venue.order(ref.client_order_id)
-        return OrderAck(ref if order is None else order.ref, self._services.clock.now(), from_ns(self._now()))
+    async def _acknowledged(self, refs: Sequence[OrderRef]) -> tuple[OrderAck, ...]:
+        orders = [self._venue.order(ref.client_order_id) for ref in refs]
+        now, market = self._services.clock.now(), from_ns(self._now())
+        await _heard()
+        return tuple(
+            OrderAck(ref if order is None else order.ref, now, market)
+            for ref, order in zip(refs, orders, strict=True)
+        )
+
+
+async def _heard() -> None:
+    """Let whoever reads the events go first, so that all is heard in the order in which it happened, as in a
+    replay, whichever of several calls is answered first."""
+    await asyncio.sleep(0)
 
 
 class MockBrokerAdapter(SimulatedBroker):

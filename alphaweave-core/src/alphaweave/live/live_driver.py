@@ -8,6 +8,7 @@ decides about an order: what an operator halts is held back at once, and what ha
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -18,19 +19,7 @@ from attrs import frozen
 from alphaweave.core.clock import from_ns
 from alphaweave.core.errors import AlphaweaveError, BrokerUnavailable
 from alphaweave.core.market import Bar, BarCorrection
-from alphaweave.live.actions import (
-    Action,
-    Ask,
-    Finish,
-    Gate,
-    Query,
-    Reply,
-    SendCancel,
-    SendGroup,
-    SendReplace,
-    SendSubmit,
-    Tell,
-)
+from alphaweave.live.actions import Action, Ask, Finish, Gate, Query, Reply, Tell
 from alphaweave.live.adapters.timer import LoopTimer, Timer
 from alphaweave.live.broker import Broker
 from alphaweave.live.broker_queries import asked, cancel_own
@@ -58,6 +47,7 @@ from alphaweave.live.live_monitors import LiveMonitors
 from alphaweave.live.reports import BrokerEvent, BrokerNotice
 from alphaweave.live.run_clock import RunClock
 from alphaweave.live.sender import Sender
+from alphaweave.live.sending_line import Send
 from alphaweave.live.slices import LateBar, Slice
 
 __all__ = ["DriverSettings", "LiveDriver", "MarketBroker"]
@@ -148,7 +138,11 @@ class LiveDriver:
         self._make_pump = pump
         self._loop = asyncio.get_running_loop()
         self.thread = KernelThread(self._loop, failed=self._core_failed)
-        abreast = 1 if isinstance(broker, MarketBroker) else self._settings.abreast
+        # What a market of its own is to see in the order in which it was decided does not line up.
+        self._market = broker if isinstance(broker, MarketBroker) else None
+        abreast = self._settings.abreast if self._market is None else sys.maxsize
+        self._outgoing: list[Send] = []
+        self._undecided = 0
         self.sender = Sender(
             broker,
             report=self._report,
@@ -225,9 +219,11 @@ class LiveDriver:
 
     def _put(self, given: Input, then: Callable[[], None] = lambda: None) -> None:
         def deliver(actions: Sequence[Action], wakeup: int | None) -> None:
+            self._undecided -= 1
             self._deliver(actions, wakeup)
             then()
 
+        self._undecided += 1
         self.thread.put(self._core, lambda: self._core.handle(given), deliver)
 
     def _report(self, intent: str, outcome: SendOutcome) -> None:
@@ -273,25 +269,25 @@ class LiveDriver:
             self._monitors.notice(pumped)
 
     async def _take_slice(self, one: Slice) -> None:
-        if not isinstance(self._broker, MarketBroker):
-            self._put(SliceInput(self.now(), one))
-            return
-        await self._quiet()
-        self._broker.on_market(one.bars)
-        await self._quiet()
+        if self._market is not None:
+            await self._quiet()
+            self._market.on_market(one.bars)
+            await self._quiet()
         self._put(SliceInput(self.now(), one))
-        # Before anything more is read: what comes next would make the decision an old one.
-        await self._quiet()
+        if self._market is not None:
+            # Before anything more is read: what comes next would make the decision an old one.
+            await self._quiet()
 
     async def _quiet(self) -> None:
         """Return when all that was decided has left, and all that came of it was heard."""
-        market = self._broker if isinstance(self._broker, MarketBroker) else None
         while True:
             await self.sender.settled()
-            if market is not None:
-                await market.delivered()
+            asking = set() if self._market is None else self._asking
+            if self._market is not None:
+                await asyncio.gather(*asking, return_exceptions=True)
+                await self._market.delivered()
             await self.thread.settled()
-            if self.sender.quiet and self.thread.idle:
+            if self.sender.quiet and self.thread.idle and not asking:
                 return
 
     async def _watch_time(self) -> None:
@@ -325,8 +321,8 @@ class LiveDriver:
         for action in actions:
             if isinstance(action, Gate):
                 continue
-            if isinstance(action, SendSubmit | SendGroup | SendReplace | SendCancel):
-                self.sender.put(action)
+            if isinstance(action, Send):
+                self._outgoing.append(action)
             elif isinstance(action, Ask):
                 task = self._loop.create_task(self._ask(action.query))
                 self._asking.add(task)
@@ -338,8 +334,15 @@ class LiveDriver:
                     self._post.reply(action.command, dict(action.document))
             else:
                 self._end(action)
+        # As in a replay, a market hears what was decided on all that it told, but for an operator's halt.
+        if self._market is None or not self._undecided or self.sender.held is not None:
+            outgoing, self._outgoing = self._outgoing, []
+            for send in outgoing:
+                self.sender.put(send)
 
     async def _ask(self, query: Query) -> None:
+        if self._market is not None:
+            await self._market.delivered()
         answer, error = await asked(self._broker, query, self._settings.call_within)
         self._put(AnswerInput(self.now(), query, answer, error))
 
