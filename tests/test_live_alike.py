@@ -137,7 +137,7 @@ def stories(runner: LiveRunner) -> dict[str, list[OrderRecord]]:
     return found
 
 
-# Rules of a replay are those that its config names, and those that look at no clock: the rest is set aside.
+# Off in a replay unless they are written, as all of a slice is one instant there.
 RULES = {
     "silence_seconds": FAR,
     "order_rate": {"per_second": FAR, "per_minute": FAR},

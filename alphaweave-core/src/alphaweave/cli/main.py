@@ -250,7 +250,7 @@ def resume(journal: Path, as_json: bool, **told: Any) -> int:
 @_WAIT
 @_JSON
 def flatten(journal: Path, as_json: bool, **told: Any) -> int:
-    """Cancel everything and close the positions; a run that is down does so at its next start."""
+    """Cancel the run's orders and close its positions; one that is down does so at its next start."""
     from alphaweave.cli.operating import tell_run
 
     return tell_run("flatten", journal, as_json=as_json, **told)
