@@ -55,6 +55,7 @@ class Answering:
     values: list[tuple[str, str, str]] = field(factory=lambda: list(VALUES))
     client: Client = field(factory=Client)
     between: Callable[[], None] = lambda: None
+    is_open: bool = True
 
     @asynccontextmanager
     async def turn(self, use: Use) -> AsyncIterator[None]:
@@ -150,6 +151,22 @@ def test_nothing_is_subscribed_afterwards() -> None:
         "reqAccountUpdatesMulti",
         "cancelAccountUpdatesMulti",
     ]
+
+
+def test_nothing_is_subscribed_after_a_question_without_an_answer() -> None:
+    """While the connection is there; with it, its subscriptions end."""
+
+    class Silent(Answering):
+        async def ask(self, write: Callable[[int], None], *, rows: str, ends: str) -> list[tuple[Any, ...]]:
+            await super().ask(write, rows=rows, ends=ends)
+            raise NoAnswer("no answer within 10 s")
+
+    for is_open in (True, False):
+        gateway = Silent()
+        gateway.is_open = is_open
+        with pytest.raises(NoAnswer):
+            told(gateway)
+        assert ("cancelAccountUpdatesMulti" in gateway.client.written) is is_open
 
 
 def test_account_without_an_equity_is_no_answer() -> None:

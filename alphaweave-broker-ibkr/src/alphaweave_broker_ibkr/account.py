@@ -123,9 +123,13 @@ async def account_values(gateway: Gateway, account: str) -> list[tuple[str, str,
         asked.append(number)
         gateway.client.reqAccountUpdatesMulti(number, account, "", False)
 
-    told = await gateway.ask(write, rows="accountUpdateMulti", ends="accountUpdateMultiEnd")
-    async with gateway.turn(_QUERY):
-        gateway.client.cancelAccountUpdatesMulti(asked[0])
+    try:
+        told = await gateway.ask(write, rows="accountUpdateMulti", ends="accountUpdateMultiEnd")
+    finally:
+        # One that was not answered would be told of every change, for ever, too.
+        if asked and gateway.is_open:
+            async with gateway.turn(_QUERY):
+                gateway.client.cancelAccountUpdatesMulti(asked[0])
     return [(key, value, currency) for _, _, key, value, currency in told]
 
 

@@ -269,13 +269,13 @@ class Gateway:
         self._number += 1
         number = self._number
         question = _Question(rows, ends, asyncio.get_running_loop().create_future())
-        async with self.turn(use):
-            self._numbered[number] = question
-            write(number)
         try:
+            async with self.turn(use):
+                self._numbered[number] = question
+                write(number)
             return await self._answer(question, rows)
         finally:
-            del self._numbered[number]
+            self._numbered.pop(number, None)
 
     async def ask_alone(
         self, write: Callable[[], None], *, rows: str, ends: str, use: Use = Use.QUERY

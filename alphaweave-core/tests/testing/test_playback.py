@@ -70,6 +70,7 @@ def test_file_that_is_over_is_played_from_its_first_minute(tmp_path: Path) -> No
     [
         ("symbol,date,open\n", None, "has no column close, high, low, volume"),
         (HEAD + "FB,2031-03-04T09:30,1,1,1,one,1\n", None, "line 2: could not convert"),
+        (HEAD + "FB,2031-03-04T09:30,1,inf,1,1,1\n", None, "line 2: a price or volume is no finite number"),
         (HEAD + "FB,2031-03-04T09:30,1,1\n", None, "line 2 has fewer columns than the first"),
         (HEAD + "FB,yesterday,1,1,1,1,1\n", None, "line 2: 'yesterday' is no date"),
         (HEAD + "FB,2031-03-04T09:30,1,1,1,1,1\n", "noon", "begin: 'noon' is no date"),
@@ -81,3 +82,13 @@ def test_file_that_is_none_is_refused(tmp_path: Path, text: str, begin: str | No
     path.write_text(text)
     with pytest.raises(RunRefused, match=message):
         Playback(path, begin, NOW)
+
+
+def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """With its path and what to do."""
+    with pytest.raises(RunRefused, match="cannot be read: is a directory; name a CSV file of minutes"):
+        Playback(tmp_path, None, NOW)
+    path = tmp_path / "prices.parquet"
+    path.write_bytes(b"PAR1\xff\xfe")
+    with pytest.raises(RunRefused, match=r"prices\.parquet cannot be read: it is no text of lines"):
+        Playback(path, None, NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from pathlib import Path
 
 from attrs import evolve
@@ -36,7 +37,7 @@ class Playback:
         Raises:
             RunRefused: it is not such a file, or ``begin`` is no instant.
         """
-        bars = [] if path is None else _bars(path)
+        bars = [] if path is None else _read(path)
         self.old = begin is None and bool(bars) and max(bar.start for bar in bars) < now
         if begin is not None or self.old:
             first = min(bar.start for bar in bars) if begin is None else _instant(begin, "begin")
@@ -51,6 +52,14 @@ class Playback:
         due = next((place for place, bar in enumerate(self._bars) if bar.end > now), len(self._bars))
         found, self._bars = self._bars[:due], self._bars[due:]
         return found
+
+
+def _read(path: Path) -> list[Bar]:
+    try:
+        return _bars(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = str(error.strerror).lower() if isinstance(error, OSError) else "it is no text of lines"
+        raise RunRefused(f"{path} cannot be read: {why}; name a CSV file of minutes") from None
 
 
 def _bars(path: Path) -> list[Bar]:
@@ -69,6 +78,8 @@ def _bars(path: Path) -> list[Bar]:
                 opened, high, low, close, volume = (float(row[name]) for name in _COLUMNS)
             except ValueError as error:
                 raise RunRefused(f"{where}: {error}") from None
+            if not all(map(isfinite, (opened, high, low, close, volume))):
+                raise RunRefused(f"{where}: a price or volume is no finite number")
             end = start + MINUTE
             found.append(Bar(row["symbol"], "1m", start, end, opened, high, low, close, volume))
     return found
