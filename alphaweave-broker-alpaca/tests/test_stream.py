@@ -236,6 +236,19 @@ def test_a_connection_that_ends_is_told_and_made_anew(at_venue: At) -> None:
     at_venue(scenario)
 
 
+def test_a_connection_that_is_cut_off_is_told_in_words(at_venue: At) -> None:
+    """As it is in every failure of a network, and not by the name of a library's exception."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        await venue.sockets[0].close(code=1011)
+        await venue.until(lambda: bool(venue.told(ConnectionRestored)))
+        reason = venue.told(ConnectionLost)[0].reason
+        assert "Alpaca or the network cut the connection off (WebSocket close code 1011)" in reason
+
+    at_venue(scenario)
+
+
 def test_a_connection_is_no_thread_and_ends_at_once(at_venue: At) -> None:
     """Alpaca's stream blocks a thread of its own, and takes seconds to stop."""
 

@@ -152,6 +152,19 @@ def test_closed_connection_is_lost_and_made_anew(at_venue: At) -> None:
     at_venue(scenario)
 
 
+def test_connection_that_is_cut_off_is_told_in_words(at_venue: At) -> None:
+    """As it is in every failure of a network, and not by the name of a library's exception."""
+
+    async def scenario(venue: Any) -> None:
+        await venue.adapter().connect()
+        await venue.sockets[0].close(code=1011)
+        await venue.until(lambda: venue.told(ConnectionRestored))
+        reason = venue.told(ConnectionLost)[0].reason
+        assert "Binance or the network cut the connection off (WebSocket close code 1011)" in reason
+
+    at_venue(scenario)
+
+
 def test_mute_connection_is_lost(at_venue: At) -> None:
     """A socket that is open but says nothing is no connection."""
 

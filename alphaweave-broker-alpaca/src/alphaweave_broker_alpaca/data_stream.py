@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from alphaweave.core.errors import AlphaweaveError, AuthenticationFailed, BrokerUnavailable
 from alphaweave.live.adapters.timer import Timer
 from alphaweave_broker_alpaca.feed_settings import AlpacaFeedOptions
-from alphaweave_broker_alpaca.sockets import open_socket, read_frame
+from alphaweave_broker_alpaca.sockets import cut_off, open_socket, read_frame
 
 __all__ = ["Channels", "DataLink", "Reader", "open_data_socket"]
 
@@ -93,6 +93,8 @@ class DataLink:
                         self._take(message)
         except ConnectionClosedOK:
             return
+        except ConnectionClosed as error:
+            raise cut_off(error) from None
         finally:
             asking.cancel()
 

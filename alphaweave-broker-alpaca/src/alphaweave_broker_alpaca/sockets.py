@@ -7,11 +7,11 @@ import logging
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from alphaweave.core.errors import BrokerUnavailable
 
-__all__ = ["open_socket", "read_frame"]
+__all__ = ["cut_off", "open_socket", "read_frame"]
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
@@ -63,3 +63,9 @@ def read_frame(frame: str | bytes) -> Any:
         return json.loads(frame)
     except ValueError:
         raise BrokerUnavailable("Alpaca sent a frame that is no JSON") from None
+
+
+def cut_off(error: ConnectionClosed) -> BrokerUnavailable:
+    """What is said of a connection that ended without a goodbye, or with one that is a complaint."""
+    code = 1006 if error.rcvd is None else error.rcvd.code
+    return BrokerUnavailable(f"Alpaca or the network cut the connection off (WebSocket close code {code})")

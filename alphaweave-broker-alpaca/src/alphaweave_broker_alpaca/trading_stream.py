@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from alphaweave.core.errors import AuthenticationFailed
 from alphaweave.live.adapters.timer import Timer
 from alphaweave_broker_alpaca.settings import AlpacaOptions
-from alphaweave_broker_alpaca.sockets import open_socket, read_frame
+from alphaweave_broker_alpaca.sockets import cut_off, open_socket, read_frame
 
 __all__ = ["TradingLink", "open_trading_link"]
 
@@ -62,6 +62,8 @@ class TradingLink:
                     self._deliver(data)
         except ConnectionClosedOK:
             return
+        except ConnectionClosed as error:
+            raise cut_off(error) from None
         finally:
             asking.cancel()
 

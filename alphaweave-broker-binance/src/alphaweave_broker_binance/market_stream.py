@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from alphaweave.core.errors import BrokerUnavailable
 from alphaweave.live.adapters.timer import Timer
 from alphaweave_broker_binance.settings import Reach
-from alphaweave_broker_binance.sockets import read_frame
+from alphaweave_broker_binance.sockets import cut_off, read_frame
 
 __all__ = ["MOST_STREAMS", "MarketLine", "Reader"]
 
@@ -90,6 +90,8 @@ class MarketLine:
                     self._take(frame)
         except ConnectionClosedOK:
             return
+        except ConnectionClosed as error:
+            raise cut_off(error) from None
         finally:
             asking.cancel()
 

@@ -22,7 +22,7 @@ from alphaweave.live.adapters.timer import Timer, within
 from alphaweave_broker_binance.mapping import moment
 from alphaweave_broker_binance.settings import BinanceOptions
 from alphaweave_broker_binance.signing import Keys
-from alphaweave_broker_binance.sockets import open_socket, read_frame
+from alphaweave_broker_binance.sockets import cut_off, open_socket, read_frame
 
 __all__ = ["ClockOff", "Listener", "UserLink", "open_user_link"]
 
@@ -102,6 +102,8 @@ class UserLink:
                     self._hear(frame)
         except ConnectionClosedOK:
             return
+        except ConnectionClosed as error:
+            raise cut_off(error) from None
         finally:
             asking.cancel()
 
